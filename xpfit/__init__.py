@@ -1,0 +1,25 @@
+"""xpfit: stellar parameters with honest uncertainties from Gaia BP/RP spectra."""
+
+from ._version import __version__
+from .errors import InputError, ModelFileError, OutputError, XpfitError
+from .fit import FitResult, FitStatus, fit_spectra
+from .model import XPModel
+from .model.store import load_model
+from .prepare import LibrarySettings, read_spectra
+from .spectra import Spectra
+
+__all__ = [
+    "FitResult",
+    "FitStatus",
+    "InputError",
+    "LibrarySettings",
+    "ModelFileError",
+    "OutputError",
+    "Spectra",
+    "XPModel",
+    "XpfitError",
+    "__version__",
+    "fit_spectra",
+    "load_model",
+    "read_spectra",
+]

@@ -1,0 +1,79 @@
+"""Output files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import OutputError
+
+
+def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
+    """Refuse an output that cannot or must not be written, before any work is done.
+
+    Parameters
+    ----------
+    path : path-like
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OutputError
+        If the file exists and `overwrite` is off, if it is a directory, or if its directory does
+        not exist or cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise OutputError(f"{path} is a directory; give a file name")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already; use --overwrite (overwrite=True) to replace it")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.parent}: no such directory; create it first")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path.parent}: cannot write here ({error.strerror})") from error
+    return path
+
+
+@contextmanager
+def atomic_output(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Path]:
+    """Path to write to, which becomes `path` when the block ends without an error.
+
+    Parameters
+    ----------
+    path : path-like
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Yields
+    ------
+    Path
+        A name of its own in the same directory, with the same ending. Whatever stands there is
+        removed if the block raises.
+
+    Raises
+    ------
+    OutputError
+        As `check_output`, or if writing fails.
+    """
+    path = check_output(path, overwrite=overwrite)
+    part = path.with_name(f".{os.getpid()}.part.{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path}: could not be written ({error})") from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,69 @@
+"""Fisher information -> covariance of the fitted parameters (ZGR23, eqs. 21-23)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..model import ForwardModel
+from ..spectra import whiten
+
+EIGENVALUE_FLOOR = 1e-6
+"""Smallest eigenvalue of the Fisher matrix, in inverse squared kK, dex, mag, mas.
+
+It bounds the error of a parameter (or combination) that the data do not constrain to 1000 units,
+where a matrix inverse would give infinity or a negative variance.
+"""
+
+
+def fisher_matrix(
+    forward: ForwardModel, theta: np.ndarray, whitener: np.ndarray, parallax_err: np.ndarray
+) -> np.ndarray:
+    """Fisher matrix of flux and parallax, without the prior, in linear parameters.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    theta : ndarray, shape (n_star, n_parameter)
+        (labels, ln E, ln varpi) of the best fit.
+    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    parallax_err : ndarray, shape (n_star,)
+        mas; infinite where no parallax was observed.
+
+    Returns
+    -------
+    ndarray, shape (n_star, n_parameter, n_parameter)
+        With respect to (labels, E, varpi).
+
+    Notes
+    -----
+    ZGR23, eqs. 21 and 22: I = J^T C^-1 J + diag(0, 0, 0, 0, 1 / s^2). Their eq. 22 prints s^2.
+    """
+    _, jacobian = forward.flux_and_jacobian(theta)
+    # d/dE = (1/E) d/dlnE, and likewise for the parallax.
+    jacobian[:, -2:] *= np.exp(-theta[:, -2:])[:, :, None]
+    white = whiten(whitener, jacobian)
+    fisher = white @ np.swapaxes(white, 1, 2)
+    fisher[:, -1, -1] += 1.0 / parallax_err**2
+    return fisher
+
+
+def safe_inverse(
+    matrix: np.ndarray, floor: float = EIGENVALUE_FLOOR
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse of symmetric matrices that is positive definite by construction.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_star, n, n)
+    floor : float
+        Eigenvalues below are raised to it.
+
+    Returns
+    -------
+    inverse, floored : ndarray, shape (n_star, n, n)
+        The inverse, and the matrix that it is the inverse of.
+    """
+    values, vectors = np.linalg.eigh(0.5 * (matrix + np.swapaxes(matrix, 1, 2)))
+    values = np.maximum(values, floor)[:, None, :]
+    transposed = np.swapaxes(vectors, 1, 2)
+    return (vectors / values) @ transposed, (vectors * values) @ transposed

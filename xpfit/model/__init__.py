@@ -1,0 +1,8 @@
+"""Emulator, extinction curve, forward model, mixture prior, and the file that holds them."""
+
+from .extinction import ccm89, ccm89_curve
+from .forward import ForwardModel
+from .prior import GaussianMixture
+from .trained import XPModel
+
+__all__ = ["ForwardModel", "GaussianMixture", "XPModel", "ccm89", "ccm89_curve"]

@@ -1,0 +1,138 @@
+"""The prior on stellar type: a Gaussian mixture (ZGR23, eq. 18)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+N_COMPONENTS = 16
+"""Number of Gaussians that ZGR23 use."""
+
+PRIOR_MASS = 0.999
+"""Share of the prior's mass that counts as populated (see `GaussianMixture.ln_p_threshold`)."""
+
+
+@dataclass
+class GaussianMixture:
+    """Mixture of Gaussians over stellar type, with exact first and second derivatives of ln p.
+
+    Parameters
+    ----------
+    weights : ndarray, shape (n_component,)
+        Non-negative, summing to one.
+    means : ndarray, shape (n_component, n_label)
+    covariances : ndarray, shape (n_component, n_label, n_label)
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+
+    def __post_init__(self):
+        self.weights = np.asarray(self.weights, dtype=float)
+        self.means = np.asarray(self.means, dtype=float)
+        self.covariances = np.asarray(self.covariances, dtype=float)
+        self._precisions = np.linalg.inv(self.covariances)
+        _, ln_det = np.linalg.slogdet(self.covariances)
+        n_label = self.means.shape[1]
+        self._ln_norm = np.log(self.weights) - 0.5 * (ln_det + n_label * np.log(2.0 * np.pi))
+
+    @classmethod
+    def fit(
+        cls, labels: np.ndarray, rng: np.random.Generator, n_components: int = N_COMPONENTS
+    ) -> GaussianMixture:
+        """Fit the mixture with scikit-learn, on standardised labels.
+
+        Parameters
+        ----------
+        labels : ndarray, shape (n_star, n_label)
+        rng : numpy.random.Generator
+        n_components : int
+
+        Raises
+        ------
+        ValueError
+            If there are fewer stars than components.
+        """
+        from sklearn.mixture import GaussianMixture as SklearnMixture
+
+        if len(labels) < n_components:
+            raise ValueError(f"{len(labels)} stars are too few for {n_components} Gaussians")
+        mean, scale = labels.mean(axis=0), labels.std(axis=0)
+        mixture = SklearnMixture(
+            n_components,
+            n_init=2,
+            max_iter=300,
+            reg_covar=1e-4,
+            random_state=int(rng.integers(2**31)),
+        ).fit((labels - mean) / scale)
+        return cls(
+            mixture.weights_,
+            mixture.means_ * scale + mean,
+            mixture.covariances_ * scale[:, None] * scale,
+        )
+
+    def ln_p(self, labels: np.ndarray) -> np.ndarray:
+        """ln p(Theta), finite however far from every component.
+
+        Parameters
+        ----------
+        labels : ndarray, shape (n_star, n_label)
+
+        Returns
+        -------
+        ndarray, shape (n_star,)
+        """
+        return logsumexp(self._ln_components(labels)[0], axis=1)
+
+    def ln_p_derivatives(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """ln p(Theta) with gradient and Hessian.
+
+        Parameters
+        ----------
+        labels : ndarray, shape (n_star, n_label)
+
+        Returns
+        -------
+        ln_p : ndarray, shape (n_star,)
+        gradient : ndarray, shape (n_star, n_label)
+        hessian : ndarray, shape (n_star, n_label, n_label)
+        """
+        ln_components, slopes = self._ln_components(labels)
+        ln_p = logsumexp(ln_components, axis=1)
+        share = np.exp(ln_components - ln_p[:, None])
+        gradient = np.einsum("sc,sck->sk", share, slopes)
+        hessian = np.einsum("sc,sck,scl->skl", share, slopes, slopes)
+        hessian -= np.einsum("sc,ckl->skl", share, self._precisions)
+        hessian -= gradient[:, :, None] * gradient[:, None, :]
+        return ln_p, gradient, hessian
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw stellar types, shape (n, n_label)."""
+        component = rng.choice(len(self.weights), size=n, p=self.weights)
+        factors = np.linalg.cholesky(self.covariances)
+        normal = rng.standard_normal((n, self.means.shape[1]))
+        return self.means[component] + np.einsum("nkl,nl->nk", factors[component], normal)
+
+    def ln_p_threshold(self, rng: np.random.Generator, mass: float = PRIOR_MASS) -> float:
+        """ln p above which a share `mass` of the prior lies (-7.43 for ZGR23's prior).
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+        mass : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        float
+        """
+        return float(np.quantile(self.ln_p(self.sample(200_000, rng)), 1.0 - mass))
+
+    def _ln_components(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """ln(weight x density) (n_star, n_component) and its gradients (.., .., n_label)."""
+        offset = labels[:, None, :] - self.means
+        slopes = -np.einsum("ckl,scl->sck", self._precisions, offset)
+        return self._ln_norm + 0.5 * np.einsum("sck,sck->sc", slopes, offset), slopes

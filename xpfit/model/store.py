@@ -1,0 +1,189 @@
+"""The model file: everything that a trained model is, in one HDF5 file.
+
+Layout (format version 1)::
+
+    attributes   format, format_version, xpfit_version, absolute, space, ln_prior_threshold,
+                 preparation (JSON), training (JSON), checksum
+    wavelength, trained_channels        (n_obs,)
+    labels/names, labels/ranges         (n_label,), (n_label, 2)
+    network/hidden, network/parameters  widths of the hidden layers; weights and biases
+    network/label_mean, network/label_scale
+    extinction/ln_curve                 (n_obs,)   b = ln R
+    prior/weights, prior/means, prior/covariances
+    training/source_ids                 int64
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from .._version import __version__
+from ..errors import ModelFileError
+from ..files import atomic_output
+from ..nn import Dense, multilayer_perceptron
+from .forward import ForwardModel
+from .prior import GaussianMixture
+from .trained import XPModel
+
+FORMAT = "xpfit-model"
+FORMAT_VERSION = 1
+"""Newest version of the layout that this module reads and writes."""
+
+
+def save_model(model: XPModel, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+    """Write a model to one HDF5 file.
+
+    Parameters
+    ----------
+    model : XPModel
+    path : path-like
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    OutputError
+        If the file exists or cannot be written; no half-written file is left.
+    """
+    with atomic_output(path, overwrite=overwrite) as part, h5py.File(part, "w") as file:
+        for name, values in _datasets(model).items():
+            file.create_dataset(name, data=values, compression="gzip", shuffle=True)
+        file.attrs.update(_attributes(model))
+        file.attrs["checksum"] = _checksum(file)
+
+
+def load_model(path: str | os.PathLike | None = None) -> XPModel:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : path-like, optional
+        By default the model that comes with xpfit, trained on the APOGEE-XP library.
+
+    Returns
+    -------
+    XPModel
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is damaged, of another kind, or newer than this version of xpfit.
+    """
+    if path is None:
+        with resources.as_file(resources.files("xpfit.model") / "default.h5") as default:
+            return load_model(default)
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such model file; train one with 'xpfit train'")
+    try:
+        with h5py.File(path, "r") as file:
+            _check_format(file, path)
+            return _build(file)
+    except (OSError, KeyError) as error:
+        raise ModelFileError(
+            f"{path}: not a model file, or a damaged one ({error}); copy or train it again"
+        ) from error
+
+
+def _datasets(model: XPModel) -> dict[str, np.ndarray]:
+    """Arrays of the file by name."""
+    forward, prior = model.forward, model.prior
+    hidden = [layer.n_out for layer in forward.network.layers if isinstance(layer, Dense)][:-1]
+    return {
+        "wavelength": model.wavelength,
+        "trained_channels": model.trained_channels,
+        "labels/names": np.array([name.encode() for name in model.label_names]),
+        "labels/ranges": model.label_ranges,
+        "network/hidden": np.array(hidden, dtype=np.int64),
+        "network/parameters": forward.weights,
+        "network/label_mean": forward.label_mean,
+        "network/label_scale": forward.label_scale,
+        "extinction/ln_curve": forward.ln_curve,
+        "prior/weights": prior.weights,
+        "prior/means": prior.means,
+        "prior/covariances": prior.covariances,
+        "training/source_ids": model.source_ids,
+    }
+
+
+def _attributes(model: XPModel) -> dict:
+    """Attributes of the file, but for the checksum."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "xpfit_version": __version__,
+        "absolute": model.absolute,
+        "space": model.space,
+        "ln_prior_threshold": model.ln_prior_threshold,
+        "preparation": json.dumps(model.preparation, sort_keys=True),
+        "training": json.dumps(model.training, sort_keys=True),
+    }
+
+
+def _checksum(file: h5py.File) -> str:
+    """SHA-256 over all names, values and attributes of the file."""
+    digest = hashlib.sha256()
+    names: list[str] = []
+    file.visititems(
+        lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None
+    )
+    for name in sorted(names):
+        digest.update(name.encode() + np.ascontiguousarray(file[name][()]).tobytes())
+    for name in sorted(set(file.attrs) - {"checksum"}):
+        digest.update(f"{name}={file.attrs[name]}".encode())
+    return digest.hexdigest()
+
+
+def _check_format(file: h5py.File, path: Path) -> None:
+    """Refuse files of another kind, of a newer layout, or with a wrong checksum."""
+    if file.attrs.get("format") != FORMAT:
+        raise ModelFileError(f"{path}: an HDF5 file, but not an xpfit model")
+    version = int(file.attrs["format_version"])
+    if version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path}: format version {version} is newer than this xpfit reads "
+            f"({FORMAT_VERSION}); upgrade xpfit"
+        )
+    if _checksum(file) != file.attrs["checksum"]:
+        raise ModelFileError(f"{path}: checksum does not match, the file is damaged; copy it again")
+
+
+def _build(file: h5py.File) -> XPModel:
+    """Model from an open, checked file."""
+    wavelength = file["wavelength"][()]
+    label_names = tuple(name.decode() for name in file["labels/names"][()])
+    network = multilayer_perceptron(
+        len(label_names), file["network/hidden"][()].tolist(), len(wavelength)
+    )
+    forward = ForwardModel(
+        network,
+        np.concatenate([file["network/parameters"][()], file["extinction/ln_curve"][()]]),
+        file["network/label_mean"][()],
+        file["network/label_scale"][()],
+    )
+    prior = GaussianMixture(
+        *(file[f"prior/{name}"][()] for name in ("weights", "means", "covariances"))
+    )
+    return XPModel(
+        forward=forward,
+        prior=prior,
+        wavelength=wavelength,
+        trained_channels=file["trained_channels"][()],
+        label_names=label_names,
+        label_ranges=file["labels/ranges"][()],
+        absolute=bool(file.attrs["absolute"]),
+        ln_prior_threshold=float(file.attrs["ln_prior_threshold"]),
+        preparation=json.loads(file.attrs["preparation"]),
+        training=json.loads(file.attrs["training"]),
+        source_ids=file["training/source_ids"][()],
+        space=str(file.attrs["space"]),
+    )

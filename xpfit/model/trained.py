@@ -1,0 +1,157 @@
+"""`XPModel`: a trained forward model with its prior and its provenance."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import InputError
+from .forward import ForwardModel
+from .prior import GaussianMixture
+
+
+@dataclass
+class XPModel:
+    """A trained model of XP spectra.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+        Network and extinction curve.
+    prior : GaussianMixture
+        Prior on stellar type.
+    wavelength : ndarray, shape (n_obs,)
+        nm.
+    trained_channels : ndarray of bool, shape (n_obs,)
+        Channels that the training data constrained; the others carry no weight in a fit.
+    label_names : tuple of str
+        Names of the stellar type's labels, such as ``("teff", "feh", "logg")``.
+    label_ranges : ndarray, shape (n_label, 2)
+        Lowest and highest label trained on.
+    absolute : bool
+        Whether the model knows luminosities. A model trained without parallaxes knows shapes only:
+        its amplitude gauge is that of `xpfit.model.gauge`, and it infers no parallax.
+    ln_prior_threshold : float
+        ln p above which 99.9 % of the prior's mass lies.
+    preparation : dict
+        Settings with which the training data were prepared, to be used for data to be fitted too.
+    training : dict
+        Recipe, seed and outcome of the training.
+    source_ids : ndarray of int64, shape (n_star,)
+        Stars trained on.
+    space : str
+        Observation space, ``"sampled"``.
+    """
+
+    forward: ForwardModel
+    prior: GaussianMixture
+    wavelength: np.ndarray
+    trained_channels: np.ndarray
+    label_names: tuple[str, ...]
+    label_ranges: np.ndarray
+    absolute: bool
+    ln_prior_threshold: float
+    preparation: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+    source_ids: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    space: str = "sampled"
+
+    def __repr__(self) -> str:
+        kind = "absolute" if self.absolute else "shapes only"
+        return (
+            f"<XPModel: {', '.join(self.label_names)} -> {len(self.wavelength)} values, {kind}, "
+            f"trained on {len(self.source_ids)} stars>"
+        )
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the fitted parameters: the labels, then `extinction` and `parallax`."""
+        return (*self.label_names, "extinction", "parallax")
+
+    def predict(
+        self,
+        labels: np.ndarray,
+        extinction: np.ndarray | float = 0.0,
+        parallax: np.ndarray | float = 1.0,
+        *,
+        extrapolate: bool = False,
+    ) -> np.ndarray:
+        """Flux of stars of given types (ZGR23, eq. 1).
+
+        Parameters
+        ----------
+        labels : array_like, shape (n_star, n_label)
+            In the order of `label_names`; `teff` in kK.
+        extinction : array_like, shape (n_star,), optional
+            mag.
+        parallax : array_like, shape (n_star,), optional
+            mas. For a model that is not absolute: the square root of the amplitude.
+        extrapolate : bool
+            Allow labels outside the range trained on.
+
+        Returns
+        -------
+        ndarray, shape (n_star, n_obs)
+            1e-18 W m-2 nm-1; NaN in channels that were not trained.
+
+        Raises
+        ------
+        InputError
+            If labels lie outside `label_ranges`, extinction is negative, or parallax not positive.
+        """
+        labels = np.atleast_2d(np.asarray(labels, dtype=float))
+        self._check_labels(labels, extrapolate)
+        extinction, parallax = (
+            np.broadcast_to(np.asarray(x, dtype=float), len(labels)) for x in (extinction, parallax)
+        )
+        if np.any(~(extinction >= 0)) or np.any(~(parallax > 0)):
+            raise InputError("extinction must not be negative, and parallax must be positive")
+        with np.errstate(divide="ignore"):
+            theta = np.column_stack([labels, np.log(extinction), np.log(parallax)])
+        return np.where(self.trained_channels, self.forward.flux(theta), np.nan)
+
+    def _check_labels(self, labels: np.ndarray, extrapolate: bool) -> None:
+        if labels.shape[1] != len(self.label_names):
+            raise InputError(
+                f"labels have shape {labels.shape}; expected one column for each of "
+                f"{', '.join(self.label_names)}"
+            )
+        outside = ~self.in_range(labels)
+        if extrapolate or not outside.any():
+            return
+        row, column = np.argwhere(outside)[0]
+        low, high = self.label_ranges[column]
+        raise InputError(
+            f"star {row}: {self.label_names[column]} = {labels[row, column]:g} is outside the "
+            f"trained range {low:.3g} .. {high:.3g} (teff is in kK); pass extrapolate=True to go on"
+        )
+
+    def in_range(self, labels: np.ndarray) -> np.ndarray:
+        """Which labels lie in the trained range, shape (n_star, n_label)."""
+        return (labels >= self.label_ranges[:, 0]) & (labels <= self.label_ranges[:, 1])
+
+    def fit(self, spectra, **options):
+        """Fit stars: `xpfit.fit.fit_spectra` with this model.
+
+        Parameters
+        ----------
+        spectra : Spectra
+        **options
+            Those of `xpfit.fit.fit_spectra`, such as ``n_processes``.
+
+        Returns
+        -------
+        xpfit.fit.FitResult
+        """
+        # The one import against the flow of data, so that a script can say `model.fit(spectra)`.
+        from ..fit import fit_spectra
+
+        return fit_spectra(self, spectra, **options)
+
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+        """Write the model to one HDF5 file (see `xpfit.model.store`)."""
+        from .store import save_model
+
+        save_model(self, path, overwrite=overwrite)

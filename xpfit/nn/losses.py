@@ -1,0 +1,64 @@
+"""Losses: each returns its value and its gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def chi2(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of squares of whitened residuals (ZGR23, eq. 4).
+
+    Parameters
+    ----------
+    residual : ndarray, shape (..., n_obs)
+        Whitened residuals, L (f_pred - f_obs).
+
+    Returns
+    -------
+    value : ndarray, shape (...)
+    gradient : ndarray, shape (..., n_obs)
+        With respect to `residual`.
+    """
+    return np.sum(residual**2, axis=-1), 2.0 * residual
+
+
+def asinh_turnover(value: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """Robust turnover of large chi2: linear well below `scale`, logarithmic well above.
+
+    Parameters
+    ----------
+    value : ndarray
+        Non-negative, such as one chi2 per star.
+    scale : float
+        Where the turnover sets in; infinity leaves `value` as it is.
+
+    Returns
+    -------
+    robust : ndarray
+        ``scale * asinh(value / scale)``.
+    derivative : ndarray
+        With respect to `value`, between 0 and 1: the weight that a star keeps.
+    """
+    if np.isinf(scale):
+        return value, np.ones_like(value)
+    ratio = value / scale
+    return scale * np.arcsinh(ratio), 1.0 / np.sqrt(1.0 + ratio**2)
+
+
+def l2_penalty(parameters: np.ndarray, is_weight: np.ndarray) -> tuple[float, np.ndarray]:
+    """Mean square of the weights, the regularisation of ZGR23 (eq. 12); biases are free.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (n_parameters,)
+    is_weight : ndarray of bool, shape (n_parameters,)
+
+    Returns
+    -------
+    value : float
+        ``||W||^2 / n_W``.
+    gradient : ndarray, shape (n_parameters,)
+    """
+    weights = np.where(is_weight, parameters, 0.0)
+    n_weights = max(int(is_weight.sum()), 1)
+    return float(weights @ weights) / n_weights, 2.0 * weights / n_weights

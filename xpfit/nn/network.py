@@ -1,0 +1,125 @@
+"""A chain of layers over one flat parameter vector with named slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from .layers import Dense, Layer, Tanh
+
+
+class Network:
+    """A chain of layers, as a function of its inputs and of one flat parameter vector.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        Applied in order.
+
+    Attributes
+    ----------
+    n_parameters : int
+        Length of the parameter vector.
+    slices : list of slice
+        Where each layer's parameters stand in that vector.
+    is_weight : ndarray of bool, shape (n_parameters,)
+        True for weights, False for biases: only weights are regularised (ZGR23, eq. 12).
+    """
+
+    def __init__(self, layers: Sequence[Layer]):
+        self.layers = list(layers)
+        ends = np.cumsum([layer.n_parameters for layer in self.layers])
+        self.slices = [
+            slice(int(end) - layer.n_parameters, int(end))
+            for layer, end in zip(self.layers, ends, strict=True)
+        ]
+        self.n_parameters = int(ends[-1])
+        self.is_weight = np.zeros(self.n_parameters, dtype=bool)
+        for layer, where in zip(self.layers, self.slices, strict=True):
+            if isinstance(layer, Dense):
+                self.is_weight[where.start : where.start + layer.n_weights] = True
+
+    def initialise(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a starting parameter vector, shape (n_parameters,)."""
+        return np.concatenate([layer.initialise(rng) for layer in self.layers])
+
+    def forward(self, parameters: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, list]:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        x : ndarray, shape (n_batch, n_in)
+
+        Returns
+        -------
+        y : ndarray, shape (n_batch, n_out)
+        caches : list
+            One per layer, for `backward` and `tangent`.
+        """
+        caches = []
+        for layer, where in zip(self.layers, self.slices, strict=True):
+            x, cache = layer.forward(parameters[where], x)
+            caches.append(cache)
+        return x, caches
+
+    def backward(self, parameters: np.ndarray, caches: list, dy: np.ndarray) -> np.ndarray:
+        """Gradient of a loss with respect to the parameters.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        caches : list
+            From `forward`.
+        dy : ndarray, shape (n_batch, n_out)
+            Gradient of the loss with respect to the output.
+
+        Returns
+        -------
+        ndarray, shape (n_parameters,)
+        """
+        gradient = np.empty(self.n_parameters)
+        steps = zip(self.layers, self.slices, caches, strict=True)
+        for layer, where, cache in reversed(list(steps)):
+            dy, gradient[where] = layer.backward(parameters[where], cache, dy)
+        return gradient
+
+    def tangent(self, parameters: np.ndarray, caches: list, dx: np.ndarray) -> np.ndarray:
+        """Derivatives of the output along directions in the input (forward mode).
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        caches : list
+            From `forward`.
+        dx : ndarray, shape (n_batch, n_direction, n_in)
+
+        Returns
+        -------
+        ndarray, shape (n_batch, n_direction, n_out)
+        """
+        for layer, where, cache in zip(self.layers, self.slices, caches, strict=True):
+            dx = layer.tangent(parameters[where], cache, dx)
+        return dx
+
+
+def multilayer_perceptron(n_in: int, hidden: Sequence[int], n_out: int) -> Network:
+    """Dense layers with tanh between them and a linear output (ZGR23, fig. 3).
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Number of inputs and outputs.
+    hidden : sequence of int
+        Width of each hidden layer.
+
+    Returns
+    -------
+    Network
+    """
+    layers: list[Layer] = []
+    for width in hidden:
+        layers += [Dense(n_in, width), Tanh()]
+        n_in = width
+    return Network([*layers, Dense(n_in, n_out)])

@@ -1,0 +1,196 @@
+"""The APOGEE-XP library -> `Spectra`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from astropy.table import Table
+
+from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH, XP_WAVELENGTH
+from ..errors import InputError
+from ..read import LIBRARY_WAVELENGTH, read_library
+from ..spectra import InputFlag, Spectra
+from .photometry import band_flux
+
+
+@dataclass(frozen=True)
+class LibrarySettings:
+    """How the library becomes data vectors; a model records the settings that it was trained with.
+
+    Parameters
+    ----------
+    xp_error_floor : float
+        Fractional error added in quadrature to every XP sample. The library brings no covariances,
+        its brightest stars claim 0.2 %, and neither the calibration nor an emulator is that good.
+    magnitude_err : float
+        Error in mag of the 2MASS magnitudes, of which the library gives none: the typical
+        uncertainty of bright stars (ZGR23, section 2.3).
+    extinction_err : float
+        Error in mag of the extinction estimate A(Ks) / 0.36.
+    extinction_fractional_err : float
+        Part of the estimate added to that in quadrature.
+    extinction_limits : tuple of float
+        Estimates outside are failures of the survey's photometric pipeline and count as unknown.
+    """
+
+    xp_error_floor: float = 0.015
+    magnitude_err: float = 0.03
+    extinction_err: float = 0.05
+    extinction_fractional_err: float = 0.1
+    extinction_limits: tuple[float, float] = (-0.3, 6.0)
+
+    def __post_init__(self):
+        for name in ("xp_error_floor", "magnitude_err", "extinction_err"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+        object.__setattr__(self, "extinction_limits", tuple(self.extinction_limits))
+
+    def to_dict(self) -> dict:
+        """Plain values, for a file's metadata."""
+        return {**asdict(self), "extinction_limits": list(self.extinction_limits)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> LibrarySettings:
+        """Settings from a file's metadata.
+
+        Raises
+        ------
+        InputError
+            If a setting is unknown.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"unknown setting of the preparation ({error})") from error
+
+
+LIBRARY_LABELS = {"teff": "teff", "feh": "fe_h", "logg": "logg", "alpha_m": "alpha_m"}
+"""xpfit's label names and the library's columns."""
+
+KELVIN_PER_UNIT = 1000.0
+"""Temperatures are in kK inside the model and in K in files."""
+
+
+def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Spectra:
+    """Turn rows of the library into data vectors.
+
+    XP at ZGR23's 61 wavelengths, then J, H, Ks as flux; W1 and W2, which the library lacks, carry
+    no weight. Samples that are not finite, or whose error is not positive, carry no weight either;
+    a negative flux with a good error is a measurement and stays.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        From `xpfit.read.read_library`.
+    settings : LibrarySettings, optional
+        Error floors and limits.
+
+    Returns
+    -------
+    Spectra
+        With `extinction` = A(Ks) / 0.36 and the labels of `LIBRARY_LABELS`.
+    """
+    settings = settings or LibrarySettings()
+    xp_flux, xp_err = _xp_flux(table, settings.xp_error_floor)
+    bands = [
+        band_flux(_plain(table[name]), settings.magnitude_err, band)
+        for name, band in zip(("j", "h", "k"), BANDS[:3], strict=True)
+    ]
+    n_absent = len(BANDS) - len(bands)
+    flux = np.column_stack([xp_flux, *[f for f, _ in bands], np.zeros((len(table), n_absent))])
+    flux_err = np.column_stack(
+        [xp_err, *[e for _, e in bands], np.full((len(table), n_absent), np.inf)]
+    )
+    extinction, extinction_err = _extinction_estimate(table, settings)
+    labels, label_err = _labels(table)
+    source_id = np.ma.filled(table["gaiaedr3_source_id"], 0).astype(np.int64)
+    return Spectra(
+        source_id=source_id,
+        wavelength=WAVELENGTH,
+        flux=flux,
+        flux_err=flux_err,
+        extinction=extinction,
+        extinction_err=extinction_err,
+        labels=labels,
+        label_err=label_err,
+        snr=_plain(table["snr"]),
+        input_flags=_input_flags(source_id, xp_err, [e for _, e in bands]),
+        preparation=settings.to_dict(),
+    )
+
+
+def read_spectra(
+    path: str | os.PathLike, rows=None, settings: LibrarySettings | None = None
+) -> Spectra:
+    """Read a file of spectra and prepare it for fitting or training.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS file with the columns of the APOGEE-XP library, gzipped or not.
+    rows : slice, array_like of int or of bool, optional
+        Which rows to read; all by default.
+    settings : LibrarySettings, optional
+        For a fit, those of the model: ``LibrarySettings.from_dict(model.preparation)``.
+
+    Returns
+    -------
+    Spectra
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        As `xpfit.read.read_library`.
+    """
+    return library_spectra(read_library(path, rows), settings)
+
+
+def _xp_flux(table: Table, error_floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Flux and error at the XP wavelengths, infinite error where a sample is unusable."""
+    columns = np.searchsorted(LIBRARY_WAVELENGTH, XP_WAVELENGTH)
+    scale = _plain(table["medflux"])[:, None] / FLUX_UNIT_SI
+    flux = _plain(table["flux"])[:, columns] * scale
+    error = _plain(table["flux_error"])[:, columns] * scale
+    good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
+    with np.errstate(invalid="ignore"):
+        error = np.hypot(error, error_floor * flux)
+    return np.where(good, flux, 0.0), np.where(good, error, np.inf)
+
+
+def _extinction_estimate(table: Table, settings: LibrarySettings) -> tuple[np.ndarray, np.ndarray]:
+    """E = A(Ks) / 0.36 and its error; unknown where A(Ks) is missing or wild."""
+    extinction = _plain(table["ak_targ"]) / AK_PER_EXTINCTION
+    low, high = settings.extinction_limits
+    known = (extinction >= low) & (extinction <= high)
+    error = np.hypot(settings.extinction_err, settings.extinction_fractional_err * extinction)
+    return np.where(known, extinction, np.nan), np.where(known, error, np.inf)
+
+
+def _labels(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Labels and errors by xpfit's names, temperatures in kK."""
+    labels, errors = {}, {}
+    for name, column in LIBRARY_LABELS.items():
+        unit = KELVIN_PER_UNIT if name == "teff" else 1.0
+        labels[name] = _plain(table[column]) / unit
+        errors[name] = _plain(table[f"{column}_err"]) / unit
+    return labels, errors
+
+
+def _input_flags(source_id: np.ndarray, xp_err: np.ndarray, band_errs: list) -> np.ndarray:
+    """Sum of `InputFlag` values per star."""
+    flags = np.zeros(len(source_id), dtype=np.int32)
+    flags[np.isinf(xp_err).any(axis=1)] |= int(InputFlag.MASKED_SAMPLES)
+    flags[np.isinf(np.column_stack(band_errs)).any(axis=1)] |= int(InputFlag.MISSING_BAND)
+    missing = source_id <= 0
+    _, inverse, counts = np.unique(source_id, return_inverse=True, return_counts=True)
+    flags[missing] |= int(InputFlag.MISSING_ID)
+    flags[~missing & (counts[inverse] > 1)] |= int(InputFlag.DUPLICATE_ID)
+    return flags
+
+
+def _plain(column) -> np.ndarray:
+    """Column as a float64 array, NaN where masked."""
+    return np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)

@@ -1,0 +1,128 @@
+"""Reliability flags of fitted stars."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+import numpy as np
+
+from ..fit import FitResult, FitStatus
+from ..model import XPModel
+from ..spectra import InputFlag, Spectra
+
+MAX_CHI2_PER_DOF = 2.0
+"""ZGR23 (table 2): chi2 / 61 > 2 marks a bad fit; 61 = 66 values less 5 parameters."""
+
+MAX_PARALLAX_PULL = 10.0
+"""ZGR23 (table 2): a parallax further than 10 sigma from the observed one marks a bad fit."""
+
+
+class QualityFlag(IntFlag):
+    """Bits of `quality_flags`, at the places that ZGR23 (table 2) give them.
+
+    The three lowest bits are the confidence in Teff, [Fe/H] and log g.
+    """
+
+    HIGH_CHI2 = 8
+    LOW_PRIOR = 16
+    PARALLAX = 32
+
+
+class FitFlag(IntFlag):
+    """Bits of `fit_flags`: how the fit went and what was wrong with its input."""
+
+    NOT_CONVERGED = 1
+    OUT_OF_RANGE = 2
+    """A label lies outside the range of the training stars."""
+    BAD_INPUT = 4
+    """Too little usable data: no parameters."""
+    MISSING_BAND = 8
+    """A photometric band was missing; the rest was fitted."""
+    MASKED_SAMPLES = 32
+    """Some XP samples were unusable; the rest was fitted."""
+    MISSING_ID = 64
+    DUPLICATE_ID = 128
+    """The same source stands in more than one row."""
+
+
+UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
+"""Fit flags with which parameters should not be used; the other fit flags are information."""
+
+_FROM_INPUT = {
+    InputFlag.MISSING_BAND: FitFlag.MISSING_BAND,
+    InputFlag.MASKED_SAMPLES: FitFlag.MASKED_SAMPLES,
+    InputFlag.MISSING_ID: FitFlag.MISSING_ID,
+    InputFlag.DUPLICATE_ID: FitFlag.DUPLICATE_ID,
+}
+
+
+def quality_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
+    """Flags on the quality of the fit (ZGR23, eq. 26 and table 2).
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+        What was fitted.
+    result : FitResult
+
+    Returns
+    -------
+    ndarray of uint8, shape (n_star,)
+        Sum of `QualityFlag` values; zero for stars that were not fitted (see `fit_flags`).
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pull = np.abs(result["parallax"] - spectra.parallax) / spectra.parallax_err
+        raised = {
+            QualityFlag.HIGH_CHI2: result.chi2 / result.dof > MAX_CHI2_PER_DOF,
+            QualityFlag.LOW_PRIOR: result.ln_prior < model.ln_prior_threshold,
+            QualityFlag.PARALLAX: np.isfinite(spectra.parallax_err) & (pull > MAX_PARALLAX_PULL),
+        }
+    return _sum_flags(raised).astype(np.uint8)
+
+
+def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
+    """Flags on how the fit went and on its input.
+
+    Parameters
+    ----------
+    model, spectra, result
+        As for `quality_flags`.
+
+    Returns
+    -------
+    ndarray of int16, shape (n_star,)
+        Sum of `FitFlag` values.
+    """
+    not_fitted = result.status == FitStatus.NOT_FITTED
+    labels = result.parameters[:, : len(model.label_names)]
+    raised = {
+        FitFlag.NOT_CONVERGED: result.status == FitStatus.NOT_CONVERGED,
+        FitFlag.OUT_OF_RANGE: ~model.in_range(labels).all(axis=1) & ~not_fitted,
+        FitFlag.BAD_INPUT: not_fitted,
+    }
+    for cause, flag in _FROM_INPUT.items():
+        raised[flag] = (spectra.input_flags & int(cause)) != 0
+    return _sum_flags(raised).astype(np.int16)
+
+
+def _sum_flags(raised: dict[IntFlag, np.ndarray]) -> np.ndarray:
+    """Sum of the flags that each star has raised."""
+    return sum(np.where(mask, int(flag), 0) for flag, mask in raised.items())
+
+
+def is_reliable(quality: np.ndarray, fit: np.ndarray) -> np.ndarray:
+    """Stars that pass the basic cut: no quality flag of ZGR23's eq. 26, and none of `UNRELIABLE`.
+
+    Parameters
+    ----------
+    quality, fit : ndarray of int, shape (n_star,)
+        `quality_flags` and `fit_flags`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_star,)
+    """
+    return (np.asarray(quality) < int(QualityFlag.HIGH_CHI2)) & (
+        (np.asarray(fit) & int(UNRELIABLE)) == 0
+    )

@@ -1,0 +1,57 @@
+"""Lists of Gaia source ids."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from .fits import read_fits_table
+
+ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
+"""Names under which tables hold Gaia source ids."""
+
+
+def read_source_ids(path: str | os.PathLike) -> np.ndarray:
+    """Read source ids from a text file or from a FITS table.
+
+    Parameters
+    ----------
+    path : path-like
+        Text with one id per line (blank lines and lines that start with ``#`` are skipped), or a
+        FITS table with one of the columns `ID_COLUMNS`.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_id,)
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If a line is not an integer (the line is named), or a table has no column of ids.
+    """
+    path = Path(path)
+    if path.name.lower().endswith((".fits", ".fits.gz", ".fit")):
+        table = read_fits_table(path)
+        name = next((name for name in ID_COLUMNS if name in table.colnames), None)
+        if name is None:
+            raise InputError(f"{path}: no column of source ids; expected one of {ID_COLUMNS}")
+        return np.asarray(table[name], dtype=np.int64)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; check the path")
+    ids = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        try:
+            ids.append(int(text))
+        except ValueError:
+            raise InputError(
+                f"{path}, line {number}: {text[:40]!r} is not a source id; give one integer a line"
+            ) from None
+    return np.array(ids, dtype=np.int64)

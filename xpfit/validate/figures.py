@@ -1,0 +1,157 @@
+"""Figures: functions that take results and return a matplotlib figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..fit import FitResult
+from ..model import XPModel
+from ..spectra import Spectra
+from .metrics import Comparison, metrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GROUP_COLOURS = {"giants": "#D55E00", "dwarfs": "#0072B2"}
+"""Vermilion and blue of the Okabe-Ito palette, which colour-blind readers can tell apart."""
+
+AXIS_LABELS = {
+    "teff": r"$T_{\rm eff}$ [K]",
+    "feh": "[Fe/H] [dex]",
+    "logg": r"$\log g$ [dex]",
+    "alpha_m": r"[$\alpha$/M] [dex]",
+}
+
+RESIDUAL_RANGE = 5.0
+"""Half height of a residual panel, in units of the scatter of all stars."""
+
+
+def residual_figure(comparison: Comparison) -> Figure:
+    """Residuals of every label against its reference, and their pulls, for giants and dwarfs.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    labels = comparison.labels
+    figure = Figure(figsize=(3.4 * len(labels), 6.0), layout="constrained")
+    axes = figure.subplots(2, len(labels), squeeze=False)
+    numbers = metrics(comparison)
+    for column, name in enumerate(labels):
+        _plot_residuals(axes[0, column], comparison, name, numbers)
+        _plot_pulls(axes[1, column], comparison, name, numbers)
+    for ax in axes.flat:
+        ax.legend(loc="upper left", fontsize=7)
+    figure.suptitle(f"xpfit - reference, {numbers['all']['teff']['n']} stars", fontsize=10)
+    return figure
+
+
+def _plot_residuals(ax, comparison, name, numbers) -> None:
+    """Residuals against the reference label, with 16, 50 and 84 % lines."""
+    reference = comparison.reference[name]
+    residual = comparison.fitted[name] - reference
+    for group, colour in GROUP_COLOURS.items():
+        mask, number = comparison.groups[group], numbers[group][name]
+        text = group if number["n"] == 0 else f"{group}: scatter {number['scatter']:.3g}"
+        ax.plot(reference[mask], residual[mask], ".", ms=2.5, alpha=0.5, color=colour, label=text)
+    ax.axhline(0.0, color="0.3", lw=0.8)
+    if reference.size >= 50:
+        centre, quantiles = _running_quantiles(reference, residual)
+        for q, style in zip(quantiles, ("--", "-", "--"), strict=True):
+            ax.plot(centre, q, style, color="k", lw=1.2)
+    half = RESIDUAL_RANGE * (numbers["all"][name]["scatter"] or 1.0)
+    ax.set(xlabel=f"reference {AXIS_LABELS[name]}", ylim=(-half, half))
+    ax.set_ylabel(f"residual {AXIS_LABELS[name]}")
+
+
+def _plot_pulls(ax, comparison, name, numbers) -> None:
+    """Histogram of residuals over errors, with the unit Gaussian that honest errors give."""
+    error = np.hypot(
+        comparison.fitted_err[name], np.nan_to_num(comparison.reference_err[name], nan=0.0)
+    )
+    pull = (comparison.fitted[name] - comparison.reference[name]) / error
+    bins = np.linspace(-6.0, 6.0, 49)
+    for group, colour in GROUP_COLOURS.items():
+        number = numbers[group][name]
+        if number["n"] == 0:
+            continue
+        ax.hist(
+            pull[comparison.groups[group]],
+            bins,
+            density=True,
+            histtype="step",
+            lw=1.3,
+            color=colour,
+            label=f"{group}: width {number['pull']:.2f}",
+        )
+    ax.plot(bins, np.exp(-0.5 * bins**2) / np.sqrt(2.0 * np.pi), color="0.4", lw=1, ls=":")
+    ax.set(xlabel=f"pull in {AXIS_LABELS[name].split(' [')[0]}", ylabel="density")
+
+
+def _running_quantiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """16, 50 and 84 % of y in 12 bins of x with equal numbers of stars."""
+    parts = np.array_split(np.argsort(x), 12)
+    centre = np.array([np.median(x[part]) for part in parts])
+    return centre, np.array([np.quantile(y[part], [0.16, 0.5, 0.84]) for part in parts]).T
+
+
+def spectrum_figure(model: XPModel, spectra: Spectra, result: FitResult, row: int) -> Figure:
+    """Observed and fitted spectrum of one star, with residuals in units of the errors.
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+    result : FitResult
+        Fit of `spectra`.
+    row : int
+        Which star.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 4.4), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    used = np.isfinite(spectra.flux_err[row]) & model.trained_channels
+    wavelength, flux = model.wavelength[used], spectra.flux[row, used]
+    error = spectra.flux_err[row, used]
+    predicted = model.forward.flux(result.theta[row : row + 1])[0, used]
+    top.errorbar(wavelength, flux, error, fmt=".", ms=4, lw=0.8, color="0.25", label="observed")
+    top.plot(wavelength, predicted, color=GROUP_COLOURS["giants"], lw=1.5, label="xpfit")
+    dust_free = predicted * np.exp(result["extinction"][row] * model.forward.extinction_curve[used])
+    top.plot(
+        wavelength, dust_free, color=GROUP_COLOURS["dwarfs"], lw=1, ls="--", label="without dust"
+    )
+    top.set(
+        yscale="log", ylabel=r"flux [$10^{-18}$ W m$^{-2}$ nm$^{-1}$]", title=_title(result, row)
+    )
+    top.legend(fontsize=8)
+    bottom.axhline(0.0, color="0.5", lw=0.8)
+    bottom.plot(wavelength, (flux - predicted) / error, ".", ms=4, color="0.25")
+    bottom.set(xscale="log", xlabel="wavelength [nm]", ylabel="residual / error")
+    ticks = [400, 500, 600, 800, 1000, 1500, 2000]
+    bottom.set_xticks(ticks, [str(tick) for tick in ticks])
+    bottom.minorticks_off()
+    top.title.set_fontsize(9)
+    return figure
+
+
+def _title(result: FitResult, row: int) -> str:
+    """Parameters of one star with their errors."""
+    values = {n: (result[n][row], result.error(n)[row]) for n in result.parameter_names[:-1]}
+    teff, teff_err = (1000.0 * x for x in values.pop("teff"))
+    parts = [rf"$T_{{\rm eff}}$ = {teff:.0f} $\pm$ {teff_err:.0f} K"]
+    names = {"feh": "[Fe/H]", "logg": r"$\log g$", "alpha_m": r"[$\alpha$/M]", "extinction": "E"}
+    parts += [rf"{names[n]} = {v:.2f} $\pm$ {e:.2f}" for n, (v, e) in values.items()]
+    return f"Gaia DR3 {result.source_id[row]}\n" + ", ".join(parts)
