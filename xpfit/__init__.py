@@ -1,12 +1,14 @@
 """xpfit: stellar parameters with honest uncertainties from Gaia BP/RP spectra."""
 
 from ._version import __version__
+from .catalogue import read_catalogue, result_table, write_catalogue
 from .errors import InputError, ModelFileError, OutputError, XpfitError
 from .fit import FitResult, FitStatus, fit_spectra
 from .model import XPModel
 from .model.store import load_model
 from .prepare import LibrarySettings, read_spectra
 from .spectra import Spectra
+from .train import Recipe, train_model
 
 __all__ = [
     "FitResult",
@@ -15,11 +17,16 @@ __all__ = [
     "LibrarySettings",
     "ModelFileError",
     "OutputError",
+    "Recipe",
     "Spectra",
     "XPModel",
     "XpfitError",
     "__version__",
     "fit_spectra",
     "load_model",
+    "read_catalogue",
     "read_spectra",
+    "result_table",
+    "train_model",
+    "write_catalogue",
 ]

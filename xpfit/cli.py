@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -115,10 +114,8 @@ def _add_fit(commands) -> None:
     command.add_argument(
         "--processes",
         type=int,
-        default=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        help="processes to work in",
+        default=-1,
+        help="processes to work in; -1 for one per processor",
     )
     command.add_argument("--starts", type=int, default=N_STARTS, help="starts tried per star")
 

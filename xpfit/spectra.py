@@ -145,7 +145,7 @@ class Spectra:
                 f"expected {shape} or {(*shape, shape[1])}"
             )
         has_weight = np.isfinite(self.flux_err)
-        bad = ~np.isfinite(self.whitener).reshape(len(self), -1).all(axis=1)
+        bad = ~np.isfinite(self.whitener).all(axis=tuple(range(1, self.whitener.ndim)))
         bad |= np.any(has_weight & ~np.isfinite(self.flux), axis=1)
         if np.any(bad):
             row = int(np.argmax(bad))

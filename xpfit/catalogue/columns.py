@@ -47,10 +47,10 @@ def result_table(model: XPModel, spectra: Spectra, result: FitResult) -> Table:
     Returns
     -------
     astropy.table.Table
-        One row per star, with units and descriptions: parameters and errors (`teff` in K), `chi2`,
-        `amplitude` (if the model is not
-        absolute), `n_obs`, `ln_prior`, `status`, `n_iterations`, `quality_flags`, `fit_flags`, the upper
-        triangles of covariance and inverse covariance, and reference labels if there were any.
+        One row per star, with units and descriptions: parameters and errors (`teff` in K),
+        `amplitude` if the model is not absolute, `chi2`, `ln_prior`, `n_obs`, `status`,
+        `n_iterations`, `quality_flags`, `fit_flags`, the upper triangles of covariance and inverse
+        covariance, and reference labels if there were any.
         Parameters of stars that were not fitted are masked.
     """
     table = Table(meta=_metadata(model))

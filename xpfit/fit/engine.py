@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
@@ -73,11 +73,12 @@ def fit_spectra(
     spectra = drop_channels(spectra, model.trained_channels)
     tasks = [spectra[i : i + STARS_PER_TASK] for i in range(0, len(spectra), STARS_PER_TASK)]
     if not tasks:
-        return _fit_task(model, spectra, n_starts, max_iterations)
+        tasks = [spectra]
+    n_jobs = min(cpu_count() if n_processes == -1 else n_processes, len(tasks))
     work = (delayed(_fit_task)(model, task, n_starts, max_iterations) for task in tasks)
     parts = []
     with tqdm(total=len(spectra), unit="star", disable=not progress) as bar:
-        for part in Parallel(n_jobs=n_processes, return_as="generator")(work):
+        for part in Parallel(n_jobs=n_jobs, return_as="generator")(work):
             parts.append(part)
             bar.update(len(part))
     return FitResult.concatenate(parts)
@@ -118,7 +119,7 @@ def _fit_task(model: XPModel, spectra: Spectra, n_starts: int, max_iterations: i
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         grid = StartGrid(model)
-        for i in np.flatnonzero(spectra.n_obs >= n_parameter):
+        for i in np.flatnonzero(_is_fittable(spectra, n_parameter)):
             objective = Objective(
                 model,
                 spectra.flux[i],
@@ -134,6 +135,11 @@ def _fit_task(model: XPModel, spectra: Spectra, n_starts: int, max_iterations: i
             values["loss"][i] = best.loss
             status[i] = FitStatus.CONVERGED if best.converged else FitStatus.NOT_CONVERGED
         return _result(model, spectra, theta, values, status, n_iterations)
+
+
+def _is_fittable(spectra: Spectra, n_parameter: int) -> np.ndarray:
+    """Stars with as many values as parameters, and with any light at all."""
+    return (spectra.n_obs >= n_parameter) & (spectra.flux > 0).any(axis=1)
 
 
 def _best_optimum(

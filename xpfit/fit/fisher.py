@@ -63,7 +63,12 @@ def safe_inverse(
     inverse, floored : ndarray, shape (n_star, n, n)
         The inverse, and the matrix that it is the inverse of.
     """
-    values, vectors = np.linalg.eigh(0.5 * (matrix + np.swapaxes(matrix, 1, 2)))
+    values, vectors = np.linalg.eigh(_symmetric(matrix))
     values = np.maximum(values, floor)[:, None, :]
     transposed = np.swapaxes(vectors, 1, 2)
-    return (vectors / values) @ transposed, (vectors * values) @ transposed
+    return _symmetric((vectors / values) @ transposed), _symmetric((vectors * values) @ transposed)
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+    """Mean of matrices and their transposes, which rounding may have set apart."""
+    return 0.5 * (matrix + np.swapaxes(matrix, 1, 2))

@@ -10,7 +10,7 @@ from scipy.optimize import minimize
 
 from .objective import Objective
 
-GRADIENT_TOLERANCE = 1e-3
+GRADIENT_TOLERANCE = 1e-2
 """The optimiser stops where the gradient, in standardised parameters, is shorter than this."""
 
 CONVERGED_DECREMENT = 1e-2

@@ -16,7 +16,7 @@ class FitStatus(IntEnum):
     NOT_CONVERGED = 1
     """The optimiser stopped before the loss was flat: do not trust the parameters."""
     NOT_FITTED = 2
-    """Fewer usable values than parameters: there are no parameters."""
+    """Fewer usable values than parameters, or no positive flux: there are no parameters."""
 
 
 @dataclass

@@ -17,10 +17,7 @@ EXTINCTIONS = 10.0 ** np.arange(-2.0, 1.001, 0.05)
 GRID_SEED = 20230415
 """Seed of the draws, fixed so that a star's start does not depend on its neighbours."""
 
-N_CANDIDATES = 256
-"""Best cells of the grid among which separate starts are looked for."""
-
-SEPARATION = 0.5
+SEPARATION = 1.0
 """Distance in standardised labels within which two cells count as the same mode."""
 
 
@@ -48,6 +45,7 @@ class StartGrid:
         self, model: XPModel, n_types: int = N_TYPES, extinctions: np.ndarray = EXTINCTIONS
     ):
         types = _draw_types(model, n_types)
+        self.n_extinctions = len(extinctions)
         self.theta = np.column_stack(
             [
                 np.repeat(types, len(extinctions), axis=0),
@@ -60,7 +58,7 @@ class StartGrid:
         self.scale = np.concatenate([model.forward.label_scale, np.ones(2)])
 
     def starts(self, flux: np.ndarray, whitener: np.ndarray, n_starts: int) -> list[np.ndarray]:
-        """Best cells that lie apart from each other, best first, for one star.
+        """Best types that lie apart from each other, best first, for one star.
 
         Parameters
         ----------
@@ -85,10 +83,9 @@ class StartGrid:
         overlap = predicted @ observed[0]
         with np.errstate(divide="ignore", invalid="ignore"):
             gain = np.where((overlap > 0) & (norm > 0), overlap**2 / norm, 0.0)
-        loss = self.penalty - gain
-        n_candidates = min(N_CANDIDATES, len(loss))
-        best = np.argpartition(loss, n_candidates - 1)[:n_candidates]
-        chosen = self._separate(best[np.argsort(loss[best])], n_starts)
+        loss = (self.penalty - gain).reshape(-1, self.n_extinctions)
+        best = np.arange(len(loss)) * self.n_extinctions + np.argmin(loss, axis=1)
+        chosen = self._separate(best[np.argsort(loss.min(axis=1))], n_starts)
         theta = self.theta[chosen]
         observed = np.broadcast_to(observed, predicted[chosen].shape)
         theta[:, -1] = best_ln_parallax(theta, predicted[chosen], observed)

@@ -88,7 +88,9 @@ def load_model(path: str | os.PathLike | None = None) -> XPModel:
         with h5py.File(path, "r") as file:
             _check_format(file, path)
             return _build(file)
-    except (OSError, KeyError) as error:
+    except ModelFileError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ModelFileError(
             f"{path}: not a model file, or a damaged one ({error}); copy or train it again"
         ) from error

@@ -76,7 +76,12 @@ def trainable(
 
 
 def outliers(
-    label_pull: np.ndarray, chi2_per_dof: np.ndarray, *, max_sigma: float, max_chi2: float
+    label_pull: np.ndarray,
+    chi2_per_dof: np.ndarray,
+    *,
+    max_sigma: float,
+    max_chi2: float,
+    max_fraction: float = 1.0,
 ) -> np.ndarray:
     """Stars in tension with the model (ZGR23, section 3.2, "self-cleaning").
 
@@ -87,10 +92,17 @@ def outliers(
     chi2_per_dof : ndarray, shape (n_star,)
     max_sigma, max_chi2 : float
         Limits on |pull| and on chi2 per degree of freedom.
+    max_fraction : float
+        Largest share of the stars to call outliers, the worst first: while a model is still poor
+        nearly every star is in tension with it, and that is not the stars' fault. Values that are
+        not finite are outliers always.
 
     Returns
     -------
     ndarray of bool, shape (n_star,)
     """
-    tension = np.max(np.abs(label_pull), axis=1) > max_sigma
-    return tension | ~(chi2_per_dof <= max_chi2)
+    tension = np.maximum(np.max(np.abs(label_pull), axis=1) / max_sigma, chi2_per_dof / max_chi2)
+    broken = ~np.isfinite(tension)
+    tension = np.where(broken, np.inf, tension)
+    limit = np.quantile(tension, 1.0 - max_fraction, method="inverted_cdf")
+    return broken | (tension > max(1.0, limit))

@@ -74,6 +74,8 @@ class Recipe:
         A star is dropped if a label moves further than this from its measured value (ZGR23: 4).
     clean_chi2 : float
         A star is dropped if chi2 per degree of freedom exceeds this.
+    clean_fraction : float
+        At most this share of the stars is dropped (ZGR23 dropped a quarter).
     """
 
     phases: tuple[Phase, ...] = DEFAULT_PHASES
@@ -83,6 +85,7 @@ class Recipe:
     label_error_floor: Mapping[str, float] = field(default_factory=lambda: dict(LABEL_ERROR_FLOOR))
     clean_sigma: float = 4.0
     clean_chi2: float = 5.0
+    clean_fraction: float = 0.3
 
     @property
     def n_epochs(self) -> int:

@@ -217,6 +217,7 @@ class Trainer:
             self.chi2_per_dof(),
             max_sigma=self.recipe.clean_sigma,
             max_chi2=self.recipe.clean_chi2,
+            max_fraction=self.recipe.clean_fraction,
         )
         return np.flatnonzero(~bad)
 

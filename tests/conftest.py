@@ -1,0 +1,46 @@
+"""Shared fixtures: the real sample, the shipped model, simulated stars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xpfit
+from xpfit.read import read_library
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(42)
+
+
+@pytest.fixture(scope="session")
+def sample_path():
+    return ROOT / "data" / "apogee_xp_sample.fits"
+
+
+@pytest.fixture(scope="session")
+def sample_table(sample_path):
+    return read_library(sample_path, slice(0, 60))
+
+
+@pytest.fixture(scope="session")
+def sample(sample_path):
+    return xpfit.read_spectra(sample_path)
+
+
+@pytest.fixture(scope="session")
+def model():
+    return xpfit.load_model()
+
+
+@pytest.fixture(scope="session")
+def absolute_model(model):
+    """The shipped model, declared to know luminosities: for the terms in the parallax."""
+    from dataclasses import replace
+
+    return replace(model, absolute=True)

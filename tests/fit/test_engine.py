@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+from helpers import simulate
+
+from xpfit import FitResult, FitStatus, InputError, Spectra, fit_spectra
+
+
+def robust_width(x):
+    return 1.4826 * np.median(np.abs(x - np.median(x)))
+
+
+@pytest.fixture(scope="module")
+def simulated(model):
+    return simulate(model, 1000, np.random.default_rng(11), relative_error=0.002)
+
+
+@pytest.fixture(scope="module")
+def fitted(model, simulated):
+    return model.fit(simulated[1], n_processes=2, progress=False)
+
+
+def test_noiseless_spectra_give_their_parameters_back(model, rng):
+    truth, _ = simulate(model, 40, rng, relative_error=0.01)
+    flux = np.nan_to_num(model.predict(truth[:, :3], truth[:, 3], truth[:, 4]))
+    # Errors so small that prior and Jacobian terms cannot shift the optimum.
+    error = np.where(model.trained_channels, 1e-6 * flux, np.inf)
+    result = model.fit(Spectra(np.arange(40), model.wavelength, flux, error), progress=False)
+    np.testing.assert_allclose(result.parameters[:, :4], truth[:, :4], atol=1e-4)
+    np.testing.assert_allclose(result.parameters[:, 4], truth[:, 4], rtol=1e-4)
+
+
+def test_noisy_spectra_give_pulls_of_unit_width(simulated, fitted):
+    truth, _ = simulated
+    pulls = (fitted.parameters - truth) / fitted.errors
+    assert len(pulls) == 1000
+    for name, pull in zip(fitted.parameter_names, pulls.T, strict=True):
+        assert 0.9 < np.std(pull) < 1.1, name
+        assert 0.9 < robust_width(pull) < 1.1, name
+        assert abs(np.mean(pull)) < 0.15, name
+
+
+def test_chi2_of_simulated_stars_has_the_right_mean_and_variance(fitted):
+    dof = fitted.dof[0]
+    assert dof == 64 - 5
+    assert np.mean(fitted.chi2) == pytest.approx(dof, abs=4 * np.sqrt(2 * dof / 1000))
+    assert np.var(fitted.chi2) == pytest.approx(2 * dof, rel=0.25)
+
+
+def test_all_simulated_stars_converge(fitted):
+    assert np.all(fitted.status == FitStatus.CONVERGED)
+
+
+def test_errors_and_covariances_agree(fitted):
+    identity = fitted.covariance @ fitted.inverse_covariance
+    np.testing.assert_allclose(identity, np.broadcast_to(np.eye(5), identity.shape), atol=1e-6)
+    np.testing.assert_allclose(
+        fitted.error("teff"), np.sqrt(fitted.covariance[:, 0, 0]), rtol=1e-12
+    )
+
+
+def test_number_of_processes_does_not_matter(model, simulated, fitted):
+    alone = model.fit(simulated[1][:120], n_processes=1, progress=False)
+    np.testing.assert_allclose(alone.parameters, fitted.parameters[:120], rtol=1e-10)
+
+
+def test_an_observed_parallax_pulls_the_fit(absolute_model, simulated):
+    truth, spectra = simulated
+    some = spectra[:20]
+    some.parallax, some.parallax_err = truth[:20, 4] * 1.1, np.full(20, 1e-4)
+    result = fit_spectra(absolute_model, some, progress=False)
+    np.testing.assert_allclose(result["parallax"], truth[:20, 4] * 1.1, rtol=1e-4)
+    assert np.all(result.error("parallax") <= 1e-4)
+
+
+def test_parallax_of_a_model_without_luminosities_is_an_error_that_explains_itself(
+    model, simulated
+):
+    some = simulated[1][:2]
+    some.parallax, some.parallax_err = np.ones(2), np.ones(2)
+    with pytest.raises(InputError, match=r"trained without parallaxes.*shapes.*not luminosities"):
+        model.fit(some)
+
+
+def test_a_bad_star_is_reported_and_the_others_go_on(model, simulated):
+    spectra = simulated[1][:6]
+    flux, error = spectra.flux.copy(), spectra.flux_err.copy()
+    error[1] = np.inf  # nothing at all
+    error[2, 4:] = np.inf  # fewer values than parameters
+    flux[3] = -1.0  # no light
+    result = model.fit(Spectra(spectra.source_id, spectra.wavelength, flux, error), progress=False)
+    not_fitted, fitted = [1, 2, 3], [0, 4, 5]
+    assert np.all(result.status[not_fitted] == FitStatus.NOT_FITTED)
+    assert np.isnan(result.parameters[not_fitted]).all()
+    assert np.isnan(result.chi2[not_fitted]).all()
+    assert np.all(result.status[fitted] == FitStatus.CONVERGED)
+    alone = model.fit(spectra[fitted], progress=False)
+    np.testing.assert_allclose(result.parameters[fitted], alone.parameters, rtol=1e-9)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_any_brightness_gives_the_same_stellar_type(model, simulated, factor):
+    spectra = simulated[1][:5]
+    scaled = Spectra(
+        spectra.source_id, spectra.wavelength, spectra.flux * factor, spectra.flux_err * factor
+    )
+    plain, other = (model.fit(s, progress=False) for s in (spectra, scaled))
+    np.testing.assert_allclose(other.parameters[:, :4], plain.parameters[:, :4], atol=2e-3)
+
+
+def test_channels_that_the_model_never_saw_are_ignored(model, simulated):
+    spectra = simulated[1][:3]
+    flux, error = spectra.flux.copy(), spectra.flux_err.copy()
+    flux[:, 64:], error[:, 64:] = 1e3, 1.0
+    odd = Spectra(spectra.source_id, spectra.wavelength, flux, error)
+    a, b = (model.fit(s, progress=False) for s in (spectra, odd))
+    np.testing.assert_array_equal(a.parameters, b.parameters)
+    np.testing.assert_array_equal(b.n_obs, 64)
+
+
+def test_no_stars_give_an_empty_result(model, simulated):
+    result = model.fit(simulated[1][:0], progress=False)
+    assert isinstance(result, FitResult) and len(result) == 0
+    assert result.parameters.shape == (0, 5)
+
+
+def test_spectra_on_other_wavelengths_are_refused(model):
+    spectra = Spectra([1], [500.0, 600.0], np.ones((1, 2)), np.ones((1, 2)))
+    with pytest.raises(InputError, match=r"2 values from 500 to 600 nm.*66 from|66 values"):
+        model.fit(spectra)
+
+
+@pytest.mark.parametrize("option", ["n_processes", "n_starts", "max_iterations"])
+def test_impossible_options_are_refused_by_name(model, simulated, option):
+    with pytest.raises(InputError, match=f"{option} must be at least 1"):
+        model.fit(simulated[1][:1], **{option: 0})
+
+
+def test_results_answer_by_parameter_name(fitted):
+    np.testing.assert_array_equal(fitted["logg"], fitted.parameters[:, 2])
+    with pytest.raises(KeyError, match="no parameter 'c_m'"):
+        fitted["c_m"]
+    assert "1000 stars" in repr(fitted)

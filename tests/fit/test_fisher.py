@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+from helpers import random_full_whiteners, simulate
+
+from xpfit.fit.fisher import EIGENVALUE_FLOOR, fisher_matrix, safe_inverse
+
+
+@pytest.fixture
+def stars(model, rng):
+    truth, spectra = simulate(model, 5, rng, relative_error=0.02)
+    return truth, np.column_stack([truth[:, :3], np.log(truth[:, 3:])]), spectra
+
+
+def test_fisher_matrix_is_equation_22_in_linear_parameters(model, stars, rng):
+    truth, theta, spectra = stars
+    error = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 1e6)
+    covariance, whitener = random_full_whiteners(error, rng)
+    parallax_err = np.array([0.1, 0.2, np.inf, 0.3, 0.4])
+    fisher = fisher_matrix(model.forward, theta, whitener, parallax_err)
+    for i in range(5):
+        jacobian = np.empty((5, 66))
+        for k in range(5):
+            h = np.zeros(5)
+            h[k] = 1e-5
+
+            def flux(p):
+                return model.forward.flux(np.concatenate([p[:3], np.log(p[3:])])[None])[0]
+
+            jacobian[k] = (flux(truth[i] + h) - flux(truth[i] - h)) / 2e-5
+        expected = jacobian @ np.linalg.solve(covariance[i], jacobian.T)
+        expected[4, 4] += 1.0 / parallax_err[i] ** 2
+        np.testing.assert_allclose(fisher[i], expected, rtol=1e-4, atol=1e-4 * expected.max())
+
+
+def test_safe_inverse_is_the_inverse_of_a_good_matrix(rng):
+    root = rng.standard_normal((4, 5, 5))
+    matrix = root @ np.swapaxes(root, 1, 2) + np.eye(5)
+    inverse, floored = safe_inverse(matrix)
+    np.testing.assert_allclose(inverse, np.linalg.inv(matrix), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(floored, matrix, rtol=1e-10)
+
+
+def test_unconstrained_directions_get_a_large_finite_error():
+    matrix = np.diag([100.0, 4.0, 0.0, -1e-9])[None]
+    inverse, floored = safe_inverse(matrix)
+    np.testing.assert_allclose(
+        np.diag(inverse[0]), [0.01, 0.25, 1 / EIGENVALUE_FLOOR, 1 / EIGENVALUE_FLOOR]
+    )
+    assert np.all(np.linalg.eigvalsh(floored[0]) > 0)

@@ -1,0 +1,77 @@
+"""What several tests need: finite differences and simulated stars."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+
+from xpfit import Spectra, XPModel
+
+
+def numerical_gradient(function, x: np.ndarray, step: float = 1e-5) -> np.ndarray:
+    """Fourth-order central differences of an array-valued function, last axis over x."""
+    columns = []
+    for i in range(len(x)):
+        h = np.zeros_like(x)
+        h[i] = step * max(1.0, abs(x[i]))
+        near = np.asarray(function(x + h)) - np.asarray(function(x - h))
+        far = np.asarray(function(x + 2 * h)) - np.asarray(function(x - 2 * h))
+        columns.append((8 * near - far) / (12 * h[i]))
+    return np.stack(columns, axis=-1)
+
+
+def assert_close_derivative(exact, numerical, tolerance=1e-6):
+    """Agreement relative to the largest element."""
+    scale = np.max(np.abs(numerical))
+    np.testing.assert_allclose(exact, numerical, rtol=0, atol=tolerance * scale)
+
+
+def simulate(
+    model: XPModel, n_star: int, rng: np.random.Generator, *, relative_error: float
+) -> tuple[np.ndarray, Spectra]:
+    """Stars of well populated types with known linear parameters, and their noisy spectra."""
+    labels = np.empty((0, len(model.label_names)))
+    while len(labels) < n_star:
+        drawn = model.prior.sample(4 * n_star, rng)
+        inside = model.in_range(drawn).all(axis=1)
+        populated = model.prior.ln_p(drawn) > model.ln_prior_threshold + 3.0
+        labels = np.concatenate([labels, drawn[inside & populated]])
+    labels = labels[:n_star]
+    extinction = rng.uniform(0.1, 1.0, n_star)
+    parallax = np.exp(rng.uniform(1.0, 4.0, n_star))
+    truth = np.column_stack([labels, extinction, parallax])
+    flux = np.nan_to_num(model.predict(labels, extinction, parallax))
+    noise = np.where(model.trained_channels, relative_error * flux, np.inf)
+    noisy = flux + np.where(model.trained_channels, noise, 0.0) * rng.standard_normal(flux.shape)
+    return truth, Spectra(np.arange(1, n_star + 1), model.wavelength, noisy, noise)
+
+
+def random_full_whiteners(flux_err: np.ndarray, rng: np.random.Generator) -> tuple:
+    """Covariances with strong correlations, and their whiteners, for given errors."""
+    n_star, n_obs = flux_err.shape
+    mixing = rng.standard_normal((n_star, n_obs, 5)) * 0.7
+    correlation = mixing @ np.swapaxes(mixing, 1, 2) + np.eye(n_obs)
+    scale = flux_err / np.sqrt(np.diagonal(correlation, axis1=1, axis2=2))
+    covariance = correlation * scale[:, :, None] * scale[:, None, :]
+    whitener = np.linalg.inv(np.linalg.cholesky(covariance))
+    return covariance, whitener
+
+
+def simulated_catalogue(rng, n=4000, scatter=0.1):
+    """A catalogue with known offsets and scatter: 50 K and 100 K in Teff, honest errors."""
+    table = Table()
+    teff = rng.uniform(4000.0, 6500.0, n)
+    logg = np.where(np.arange(n) % 2 == 0, 2.5, 4.4)
+    for name, reference, bias, sigma in (
+        ("teff", teff, 50.0, 100.0),
+        ("feh", rng.uniform(-1, 0.3, n), 0.0, scatter),
+        ("logg", logg, -0.02, 0.2),
+    ):
+        table[name] = MaskedColumn(reference + bias + sigma * rng.standard_normal(n))
+        table[f"{name}_err"] = np.full(n, sigma * 0.8)
+        table[f"ref_{name}"] = MaskedColumn(reference)
+        table[f"ref_{name}_err"] = np.full(n, sigma * 0.6)
+    table["ref_snr"] = np.full(n, 100.0)
+    table["quality_flags"] = np.zeros(n, dtype=np.uint8)
+    table["fit_flags"] = np.zeros(n, dtype=np.int16)
+    return table

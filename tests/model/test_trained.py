@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from xpfit import InputError
+
+
+def test_predict_is_nan_where_the_model_never_saw_data(model):
+    flux = model.predict([[4.8, -0.2, 2.5]])
+    np.testing.assert_array_equal(np.isnan(flux[0]), ~model.trained_channels)
+
+
+def test_predict_without_dust_is_the_absolute_flux(model):
+    labels = np.array([[4.8, -0.2, 2.5]])
+    expected = np.exp(model.forward.ln_absolute_flux(labels))
+    np.testing.assert_allclose(model.predict(labels)[:, :64], expected[:, :64], rtol=1e-12)
+
+
+def test_flux_falls_with_the_square_of_distance(model):
+    labels = [[4.8, -0.2, 2.5]]
+    near, far = model.predict(labels, 0.2, 10.0), model.predict(labels, 0.2, 5.0)
+    np.testing.assert_allclose(near[:, :64] / far[:, :64], 4.0, rtol=1e-12)
+
+
+def test_labels_outside_the_trained_range_are_refused_by_name(model):
+    with pytest.raises(InputError, match=r"star 1: teff = 5772 is outside.*kK.*extrapolate"):
+        model.predict([[4.8, -0.2, 2.5], [5772.0, 0.0, 4.4]])
+
+
+def test_extrapolation_is_possible_when_asked(model):
+    assert np.isfinite(model.predict([[8.0, 0.0, 4.0]], extrapolate=True)[:, :64]).all()
+
+
+def test_wrong_number_of_labels_is_refused(model):
+    with pytest.raises(InputError, match="teff, feh, logg"):
+        model.predict([[4.8, -0.2]])
+
+
+@pytest.mark.parametrize(("extinction", "parallax"), [(-0.1, 1.0), (0.1, 0.0), (np.nan, 1.0)])
+def test_impossible_extinction_or_parallax_is_refused(model, extinction, parallax):
+    with pytest.raises(InputError, match="must"):
+        model.predict([[4.8, -0.2, 2.5]], extinction, parallax)
+
+
+def test_repr_says_what_the_model_is(model):
+    assert "shapes only" in repr(model) and "teff, feh, logg" in repr(model)

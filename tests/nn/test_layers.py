@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+from helpers import assert_close_derivative, numerical_gradient
+
+from xpfit.nn import Dense, Tanh
+
+LAYERS = {"dense": (Dense(4, 3), 4, 3), "tanh": (Tanh(), 5, 5)}
+
+
+@pytest.fixture(params=LAYERS.values(), ids=LAYERS.keys())
+def case(request, rng):
+    layer, n_in, n_out = request.param
+    w = layer.initialise(rng) + 0.1 * rng.standard_normal(layer.n_parameters)
+    return layer, w, rng.standard_normal((6, n_in)), rng.standard_normal((6, n_out))
+
+
+def test_backward_gives_the_gradient_with_respect_to_inputs(case):
+    layer, w, x, dy = case
+    dx, _ = layer.backward(w, layer.forward(w, x)[1], dy)
+    flat = numerical_gradient(
+        lambda v: np.sum(layer.forward(w, v.reshape(x.shape))[0] * dy), x.ravel()
+    )
+    assert_close_derivative(dx.ravel(), flat)
+
+
+def test_backward_gives_the_gradient_with_respect_to_parameters(case):
+    layer, w, x, dy = case
+    _, dw = layer.backward(w, layer.forward(w, x)[1], dy)
+    assert dw.shape == w.shape
+    if w.size:
+        assert_close_derivative(
+            dw, numerical_gradient(lambda v: np.sum(layer.forward(v, x)[0] * dy), w)
+        )
+
+
+def test_tangent_is_the_transpose_of_backward(case, rng):
+    layer, w, x, dy = case
+    _, cache = layer.forward(w, x)
+    directions = rng.standard_normal((6, 2, x.shape[1]))
+    pushed = layer.tangent(w, cache, directions)
+    dx, _ = layer.backward(w, cache, dy)
+    np.testing.assert_allclose(
+        np.einsum("bko,bo->bk", pushed, dy), np.einsum("bki,bi->bk", directions, dx), rtol=1e-12
+    )
+
+
+def test_dense_is_the_matrix_product_written_out():
+    layer = Dense(2, 3)
+    w = np.arange(9.0)
+    y, _ = layer.forward(w, np.array([[1.0, 2.0]]))
+    np.testing.assert_array_equal(y, [[0 + 6 + 6, 1 + 8 + 7, 2 + 10 + 8]])
+
+
+def test_dense_starts_within_the_glorot_limit(rng):
+    w = Dense(10, 20).initialise(rng)
+    limit = np.sqrt(6.0 / 30.0)
+    assert np.all(np.abs(w[:200]) <= limit)
+    assert np.std(w[:200]) == pytest.approx(limit / np.sqrt(3.0), rel=0.15)
+    assert np.all(w[200:] == 0.0)

@@ -1,0 +1,50 @@
+import numpy as np
+from helpers import assert_close_derivative, numerical_gradient
+
+from xpfit.nn import Dense, Tanh, multilayer_perceptron
+
+
+def small(rng):
+    network = multilayer_perceptron(3, (5, 4), 6)
+    return network, network.initialise(rng) + 0.05 * rng.standard_normal(network.n_parameters)
+
+
+def test_published_network_has_4418_weights_and_biases():
+    assert multilayer_perceptron(3, (32, 32, 32), 66).n_parameters == 4418
+
+
+def test_layers_are_dense_and_tanh_in_turn_with_a_linear_output():
+    kinds = [type(layer) for layer in multilayer_perceptron(3, (32, 32, 32), 66).layers]
+    assert kinds == [Dense, Tanh, Dense, Tanh, Dense, Tanh, Dense]
+
+
+def test_slices_cover_the_parameter_vector_once(rng):
+    network, _ = small(rng)
+    covered = np.zeros(network.n_parameters, dtype=int)
+    for where in network.slices:
+        covered[where] += 1
+    assert np.all(covered == 1)
+
+
+def test_weights_are_told_from_biases(rng):
+    network, _ = small(rng)
+    assert network.is_weight.sum() == 3 * 5 + 5 * 4 + 4 * 6
+    assert np.all(network.initialise(rng)[~network.is_weight] == 0.0)
+
+
+def test_gradient_with_respect_to_parameters(rng):
+    network, parameters = small(rng)
+    x, dy = rng.standard_normal((7, 3)), rng.standard_normal((7, 6))
+    exact = network.backward(parameters, network.forward(parameters, x)[1], dy)
+    numerical = numerical_gradient(lambda p: np.sum(network.forward(p, x)[0] * dy), parameters)
+    assert_close_derivative(exact, numerical)
+
+
+def test_tangent_gives_the_jacobian_with_respect_to_inputs(rng):
+    network, parameters = small(rng)
+    x = rng.standard_normal((2, 3))
+    _, caches = network.forward(parameters, x)
+    jacobian = network.tangent(parameters, caches, np.broadcast_to(np.eye(3), (2, 3, 3)))
+    for i in range(2):
+        numerical = numerical_gradient(lambda v: network.forward(parameters, v[None])[0][0], x[i])
+        assert_close_derivative(jacobian[i].T, numerical)

@@ -1,0 +1,20 @@
+import pytest
+
+from xpfit.nn import CosineSchedule, StepSchedule
+
+
+def test_step_schedule_of_zgr23_falls_tenfold_at_32_64_96():
+    rate = StepSchedule(1e-3, (32, 64, 96), 0.1)
+    expected = {0: 1e-3, 31: 1e-3, 32: 1e-4, 63: 1e-4, 64: 1e-5, 96: 1e-6, 127: 1e-6}
+    for epoch, value in expected.items():
+        assert rate(epoch) == pytest.approx(value)
+
+
+def test_cosine_schedule_falls_from_initial_to_final():
+    rate = CosineSchedule(1.0, 10, 0.1)
+    assert rate(0) == pytest.approx(1.0)
+    assert rate(5) == pytest.approx(0.55)
+    assert rate(10) == pytest.approx(0.1)
+    assert rate(99) == pytest.approx(0.1)
+    values = [rate(e) for e in range(11)]
+    assert values == sorted(values, reverse=True)

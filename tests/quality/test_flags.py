@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import simulate
+
+from xpfit import FitStatus
+from xpfit.quality import FitFlag, QualityFlag, fit_flags, is_reliable, quality_flags
+from xpfit.spectra import InputFlag
+
+
+@pytest.fixture(scope="module")
+def fitted(model):
+    _, spectra = simulate(model, 6, np.random.default_rng(2), relative_error=0.01)
+    return spectra, model.fit(spectra, progress=False)
+
+
+def test_good_fits_carry_no_flag(model, fitted):
+    spectra, result = fitted
+    assert not quality_flags(model, spectra, result).any()
+    assert not fit_flags(model, spectra, result).any()
+
+
+def test_bits_are_those_of_table_2():
+    assert (QualityFlag.HIGH_CHI2, QualityFlag.LOW_PRIOR, QualityFlag.PARALLAX) == (8, 16, 32)
+
+
+def test_chi2_above_two_per_degree_of_freedom_is_flagged(model, fitted):
+    spectra, result = fitted
+    chi2 = result.dof * np.array([0.5, 1.99, 2.01, 9.0, np.nan, 1.0])
+    flags = quality_flags(model, spectra, replace(result, chi2=chi2))
+    np.testing.assert_array_equal(flags, [0, 0, 8, 8, 0, 0])
+    assert flags.dtype == np.uint8
+
+
+def test_stellar_types_outside_the_prior_s_mass_are_flagged(model, fitted):
+    spectra, result = fitted
+    ln_prior = model.ln_prior_threshold + np.array([1.0, 0.01, -0.01, -50.0, np.nan, 5.0])
+    flags = quality_flags(model, spectra, replace(result, ln_prior=ln_prior))
+    np.testing.assert_array_equal(flags, [0, 0, 16, 16, 0, 0])
+
+
+def test_parallax_ten_sigma_off_is_flagged(absolute_model, fitted):
+    spectra, result = fitted
+    error = np.array([0.1, 0.1, np.inf, 0.1, 0.1, 0.1])
+    offset = np.array([0.0, 0.99, 5.0, -1.01, 1.01, 0.5])
+    observed = replace(spectra, parallax=result["parallax"] + offset, parallax_err=error)
+    flags = quality_flags(absolute_model, observed, result)
+    np.testing.assert_array_equal(flags, [0, 0, 0, 32, 32, 0])
+
+
+def test_status_range_and_input_each_have_their_bit(model, fitted):
+    spectra, result = fitted
+    status = result.status.copy()
+    status[0], status[1] = FitStatus.NOT_CONVERGED, FitStatus.NOT_FITTED
+    parameters = result.parameters.copy()
+    parameters[1] = np.nan
+    parameters[2, 0] = model.label_ranges[0, 1] + 0.01
+    flags_in = np.array([0, 0, 0, InputFlag.MASKED_SAMPLES, InputFlag.MISSING_BAND,
+                         InputFlag.MISSING_ID | InputFlag.DUPLICATE_ID])  # fmt: skip
+    flags = fit_flags(
+        model,
+        replace(spectra, input_flags=flags_in),
+        replace(result, status=status, parameters=parameters),
+    )
+    np.testing.assert_array_equal(flags, [1, 4, 2, 32, 8, 64 + 128])
+
+
+def test_reliable_means_no_serious_flag():
+    quality = np.array([0, 7, 8, 16, 0, 0, 0, 0], dtype=np.uint8)
+    fit = np.array([0, 0, 0, 0, FitFlag.NOT_CONVERGED, FitFlag.OUT_OF_RANGE, FitFlag.BAD_INPUT,
+                    FitFlag.MISSING_BAND | FitFlag.DUPLICATE_ID])  # fmt: skip
+    np.testing.assert_array_equal(is_reliable(quality, fit), [1, 1, 0, 0, 0, 0, 0, 1])

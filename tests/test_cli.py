@@ -1,0 +1,258 @@
+"""The commands, as a user runs them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+import xpfit
+from xpfit import read_catalogue
+from xpfit.cli import main
+from xpfit.train import recipe
+
+
+@pytest.fixture
+def stars(sample_path, tmp_path):
+    """Twelve real stars in a file of their own."""
+    path = tmp_path / "stars.fits"
+    with fits.open(sample_path) as hdus:
+        fits.BinTableHDU(hdus[1].data[:12]).writeto(path)
+    return path
+
+
+@pytest.fixture
+def fast_recipe(monkeypatch):
+    """Make `train` use a recipe of seconds."""
+    short = (
+        recipe.Phase("start", 1, 10, 3e-3, 3e-3, low_extinction_only=True, free_curve=False),
+        recipe.Phase("joint", 2, 5, 3e-3, 1e-3, star_iterations=2, clean=True),
+    )
+    defaults = recipe.Recipe.__init__.__defaults__
+    monkeypatch.setattr(recipe.Recipe.__init__, "__defaults__", (short, *defaults[1:]))
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+def test_fit_writes_a_catalogue_and_says_what_it_did(stars, tmp_path, capsys):
+    out = tmp_path / "fitted.fits"
+    assert run("fit", stars, "--output", out, "--processes", 1) == 0
+    table = read_catalogue(out)
+    assert len(table) == 12
+    assert table.meta["INPUT"] == "stars.fits" and table.meta["MODEL"] == "default"
+    said = capsys.readouterr()
+    assert "12 stars, 12 fitted" in said.out and "fitted.fits" in said.out
+    assert "12/12" in said.err  # the progress bar
+
+
+def test_quiet_fit_says_nothing(stars, tmp_path, capsys):
+    assert run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet") == 0
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "")
+
+
+def test_fit_equals_the_scripted_fit(stars, tmp_path):
+    run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet", "--starts", 2)
+    model = xpfit.load_model()
+    result = model.fit(xpfit.read_spectra(stars), progress=False, n_starts=2)
+    table = read_catalogue(tmp_path / "f.ecsv")
+    np.testing.assert_allclose(table["teff"], 1000.0 * result["teff"], rtol=1e-9)
+
+
+def test_fit_keeps_bad_stars_as_flagged_rows(stars, tmp_path):
+    with fits.open(stars, mode="update") as hdus:
+        data = hdus[1].data
+        data["flux"][0] = np.nan  # all bad
+        data["j"][0] = data["h"][0] = data["k"][0] = np.nan
+        data["flux_error"][1, 100] = -1.0
+        data["flux"][2, 28:40] = np.inf
+        data["gaiaedr3_source_id"][4] = data["gaiaedr3_source_id"][3]
+        data["gaiaedr3_source_id"][5] = 0
+    out = tmp_path / "f.fits"
+    assert run("fit", stars, "--output", out, "--quiet") == 0
+    table = read_catalogue(out)
+    assert len(table) == 12
+    assert table["teff"].mask[0] and table["fit_flags"][0] & 4
+    assert table["fit_flags"][2] & 32 and not table["teff"].mask[2]
+    assert (table["fit_flags"][3:5] & 128).all()
+    assert table["source_id"].mask[5] and table["fit_flags"][5] & 64
+    assert not table["fit_flags"][6:].any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p.unlink(), "no such file"),
+        (lambda p: p.write_bytes(b""), "the file is empty"),
+        (lambda p: p.write_bytes(p.read_bytes()[:9000]), "truncated or damaged"),
+        (lambda p: p.write_bytes(b"source_id,flux\n1,2\n"), "not a readable FITS file"),
+    ],
+    ids=["missing", "empty", "truncated", "other kind"],
+)
+def test_unreadable_input_is_an_error_that_names_the_file(stars, tmp_path, capsys, change, message):
+    change(stars)
+    assert run("fit", stars, "--output", tmp_path / "f.fits") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("xpfit fit: error:") and "stars.fits" in said and message in said
+    assert not (tmp_path / "f.fits").exists()
+
+
+def test_input_without_rows_is_an_error(stars, tmp_path, capsys):
+    with fits.open(stars) as hdus:
+        fits.BinTableHDU(hdus[1].data[:0]).writeto(stars, overwrite=True)
+    assert run("fit", stars, "--output", tmp_path / "f.fits") == 1
+    assert "no rows" in capsys.readouterr().err
+
+
+def test_missing_columns_are_named(stars, tmp_path, capsys):
+    table = Table.read(stars)
+    table.remove_column("medflux")
+    table.write(stars, overwrite=True)
+    assert run("fit", stars, "--output", tmp_path / "f.fits") == 1
+    assert "missing column medflux" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("stars.fits", "exists already; use --overwrite"),
+        ("absent/f.fits", "no such directory"),
+        ("f.csv", "use one of .fits, .ecsv"),
+        (".", "is a directory"),
+    ],
+)
+def test_bad_output_is_refused_before_any_work(stars, tmp_path, capsys, output, message):
+    before = stars.read_bytes()
+    assert run("fit", stars, "--output", tmp_path / output) == 1
+    said = capsys.readouterr().err
+    assert message in said and "%" not in said  # no progress bar was shown
+    assert stars.read_bytes() == before
+
+
+def test_output_that_exists_is_replaced_when_asked(stars, tmp_path):
+    out = tmp_path / "f.fits"
+    out.write_text("old")
+    assert run("fit", stars, "--output", out, "--overwrite", "--quiet") == 0
+    assert len(read_catalogue(out)) == 12
+
+
+def test_interrupt_ends_quietly(stars, tmp_path, capsys, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(xpfit.XPModel, "fit", interrupted)
+    assert run("fit", stars, "--output", tmp_path / "f.fits") == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["stars.fits"]
+
+
+def test_damaged_model_is_an_error(stars, tmp_path, capsys):
+    (tmp_path / "m.h5").write_bytes(b"not a model")
+    status = run("fit", stars, "--model", tmp_path / "m.h5", "--output", tmp_path / "f.fits")
+    assert status == 1 and "m.h5: not a model file" in capsys.readouterr().err
+
+
+def test_train_then_fit_then_validate(sample_path, tmp_path, capsys, fast_recipe):
+    ids = tmp_path / "ids.txt"
+    held_out = xpfit.read_spectra(sample_path, slice(0, 150)).source_id
+    ids.write_text("\n".join(map(str, held_out)))
+    model_path, out = tmp_path / "m.h5", tmp_path / "f.fits"
+    labels = "teff,feh,logg,alpha_m"
+    options = ("--exclude", ids, "--labels", labels, "--seed", 7)
+    assert run("train", sample_path, "--output", model_path, *options) == 0
+    said = capsys.readouterr().out
+    assert "150 excluded by id" in said and "of CCM89" in said
+    model = xpfit.load_model(model_path)
+    assert model.training["seed"] == 7 and model.label_names == tuple(labels.split(","))
+    assert not np.isin(held_out, model.source_ids).any()
+
+    fit = ("fit", sample_path, "--model", model_path, "--output", out, "--starts", 1)
+    assert run(*fit, "--quiet") == 0
+    table = read_catalogue(out)
+    assert len(table) == 2000 and "alpha_m_err" in table.colnames
+    assert table.meta["MODEL"] == "m.h5"
+
+    assert run("validate", out, "--output", tmp_path / "v", "--include-flagged") == 0
+    said = capsys.readouterr().out
+    assert "stars with reference S/N > 50" in said and "alpha_m" in said
+    assert (tmp_path / "v" / "residuals.png").stat().st_size > 10_000
+    assert json.loads((tmp_path / "v" / "metrics.json").read_text())["all"]["alpha_m"]["n"] > 1000
+
+
+def test_training_twice_with_one_seed_gives_the_same_numbers(sample_path, tmp_path, fast_recipe):
+    models = []
+    for name in ("a.h5", "b.h5"):
+        assert run("train", sample_path, "--output", tmp_path / name, "--seed", 3, "--quiet") == 0
+        models.append(xpfit.load_model(tmp_path / name))
+    np.testing.assert_array_equal(models[0].forward.parameters, models[1].forward.parameters)
+
+
+def test_unknown_label_is_an_error(sample_path, tmp_path, capsys):
+    run_arguments = ("--output", tmp_path / "m.h5", "--labels", "teff,vsini")
+    assert run("train", sample_path, *run_arguments) == 1
+    assert "no label vsini" in capsys.readouterr().err
+
+
+def test_validate_prints_json_and_nothing_else_on_standard_output(stars, tmp_path, capsys):
+    run("fit", stars, "--output", tmp_path / "f.fits", "--quiet")
+    assert run("validate", tmp_path / "f.fits", "--json", "--min-snr", 0) == 0
+    said = capsys.readouterr()
+    numbers = json.loads(said.out)
+    assert list(numbers) == ["giants", "dwarfs", "all"]
+    assert "12 stars in the catalogue" in said.err
+
+
+def test_validate_with_a_reference_table_gives_the_same_numbers(stars, tmp_path, capsys):
+    run("fit", stars, "--output", tmp_path / "f.fits", "--quiet")
+    capsys.readouterr()
+    run("validate", tmp_path / "f.fits", "--json")
+    own = json.loads(capsys.readouterr().out)
+    run("validate", tmp_path / "f.fits", "--json", "--reference", stars)
+    other = json.loads(capsys.readouterr().out)
+    for group in own:
+        for name in own[group]:
+            assert other[group][name] == pytest.approx(own[group][name], rel=1e-5)
+
+
+def test_validate_refuses_a_table_that_is_no_catalogue(stars, capsys):
+    assert run("validate", stars) == 1
+    assert "the catalogue lacks" in capsys.readouterr().err
+
+
+def test_validate_keeps_existing_files_unless_asked(stars, tmp_path, capsys):
+    run("fit", stars, "--output", tmp_path / "f.fits", "--quiet")
+    arguments = ("validate", tmp_path / "f.fits", "--output", tmp_path / "v", "--quiet")
+    assert [run(*arguments), run(*arguments), run(*arguments, "--overwrite")] == [0, 1, 0]
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["fit"], ["validate"]])
+def test_help_of_every_command(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--help"])
+    assert end.value.code == 0
+    assert "usage: xpfit" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert xpfit.__version__ in capsys.readouterr().out
+
+
+def test_import_is_quick_and_leaves_heavy_packages_alone():
+    code = (
+        "import sys, time; start = time.perf_counter(); import xpfit; "
+        "took = time.perf_counter() - start; "
+        "heavy = {'sklearn', 'matplotlib', 'numba', 'gaiaxpy'} & set(sys.modules); "
+        "assert not heavy, heavy; print(took)"
+    )
+    run = [
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
+        for _ in range(3)
+    ]
+    assert min(run) < 1.5

