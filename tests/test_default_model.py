@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xpfit import result_table
+from xpfit import read_spectra, result_table, train_model
 from xpfit.constants import WAVELENGTH
 from xpfit.model import ccm89_curve
 from xpfit.validate import compare, metrics
@@ -12,6 +12,13 @@ LIMITS = {
     "giants": {"teff": 115.0, "feh": 0.21, "logg": 0.35},
     "dwarfs": {"teff": 165.0, "feh": 0.20, "logg": 0.30},
 }
+
+
+def check_scatter(comparison, group):
+    numbers = metrics(comparison)[group]
+    assert numbers["teff"]["n"] > 300
+    for name, limit in LIMITS[group].items():
+        assert numbers[name]["scatter"] <= limit, (name, numbers[name])
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +35,7 @@ def test_the_sample_was_not_trained_on(model, sample):
 
 @pytest.mark.parametrize("group", LIMITS)
 def test_scatter_against_apogee_is_within_the_promised_limits(comparison, group):
-    numbers = metrics(comparison)[group]
-    assert numbers["teff"]["n"] > 300
-    for name, limit in LIMITS[group].items():
-        assert numbers[name]["scatter"] <= limit, (name, numbers[name])
+    check_scatter(comparison, group)
 
 
 def test_at_least_nine_in_ten_fits_are_unflagged(comparison):
@@ -57,3 +61,18 @@ def test_learned_extinction_curve_is_smooth_though_nothing_asks_it_to_be(model):
 def test_model_knows_shapes_not_luminosities(model):
     assert not model.absolute
     np.testing.assert_array_equal(model.trained_channels, np.arange(66) < 64)
+
+
+@pytest.mark.slow
+def test_training_anew_with_another_seed_is_as_good(sample, sample_path):
+    library = sample_path.parent / "library" / "apogee_library_spectra.fits.gz"
+    if not library.is_file():
+        pytest.skip("needs the library: python scripts/fetch_apogee_library.py")
+    spectra = read_spectra(library)
+    rng = np.random.default_rng(2)
+    model, _ = train_model(spectra, rng=rng, exclude=sample.source_id, progress=False)
+    result = model.fit(sample, n_processes=2, progress=False)
+    comparison = compare(result_table(model, sample, result))
+    for group in LIMITS:
+        check_scatter(comparison, group)
+    assert comparison.counts["unflagged"] >= 0.9 * comparison.counts["fitted"]

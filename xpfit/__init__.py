@@ -7,6 +7,7 @@ from .fit import FitResult, FitStatus, fit_spectra
 from .model import XPModel
 from .model.store import load_model
 from .prepare import LibrarySettings, read_spectra
+from .quality import is_reliable
 from .spectra import Spectra
 from .train import Recipe, train_model
 
@@ -23,6 +24,7 @@ __all__ = [
     "XpfitError",
     "__version__",
     "fit_spectra",
+    "is_reliable",
     "load_model",
     "read_catalogue",
     "read_spectra",

@@ -94,6 +94,7 @@ def _plot_pulls(ax, comparison, name, numbers) -> None:
         )
     ax.plot(bins, np.exp(-0.5 * bins**2) / np.sqrt(2.0 * np.pi), color="0.4", lw=1, ls=":")
     ax.set(xlabel=f"pull in {AXIS_LABELS[name].split(' [')[0]}", ylabel="density")
+    ax.set_ylim(top=1.25 * ax.get_ylim()[1])  # room for the legend
 
 
 def _running_quantiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
