@@ -55,7 +55,9 @@ def test_status_range_and_input_each_have_their_bit(model, fitted):
     status[0], status[1] = FitStatus.NOT_CONVERGED, FitStatus.NOT_FITTED
     parameters = result.parameters.copy()
     parameters[1] = np.nan
-    parameters[2, 0] = model.label_ranges[0, 1] + 0.01
+    edge = model.label_ranges[0, 1]
+    parameters[2, 0] = edge - 0.9 * result.error("teff")[2]
+    parameters[3, 0] = edge - 1.1 * result.error("teff")[3]
     flags_in = np.array([0, 0, 0, InputFlag.MASKED_SAMPLES, InputFlag.MISSING_BAND,
                          InputFlag.MISSING_ID | InputFlag.DUPLICATE_ID])  # fmt: skip
     flags = fit_flags(

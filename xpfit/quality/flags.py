@@ -33,7 +33,10 @@ class FitFlag(IntFlag):
 
     NOT_CONVERGED = 1
     OUT_OF_RANGE = 2
-    """A label lies outside the range of the training stars."""
+    """A label lies outside the range of the training stars, or within its error of the edge.
+
+    Stars of kinds that the model never saw, hot ones above all, tend to end just inside the edge.
+    """
     BAD_INPUT = 4
     """Too little usable data: no parameters."""
     MISSING_BAND = 8
@@ -95,10 +98,11 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
         Sum of `FitFlag` values.
     """
     not_fitted = result.status == FitStatus.NOT_FITTED
-    labels = result.parameters[:, : len(model.label_names)]
+    labels, errors = (x[:, : len(model.label_names)] for x in (result.parameters, result.errors))
+    inside = model.in_range(labels - errors) & model.in_range(labels + errors)
     raised = {
         FitFlag.NOT_CONVERGED: result.status == FitStatus.NOT_CONVERGED,
-        FitFlag.OUT_OF_RANGE: ~model.in_range(labels).all(axis=1) & ~not_fitted,
+        FitFlag.OUT_OF_RANGE: ~inside.all(axis=1) & ~not_fitted,
         FitFlag.BAD_INPUT: not_fitted,
     }
     for cause, flag in _FROM_INPUT.items():
