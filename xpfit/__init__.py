@@ -6,7 +6,7 @@ from .errors import InputError, ModelFileError, OutputError, XpfitError
 from .fit import FitResult, FitStatus, fit_spectra
 from .model import XPModel
 from .model.store import load_model
-from .prepare import LibrarySettings, read_spectra
+from .prepare import LibrarySettings, SampledSettings, read_spectra
 from .quality import is_reliable
 from .spectra import Spectra
 from .train import Recipe, train_model
@@ -19,6 +19,7 @@ __all__ = [
     "ModelFileError",
     "OutputError",
     "Recipe",
+    "SampledSettings",
     "Spectra",
     "XPModel",
     "XpfitError",

@@ -24,6 +24,8 @@ class InputFlag(IntFlag):
     """No source id."""
     DUPLICATE_ID = 16
     """The same source id stands in more than one row."""
+    BAD_COEFFICIENTS = 32
+    """Coefficients, errors or correlations that cannot be right: the source is not used."""
 
 
 def whiten(whitener: np.ndarray, values: np.ndarray) -> np.ndarray:

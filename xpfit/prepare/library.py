@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -11,9 +10,10 @@ from astropy.table import Table
 
 from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH, XP_WAVELENGTH
 from ..errors import InputError
-from ..read import LIBRARY_WAVELENGTH, read_library
+from ..read import LIBRARY_WAVELENGTH
 from ..spectra import InputFlag, Spectra
 from .photometry import band_flux
+from .sources import id_flags
 
 
 @dataclass(frozen=True)
@@ -122,32 +122,6 @@ def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Sp
     )
 
 
-def read_spectra(
-    path: str | os.PathLike, rows=None, settings: LibrarySettings | None = None
-) -> Spectra:
-    """Read a file of spectra and prepare it for fitting or training.
-
-    Parameters
-    ----------
-    path : path-like
-        FITS file with the columns of the APOGEE-XP library, gzipped or not.
-    rows : slice, array_like of int or of bool, optional
-        Which rows to read; all by default.
-    settings : LibrarySettings, optional
-        For a fit, those of the model: ``LibrarySettings.from_dict(model.preparation)``.
-
-    Returns
-    -------
-    Spectra
-
-    Raises
-    ------
-    FileNotFoundError, InputError
-        As `xpfit.read.read_library`.
-    """
-    return library_spectra(read_library(path, rows), settings)
-
-
 def _xp_flux(table: Table, error_floor: float) -> tuple[np.ndarray, np.ndarray]:
     """Flux and error at the XP wavelengths, infinite error where a sample is unusable."""
     columns = np.searchsorted(LIBRARY_WAVELENGTH, XP_WAVELENGTH)
@@ -184,11 +158,7 @@ def _input_flags(source_id: np.ndarray, xp_err: np.ndarray, band_errs: list) -> 
     flags = np.zeros(len(source_id), dtype=np.int32)
     flags[np.isinf(xp_err).any(axis=1)] |= int(InputFlag.MASKED_SAMPLES)
     flags[np.isinf(np.column_stack(band_errs)).any(axis=1)] |= int(InputFlag.MISSING_BAND)
-    missing = source_id <= 0
-    _, inverse, counts = np.unique(source_id, return_inverse=True, return_counts=True)
-    flags[missing] |= int(InputFlag.MISSING_ID)
-    flags[~missing & (counts[inverse] > 1)] |= int(InputFlag.DUPLICATE_ID)
-    return flags
+    return flags | id_flags(source_id)
 
 
 def _plain(column) -> np.ndarray:

@@ -1,6 +1,15 @@
 """Files -> tables."""
 
+from .continuous import XP_BANDS, is_continuous, read_continuous
 from .ids import read_source_ids
 from .library import LIBRARY_COLUMNS, LIBRARY_WAVELENGTH, read_library
 
-__all__ = ["LIBRARY_COLUMNS", "LIBRARY_WAVELENGTH", "read_library", "read_source_ids"]
+__all__ = [
+    "LIBRARY_COLUMNS",
+    "LIBRARY_WAVELENGTH",
+    "XP_BANDS",
+    "is_continuous",
+    "read_continuous",
+    "read_library",
+    "read_source_ids",
+]

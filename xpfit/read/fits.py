@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,29 +43,8 @@ def read_fits_table(path: str | os.PathLike, rows=None) -> Table:
         raise FileNotFoundError(f"{path}: no such file; check the path")
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; fetch or write it again")
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
-            warnings.filterwarnings("ignore", category=fits.verify.VerifyWarning)
-            return _read(path, rows)
-    except InputError:
-        raise
-    except (EOFError, zlib.error, AstropyUserWarning, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: the file is truncated or damaged ({error}); fetch or write it again"
-        ) from error
-    except OSError as error:
-        raise InputError(f"{path}: not a readable FITS file ({error})") from error
-
-
-def _read(path: Path, rows) -> Table:
-    """Read the first binary table, without the care for broken files."""
-    with fits.open(path) as hdus:
-        hdu = next((h for h in hdus if isinstance(h, fits.BinTableHDU)), None)
-        if hdu is None:
-            raise InputError(f"{path}: no table in this FITS file; give a file of spectra")
-        n_rows = hdu.header["NAXIS2"]
-        index = _row_index(rows, n_rows, path)
+    with broken_fits_explained(path), open_table(path) as hdu:
+        index = _row_index(rows, hdu.header["NAXIS2"], path)
         table = Table()
         for column in hdu.columns:
             values = np.asarray(hdu.data.field(column.name)[index])
@@ -73,6 +54,53 @@ def _read(path: Path, rows) -> Table:
                 values = np.ma.masked_equal(values, column.null)
             table[column.name] = values
     return table
+
+
+_BROKEN = (
+    EOFError,
+    zlib.error,
+    AstropyUserWarning,
+    fits.VerifyError,
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+)
+"""What astropy raises when it meets a broken file."""
+
+
+@contextmanager
+def open_table(path: str | os.PathLike) -> Iterator[fits.BinTableHDU]:
+    """Open the first table of a FITS file.
+
+    Raises
+    ------
+    InputError
+        If the file has no table.
+    """
+    with fits.open(path) as hdus:
+        hdu = next((h for h in hdus if isinstance(h, fits.BinTableHDU)), None)
+        if hdu is None:
+            raise InputError(f"{path}: no table in this FITS file; give a file of spectra")
+        yield hdu
+
+
+@contextmanager
+def broken_fits_explained(path: str | os.PathLike) -> Iterator[None]:
+    """Turn every way in which astropy meets a broken FITS file into one clear `InputError`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
+            warnings.filterwarnings("ignore", category=fits.verify.VerifyWarning)
+            yield
+    except InputError:
+        raise
+    except _BROKEN as error:
+        raise InputError(
+            f"{path}: the file is truncated or damaged ({error}); fetch or write it again"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: not a readable FITS file ({error})") from error
 
 
 def _row_index(rows, n_rows: int, path: Path):

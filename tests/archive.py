@@ -1,0 +1,94 @@
+"""Simulated XP continuous spectra, written the ways the Gaia archive writes them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits, votable
+from astropy.table import Table
+
+FORMATS = (
+    "csv (a, b)", "csv [a, b]", "csv unquoted", "ecsv", "bulk csv.gz", "fits", "fits fixed",
+    "fits.gz", "votable text", "votable binary", "votable binary2.gz",
+)  # fmt: skip
+
+
+def archive_sources(n_star: int, rng: np.random.Generator, n_bp: int = 55, n_rp: int = 55) -> Table:
+    """Spectra with falling coefficients, small errors and proper correlation matrices."""
+    table = Table()
+    table["source_id"] = 2**61 + np.arange(n_star) * 3 + 1
+    for band, n, level in (("bp", n_bp, 3000.0), ("rp", n_rp, 5000.0)):
+        decay = np.exp(-np.arange(n) / 6.0)
+        coefficients = level * decay * (1.0 + 0.3 * rng.standard_normal((n_star, n)))
+        mixing = 0.3 * rng.standard_normal((n_star, n, 8))
+        matrix = mixing @ np.swapaxes(mixing, 1, 2) + np.eye(n)
+        scale = np.sqrt(np.diagonal(matrix, axis1=1, axis2=2))
+        matrix /= scale[:, :, None] * scale[:, None, :]
+        rows, columns = np.tril_indices(n, -1)
+        table[f"{band}_n_parameters"] = np.full(n_star, n, dtype=np.int16)
+        table[f"{band}_standard_deviation"] = rng.uniform(1.0, 1.3, n_star).astype(np.float32)
+        table[f"{band}_coefficients"] = coefficients
+        errors = rng.uniform(5.0, 15.0, (n_star, n)) * (0.2 + decay)
+        table[f"{band}_coefficient_errors"] = errors.astype(np.float32)
+        table[f"{band}_coefficient_correlations"] = matrix[:, rows, columns].astype(np.float32)
+        table[f"{band}_n_relevant_bases"] = np.full(n_star, n - 2, dtype=np.int16)
+    return table
+
+
+def write_archive(table: Table, path: Path, style: str) -> Path:
+    """Write sources in one of `FORMATS`; cells that hold None are nulls."""
+    if style.startswith("fits"):
+        content = _fits_bytes(table, variable="fixed" not in style)
+    elif style.startswith("votable"):
+        kind = style.split()[1].removesuffix(".gz").replace("text", "tabledata")
+        content = _votable_bytes(table, kind)
+    else:
+        content = _csv_text(table, style).encode()
+    path.write_bytes(gzip.compress(content) if style.endswith(".gz") else content)
+    return path
+
+
+def _cell(value, style: str) -> str:
+    if value is None:
+        return "null" if style.startswith("bulk") else ""
+    if np.ndim(value) == 0:
+        return str(value)
+    brackets = "[]" if style in ("csv [a, b]", "ecsv", "bulk csv.gz") else "()"
+    text = brackets[0] + ", ".join(repr(float(v)) for v in value) + brackets[1]
+    return text if style == "csv unquoted" else f'"{text}"'
+
+
+def _csv_text(table: Table, style: str) -> str:
+    lines = ["# %ECSV 1.0", "# ---"] if style in ("ecsv", "bulk csv.gz") else []
+    lines.append(",".join(table.colnames))
+    lines += [",".join(_cell(row[name], style) for name in table.colnames) for row in table]
+    return "\n".join(lines) + "\n"
+
+
+def _fits_bytes(table: Table, variable: bool) -> bytes:
+    columns = []
+    for name in table.colnames:
+        values = table[name]
+        if values.ndim == 1 and values.dtype != object:
+            code = {"i8": "K", "i2": "I", "f4": "E", "f8": "D"}[values.dtype.str[1:]]
+            columns.append(fits.Column(name, code, array=values))
+            continue
+        code = "D" if name.endswith("_coefficients") else "E"
+        if variable:
+            cells = np.empty(len(table), dtype=object)
+            cells[:] = [np.empty(0) if v is None else np.asarray(v) for v in values]
+            columns.append(fits.Column(name, f"P{code}()", array=cells))
+        else:
+            columns.append(fits.Column(name, f"{values.shape[1]}{code}", array=values))
+    out = io.BytesIO()
+    fits.BinTableHDU.from_columns(columns).writeto(out)
+    return out.getvalue()
+
+
+def _votable_bytes(table: Table, kind: str) -> bytes:
+    out = io.BytesIO()
+    votable.writeto(votable.from_table(table), out, tabledata_format=kind)
+    return out.getvalue()
