@@ -90,7 +90,7 @@ def test_fit_keeps_bad_stars_as_flagged_rows(stars, tmp_path):
         (lambda p: p.unlink(), "no such file"),
         (lambda p: p.write_bytes(b""), "the file is empty"),
         (lambda p: p.write_bytes(p.read_bytes()[:9000]), "truncated or damaged"),
-        (lambda p: p.write_bytes(b"source_id,flux\n1,2\n"), "not a readable FITS file"),
+        (lambda p: p.write_bytes(b"source_id,flux\n1,2\n"), "missing columns bp_coefficients"),
     ],
     ids=["missing", "empty", "truncated", "other kind"],
 )

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +185,14 @@ def test_numbers_that_cannot_be_right_mask_their_source_alone(sources, problem, 
 
 def test_design_matrices_are_remembered():
     assert sampled_design(XP_WAVELENGTH).bp is sampled_design(XP_WAVELENGTH.copy()).bp
+
+
+def test_gaiaxpy_leaves_no_trace_in_matplotlib_or_on_standard_output():
+    code = (
+        "import matplotlib, numpy; before = dict(matplotlib.rcParams); "
+        "from xpfit.prepare.bases import sampled_design; "
+        "sampled_design(numpy.array([500.0, 600.0])); "
+        "assert dict(matplotlib.rcParams) == before"
+    )
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True)
+    assert (run.returncode, run.stdout) == (0, b""), run.stderr.decode()

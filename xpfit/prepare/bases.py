@@ -57,9 +57,11 @@ def sampled_design(wavelength: np.ndarray, n_bp: int = 55, n_rp: int = 55) -> Sa
 @lru_cache(maxsize=16)
 def _sampled_design(wavelength: tuple[float, ...], n_bp: int, n_rp: int) -> SampledDesign:
     grid = np.array(wavelength)
-    # GaiaXPy reports on standard output, which belongs to our caller; it takes hold of the stream
-    # when it is imported.
-    with redirect_stdout(StringIO()):
+    from matplotlib import rc_context
+
+    # GaiaXPy reports on standard output, which belongs to our caller, and takes hold of the stream
+    # when it is imported; it also switches all of matplotlib to LaTeX.
+    with redirect_stdout(StringIO()), rc_context():
         from gaiaxpy import calibrate
 
         spectra, _ = calibrate(
