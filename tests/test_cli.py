@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.table import Table
 
 import xpfit
-from xpfit import read_catalogue
+from xpfit import read_table
 from xpfit.cli import main
 from xpfit.train import recipe
 
@@ -42,7 +42,7 @@ def run(*arguments):
 def test_fit_writes_a_catalogue_and_says_what_it_did(stars, tmp_path, capsys):
     out = tmp_path / "fitted.fits"
     assert run("fit", stars, "--output", out, "--processes", 1) == 0
-    table = read_catalogue(out)
+    table = read_table(out)
     assert len(table) == 12
     assert table.meta["INPUT"] == "stars.fits" and table.meta["MODEL"] == "default"
     said = capsys.readouterr()
@@ -60,7 +60,7 @@ def test_fit_equals_the_scripted_fit(stars, tmp_path):
     run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet", "--starts", 2)
     model = xpfit.load_model()
     result = model.fit(xpfit.read_spectra(stars), progress=False, n_starts=2)
-    table = read_catalogue(tmp_path / "f.ecsv")
+    table = read_table(tmp_path / "f.ecsv")
     np.testing.assert_allclose(table["teff"], 1000.0 * result["teff"], rtol=1e-9)
 
 
@@ -75,7 +75,7 @@ def test_fit_keeps_bad_stars_as_flagged_rows(stars, tmp_path):
         data["gaiaedr3_source_id"][5] = 0
     out = tmp_path / "f.fits"
     assert run("fit", stars, "--output", out, "--quiet") == 0
-    table = read_catalogue(out)
+    table = read_table(out)
     assert len(table) == 12
     assert table["teff"].mask[0] and table["fit_flags"][0] & 4
     assert table["fit_flags"][2] & 32 and not table["teff"].mask[2]
@@ -138,7 +138,7 @@ def test_output_that_exists_is_replaced_when_asked(stars, tmp_path):
     out = tmp_path / "f.fits"
     out.write_text("old")
     assert run("fit", stars, "--output", out, "--overwrite", "--quiet") == 0
-    assert len(read_catalogue(out)) == 12
+    assert len(read_table(out)) == 12
 
 
 def test_interrupt_ends_quietly(stars, tmp_path, capsys, monkeypatch):
@@ -173,7 +173,7 @@ def test_train_then_fit_then_validate(sample_path, tmp_path, capsys, fast_recipe
 
     fit = ("fit", sample_path, "--model", model_path, "--output", out, "--starts", 1)
     assert run(*fit, "--quiet") == 0
-    table = read_catalogue(out)
+    table = read_table(out)
     assert len(table) == 2000 and "alpha_m_err" in table.colnames
     assert table.meta["MODEL"] == "m.h5"
 
@@ -230,7 +230,7 @@ def test_validate_keeps_existing_files_unless_asked(stars, tmp_path, capsys):
     assert [run(*arguments), run(*arguments), run(*arguments, "--overwrite")] == [0, 1, 0]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["fit"], ["validate"]])
+@pytest.mark.parametrize("command", [[], ["train"], ["prepare"], ["fit"], ["validate"]])
 def test_help_of_every_command(command, capsys):
     with pytest.raises(SystemExit) as end:
         main([*command, "--help"])

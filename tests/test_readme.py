@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xpfit import read_catalogue
+from xpfit import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,7 +19,7 @@ def test_python_example_runs(tmp_path, monkeypatch):
     names = {}
     exec(code, names)
     assert np.isfinite(names["flux"][0, :64]).all()
-    assert len(read_catalogue(tmp_path / "good.fits")) == names["good"].sum() > 70
+    assert len(read_table(tmp_path / "good.fits")) == names["good"].sum() > 70
 
 
 def test_pictures_and_pages_that_it_links_to_exist():

@@ -1,13 +1,20 @@
 """xpfit: stellar parameters with honest uncertainties from Gaia BP/RP spectra."""
 
 from ._version import __version__
-from .catalogue import read_catalogue, result_table, write_catalogue
+from .catalogue import result_table, write_catalogue
 from .errors import InputError, ModelFileError, OutputError, XpfitError
 from .fit import FitResult, FitStatus, fit_spectra
 from .model import XPModel
 from .model.store import load_model
-from .prepare import LibrarySettings, SampledSettings, read_spectra
+from .prepare import (
+    LibrarySettings,
+    PhotometrySettings,
+    SampledSettings,
+    attach_photometry,
+    read_spectra,
+)
 from .quality import is_reliable
+from .read import read_table
 from .spectra import Spectra
 from .train import Recipe, train_model
 
@@ -18,17 +25,19 @@ __all__ = [
     "LibrarySettings",
     "ModelFileError",
     "OutputError",
+    "PhotometrySettings",
     "Recipe",
     "SampledSettings",
     "Spectra",
     "XPModel",
     "XpfitError",
     "__version__",
+    "attach_photometry",
     "fit_spectra",
     "is_reliable",
     "load_model",
-    "read_catalogue",
     "read_spectra",
+    "read_table",
     "result_table",
     "train_model",
     "write_catalogue",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
+from tqdm.auto import tqdm
 
 from . import catalogue, validate
 from ._version import __version__
@@ -20,10 +21,20 @@ from .fit import FitStatus
 from .fit.engine import N_STARTS
 from .model import XPModel, ccm89_curve
 from .model.store import load_model
-from .prepare import LibrarySettings, read_spectra
+from .prepare import (
+    LibrarySettings,
+    attach_photometry,
+    prepare_file,
+    read_spectra,
+    write_spectra,
+)
 from .quality import FitFlag, QualityFlag, is_reliable
-from .read import read_source_ids
+from .read import read_source_ids, read_table
 
+INPUT_HELP = (
+    "XP continuous spectra (CSV, ECSV, FITS, VOTable), the APOGEE-XP library (FITS), or prepared "
+    "spectra (HDF5); gzipped or not"
+)
 FIGURE_NAME = "residuals.png"
 METRICS_NAME = "metrics.json"
 
@@ -66,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"xpfit {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_prepare(commands)
     _add_fit(commands)
     _add_validate(commands)
     return parser
@@ -102,15 +114,25 @@ def _add_train(commands) -> None:
     command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
 
 
+def _add_prepare(commands) -> None:
+    command = _add_command(
+        commands, "prepare", _prepare, "Prepare spectra once, for repeated fits and trainings."
+    )
+    command.add_argument("inputs", metavar="INPUT", nargs="+", help=INPUT_HELP)
+    command.add_argument("--output", required=True, metavar="OUT.h5", help="HDF5 file to write")
+    _add_photometry(command)
+
+
 def _add_fit(commands) -> None:
     command = _add_command(commands, "fit", _fit, "Fit stellar parameters to XP spectra.")
-    command.add_argument("input", metavar="INPUT", help="FITS file of spectra (gzipped or not)")
+    command.add_argument("input", metavar="INPUT", help=INPUT_HELP)
     command.add_argument(
         "--model", metavar="MODEL.h5", help="model file (default: the one that comes with xpfit)"
     )
     command.add_argument(
         "--output", required=True, metavar="OUT", help="catalogue to write: OUT.fits or OUT.ecsv"
     )
+    _add_photometry(command)
     command.add_argument(
         "--processes",
         type=int,
@@ -118,6 +140,14 @@ def _add_fit(commands) -> None:
         help="processes to work in; -1 for one per processor",
     )
     command.add_argument("--starts", type=int, default=N_STARTS, help="starts tried per star")
+
+
+def _add_photometry(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--photometry",
+        metavar="TABLE",
+        help="table of 2MASS and WISE magnitudes with source ids (FITS, ECSV, CSV, VOTable)",
+    )
 
 
 def _add_validate(commands) -> None:
@@ -177,6 +207,23 @@ def _curve_summary(model: XPModel) -> str:
     return f"R/R(542 nm) within {worst:.1%} of CCM89 R(V)=3.1 from 450 to 992 nm"
 
 
+def _prepare(options: argparse.Namespace) -> None:
+    """Prepare files of spectra into one."""
+    check_output(options.output, overwrite=options.overwrite)
+    photometry = read_table(options.photometry) if options.photometry else None
+    with tqdm(unit="star", disable=options.quiet) as bar:
+
+        def parts():
+            for path in options.inputs:
+                for part in prepare_file(path):
+                    yield attach_photometry(part, photometry) if photometry is not None else part
+                    bar.update(len(part))
+
+        n_star = write_spectra(parts(), options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        print(f"wrote {n_star} stars to {options.output}")
+
+
 def _fit(options: argparse.Namespace) -> None:
     """Fit spectra and write the catalogue."""
     check_output(options.output, overwrite=options.overwrite)
@@ -185,6 +232,8 @@ def _fit(options: argparse.Namespace) -> None:
     spectra = read_spectra(options.input, settings=LibrarySettings.from_dict(model.preparation))
     if not len(spectra):
         raise InputError(f"{options.input}: the table has no rows; there is nothing to fit")
+    if options.photometry:
+        spectra = attach_photometry(spectra, read_table(options.photometry))
     result = model.fit(
         spectra,
         n_processes=options.processes,
@@ -216,9 +265,9 @@ def _fit_summary(table: Table) -> str:
 def _validate(options: argparse.Namespace) -> None:
     """Compare fitted with reference labels; print and write the outcome."""
     directory = _output_directory(options)
-    fitted = catalogue.read_catalogue(options.fitted)
+    fitted = read_table(options.fitted)
     if options.reference:
-        reference = catalogue.read_catalogue(options.reference)
+        reference = read_table(options.reference)
         fitted = validate.attach_reference(fitted, reference)
     selection = validate.Selection(options.min_snr, options.max_teff, options.include_flagged)
     comparison = validate.compare(fitted, selection)

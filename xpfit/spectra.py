@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import IntFlag
 
@@ -187,6 +187,31 @@ class Spectra:
             else:
                 chosen[f.name] = value[rows]
         return Spectra(**chosen)
+
+    @staticmethod
+    def concatenate(parts: Sequence[Spectra]) -> Spectra:
+        """Join spectra on the same wavelengths, with the same labels, in order.
+
+        Raises
+        ------
+        InputError
+            If there are no parts, or their wavelengths or labels differ.
+        """
+        if not parts:
+            raise InputError("no spectra to join")
+        first = parts[0]
+        joined: dict = {"wavelength": first.wavelength, "preparation": first.preparation}
+        for part in parts[1:]:
+            same_grid = np.array_equal(part.wavelength, first.wavelength)
+            if not same_grid or part.labels.keys() != first.labels.keys():
+                raise InputError("spectra on different wavelengths, or with different labels")
+        for f in fields(Spectra):
+            values = [getattr(part, f.name) for part in parts]
+            if isinstance(values[0], dict) and f.name not in joined:
+                joined[f.name] = {k: np.concatenate([v[k] for v in values]) for k in values[0]}
+            elif f.name not in joined:
+                joined[f.name] = np.concatenate(values)
+        return Spectra(**joined)
 
 
 def drop_channels(spectra: Spectra, keep: np.ndarray) -> Spectra:

@@ -4,7 +4,7 @@ import pytest
 from astropy.table import Table
 
 import xpfit
-from xpfit import InputError, OutputError, read_catalogue, result_table, write_catalogue
+from xpfit import InputError, OutputError, read_table, result_table, write_catalogue
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_every_column_has_a_description(fitted):
 def test_round_trip_loses_nothing(fitted, tmp_path, name):
     table = fitted[2]
     write_catalogue(table, tmp_path / name)
-    read = read_catalogue(tmp_path / name)
+    read = read_table(tmp_path / name)
     assert read.colnames == table.colnames
     for column in table.colnames:
         before, after = np.ma.asarray(table[column]), np.ma.asarray(read[column])
@@ -112,7 +112,7 @@ def test_existing_file_is_kept_unless_asked(fitted, tmp_path):
         write_catalogue(fitted[2], path)
     assert path.read_text() == "precious"
     write_catalogue(fitted[2], path, overwrite=True)
-    assert len(read_catalogue(path)) == 8
+    assert len(read_table(path)) == 8
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out", "out.fits.gz"])
@@ -165,10 +165,10 @@ def test_interrupted_write_leaves_nothing(fitted, tmp_path, monkeypatch):
 def test_unreadable_tables_are_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=rf"{name}"):
-        read_catalogue(tmp_path / name)
+        read_table(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["t.fits", "t.ecsv"])
 def test_missing_tables_are_named(tmp_path, name):
     with pytest.raises(FileNotFoundError, match=name):
-        read_catalogue(tmp_path / name)
+        read_table(tmp_path / name)

@@ -28,7 +28,7 @@ def test_fits_table_of_spectra_serves_as_a_list(sample_path):
 def test_fits_table_without_ids_is_refused(tmp_path):
     path = tmp_path / "t.fits"
     Table({"x": [1]}).write(path)
-    with pytest.raises(InputError, match="no column of source ids"):
+    with pytest.raises(InputError, match="no column of 64-bit integer ids"):
         read_source_ids(path)
 
 

@@ -1,22 +1,30 @@
 """Tables -> `Spectra`: observation spaces, covariances, whitening."""
 
+from .bands import PhotometrySettings, attach_photometry
 from .continuous import continuous_spectra
-from .files import read_spectra
+from .files import prepare_file, read_spectra
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
 from .photometry import band_flux
 from .sampled import SampledSettings, SampledSpectra, sample_continuous
+from .store import is_prepared, iterate_spectra, write_spectra
 from .whitening import Whitening, whiten_covariances
 
 __all__ = [
     "KELVIN_PER_UNIT",
     "LibrarySettings",
+    "PhotometrySettings",
     "SampledSettings",
     "SampledSpectra",
     "Whitening",
+    "attach_photometry",
     "band_flux",
     "continuous_spectra",
+    "is_prepared",
+    "iterate_spectra",
     "library_spectra",
+    "prepare_file",
     "read_spectra",
     "sample_continuous",
     "whiten_covariances",
+    "write_spectra",
 ]

@@ -3,12 +3,46 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 from ..errors import InputError
 from ..read import is_continuous, read_continuous, read_library
 from ..spectra import Spectra
 from .continuous import continuous_spectra
 from .library import LibrarySettings, library_spectra
+from .store import is_prepared, iterate_spectra
+
+
+def prepare_file(
+    path: str | os.PathLike, settings: LibrarySettings | None = None
+) -> Iterator[Spectra]:
+    """Prepare a file of spectra part by part, in bounded memory where the format allows it.
+
+    Parameters
+    ----------
+    path : path-like
+        XP continuous spectra in any format of the Gaia archive, prepared spectra (HDF5, from
+        `xpfit prepare`), or a FITS file with the columns of the APOGEE-XP library.
+    settings : LibrarySettings, optional
+        For files of the library.
+
+    Yields
+    ------
+    Spectra
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        As `xpfit.read.read_library`, `xpfit.read.read_continuous` and
+        `xpfit.prepare.iterate_spectra`.
+    """
+    if is_prepared(path):
+        yield from iterate_spectra(path)
+    elif is_continuous(path):
+        for table in read_continuous(path):
+            yield continuous_spectra([table])
+    else:
+        yield library_spectra(read_library(path), settings)
 
 
 def read_spectra(
@@ -19,8 +53,7 @@ def read_spectra(
     Parameters
     ----------
     path : path-like
-        XP continuous spectra in any format of the Gaia archive, or a FITS file with the columns of
-        the APOGEE-XP library; gzipped or not.
+        As for `prepare_file`.
     rows : slice, array_like of int or of bool, optional
         Which rows to take; all by default.
     settings : LibrarySettings, optional
@@ -34,11 +67,14 @@ def read_spectra(
     Raises
     ------
     FileNotFoundError, InputError
-        As `xpfit.read.read_library` and `xpfit.read.read_continuous`.
+        As `prepare_file`, or if `rows` are out of range.
     """
-    if not is_continuous(path):
+    if is_prepared(path):
+        spectra = Spectra.concatenate(list(iterate_spectra(path)))
+    elif is_continuous(path):
+        spectra = continuous_spectra(read_continuous(path))
+    else:
         return library_spectra(read_library(path, rows), settings)
-    spectra = continuous_spectra(read_continuous(path))
     try:
         return spectra if rows is None else spectra[rows]
     except IndexError as error:

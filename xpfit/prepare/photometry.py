@@ -35,11 +35,25 @@ def band_flux(
     -----
     ZGR23, eq. 5: f = 3631 Jy * c / lambda0^2 * 10^(-0.4 (m + dm)).
     """
-    wavelength = band.wavelength * 1e-9
-    per_metre = AB_ZERO_POINT_SI * SPEED_OF_LIGHT / wavelength**2
-    zero_point = per_metre * 1e-9 / FLUX_UNIT_SI
     magnitude = np.asarray(magnitude, dtype=float)
-    flux = zero_point * np.exp(-LN_PER_MAG * (magnitude + band.ab_offset))
+    flux = vega_zero_point(band) * np.exp(-LN_PER_MAG * magnitude)
     flux_err = flux * LN_PER_MAG * magnitude_err
     good = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
     return np.where(good, flux, 0.0), np.where(good, flux_err, np.inf)
+
+
+def vega_zero_point(band: Band) -> float:
+    """Flux density of Vega magnitude zero.
+
+    Parameters
+    ----------
+    band : Band
+
+    Returns
+    -------
+    float
+        1e-18 W m-2 nm-1 (ZGR23, eq. 5).
+    """
+    wavelength = band.wavelength * 1e-9
+    per_metre = AB_ZERO_POINT_SI * SPEED_OF_LIGHT / wavelength**2
+    return per_metre * 1e-9 / FLUX_UNIT_SI * np.exp(-LN_PER_MAG * band.ab_offset)

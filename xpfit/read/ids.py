@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import InputError
 from .fits import read_fits_table
+from .tables import integer_ids
 
 ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
 """Names under which tables hold Gaia source ids."""
@@ -36,11 +37,7 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
     """
     path = Path(path)
     if path.name.lower().endswith((".fits", ".fits.gz", ".fit")):
-        table = read_fits_table(path)
-        name = next((name for name in ID_COLUMNS if name in table.colnames), None)
-        if name is None:
-            raise InputError(f"{path}: no column of source ids; expected one of {ID_COLUMNS}")
-        return np.asarray(table[name], dtype=np.int64)
+        return integer_ids(read_fits_table(path), ID_COLUMNS, str(path))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
     ids = []

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..catalogue import REFERENCE_PREFIX
 from ..errors import InputError
 from ..read.ids import ID_COLUMNS
+from ..read.tables import integer_ids, match_ids
 
 REFERENCE_COLUMNS = {
     "teff": ("teff",),
@@ -42,12 +41,11 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
     InputError
         If a needed column is missing or no source is in both tables.
     """
-    ids, rows = _unique_ids(reference)
+    ids = integer_ids(reference, ID_COLUMNS, "the reference table")
     if "source_id" not in fitted.colnames:
         raise InputError("the catalogue has no column source_id; give one written by 'xpfit fit'")
     wanted = np.ma.filled(fitted["source_id"], 0).astype(np.int64)
-    place = np.clip(np.searchsorted(ids, wanted), 0, len(ids) - 1)
-    matched = (ids[place] == wanted) & (wanted > 0)
+    rows, matched = match_ids(wanted, ids, "the reference table")
     if not matched.any():
         raise InputError("no source of the catalogue is in the reference table; check the ids")
     joined = fitted.copy()
@@ -61,27 +59,8 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
         for suffix in ("", "_err"):
             if found + suffix in reference.colnames:
                 values = np.ma.filled(np.ma.asarray(reference[found + suffix], dtype=float), np.nan)
-                taken = values[rows[place]]
+                taken = values[rows]
                 joined[REFERENCE_PREFIX + name + suffix] = MaskedColumn(
                     taken, mask=~matched | ~np.isfinite(taken)
                 )
     return joined
-
-
-def _unique_ids(reference: Table) -> tuple[np.ndarray, np.ndarray]:
-    """Sorted source ids of the reference and the first row of each."""
-    name = next((n for n in ID_COLUMNS if n in reference.colnames), None)
-    if name is None or reference[name].dtype.kind not in "iu" or not len(reference):
-        raise InputError(
-            "the reference table has no rows with 64-bit integer ids in one of "
-            f"{', '.join(ID_COLUMNS)}"
-        )
-    ids = np.ma.filled(reference[name], 0).astype(np.int64)
-    unique, rows = np.unique(ids, return_index=True)
-    if len(unique) < len(ids):
-        warnings.warn(
-            f"{len(ids) - len(unique)} rows of the reference table repeat a source id; "
-            "the first row of each source is used",
-            stacklevel=3,
-        )
-    return unique, rows

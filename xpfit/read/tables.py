@@ -1,0 +1,125 @@
+"""Tables of sources (catalogues, photometry, labels): FITS, ECSV, CSV or VOTable."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from ..errors import InputError
+from .fits import read_fits_table
+
+TABLE_FORMATS = {
+    ".fits": "fits",
+    ".fit": "fits",
+    ".ecsv": "ascii.ecsv",
+    ".csv": "ascii.csv",
+    ".vot": "votable",
+    ".xml": "votable",
+}
+"""Endings of table files, before ``.gz`` if there is one, and astropy's names of their formats."""
+
+
+def read_table(path: str | os.PathLike) -> Table:
+    """Read a table; its ending tells the format.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS, ECSV, CSV or VOTable, gzipped or not.
+
+    Returns
+    -------
+    astropy.table.Table
+        Masked where values are missing.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If the ending is unknown or the file is not a readable table.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; check the path")
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix not in TABLE_FORMATS:
+        raise InputError(
+            f"{path}: cannot tell the format from the ending {suffix!r}; known are "
+            f"{', '.join(TABLE_FORMATS)}"
+        )
+    if TABLE_FORMATS[suffix] == "fits":
+        read_fits_table(path, slice(0))  # the one place that explains what is wrong with a file
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Table.read(path, format=TABLE_FORMATS[suffix])
+    except Exception as error:  # astropy's readers and their parsers have no common base of errors
+        raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({error})") from error
+
+
+def integer_ids(table: Table, names: tuple[str, ...], what: str) -> np.ndarray:
+    """Source ids of a table as int64, zero where missing.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+    names : tuple of str
+        Names under which the ids may stand.
+    what : str
+        What the table is, for the message.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_row,)
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or it does not hold 64-bit integers.
+    """
+    name = next((n for n in names if n in table.colnames), None)
+    if name is None or table[name].dtype.kind not in "iu" or table[name].dtype.itemsize != 8:
+        raise InputError(
+            f"{what} has no column of 64-bit integer ids; expected one of {', '.join(names)}"
+        )
+    return np.ma.filled(np.ma.asarray(table[name]), 0).astype(np.int64)
+
+
+def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of another table that hold the wanted sources.
+
+    Parameters
+    ----------
+    wanted : ndarray of int64, shape (n_star,)
+    ids : ndarray of int64, shape (n_row,)
+        Ids of the other table.
+    what : str
+        What the other table is, for the warning.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (n_star,)
+        Row in the other table; meaningless where not matched.
+    matched : ndarray of bool, shape (n_star,)
+
+    Warns
+    -----
+    UserWarning
+        If the other table holds a source more than once: the first row counts.
+    """
+    unique, first = np.unique(ids, return_index=True)
+    if len(unique) < len(ids):
+        warnings.warn(
+            f"{len(ids) - len(unique)} rows of {what} repeat a source id; the first row of each "
+            "source is used",
+            stacklevel=3,
+        )
+    if not len(unique):
+        return np.zeros(len(wanted), dtype=int), np.zeros(len(wanted), dtype=bool)
+    place = np.clip(np.searchsorted(unique, wanted), 0, len(unique) - 1)
+    return first[place], (unique[place] == wanted) & (wanted > 0)
