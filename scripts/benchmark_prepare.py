@@ -1,8 +1,8 @@
 """Time the way from an archive CSV file to whitened data against GaiaXPy, in the same run.
 
-A file of sources (the rows of the given file, repeated under new ids) is read, sampled at ZGR23's 61
-wavelengths and whitened by xpfit; read from xpfit's store of prepared spectra; and calibrated with
-correlations, but not whitened, by GaiaXPy. One process; threads of the linear algebra are the
+A file of sources (the rows of the given file, repeated under new ids) is read, sampled at ZGR23's
+61 wavelengths and whitened by xpfit; read from xpfit's store of prepared spectra; and calibrated
+with correlations, but not whitened, by GaiaXPy. One process; threads of the linear algebra are the
 environment's.
 """
 
