@@ -7,10 +7,12 @@ from .fit import FitResult, FitStatus, fit_spectra
 from .model import XPModel
 from .model.store import load_model
 from .prepare import (
+    FluxCorrection,
     LibrarySettings,
     PhotometrySettings,
     SampledSettings,
     attach_photometry,
+    continuous_spectra,
     read_spectra,
 )
 from .quality import is_reliable
@@ -21,6 +23,7 @@ from .train import Recipe, train_model
 __all__ = [
     "FitResult",
     "FitStatus",
+    "FluxCorrection",
     "InputError",
     "LibrarySettings",
     "ModelFileError",
@@ -33,6 +36,7 @@ __all__ = [
     "XpfitError",
     "__version__",
     "attach_photometry",
+    "continuous_spectra",
     "fit_spectra",
     "is_reliable",
     "load_model",

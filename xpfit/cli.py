@@ -7,6 +7,7 @@ import json
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -229,7 +230,7 @@ def _fit(options: argparse.Namespace) -> None:
     check_output(options.output, overwrite=options.overwrite)
     catalogue.catalogue_format(options.output)
     model = load_model(options.model)
-    spectra = read_spectra(options.input, settings=LibrarySettings.from_dict(model.preparation))
+    spectra = read_spectra(options.input, settings=_library_settings(model))
     if not len(spectra):
         raise InputError(f"{options.input}: the table has no rows; there is nothing to fit")
     if options.photometry:
@@ -247,6 +248,13 @@ def _fit(options: argparse.Namespace) -> None:
     if not options.quiet:
         print(_fit_summary(table))
         print(f"wrote {options.output}")
+
+
+def _library_settings(model: XPModel) -> LibrarySettings:
+    """Settings of the model for library files; defaults if it was trained on other data."""
+    names = [f.name for f in fields(LibrarySettings)]
+    known = {name: model.preparation[name] for name in names if name in model.preparation}
+    return LibrarySettings.from_dict(known)
 
 
 def _fit_summary(table: Table) -> str:

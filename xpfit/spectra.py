@@ -28,6 +28,10 @@ class InputFlag(IntFlag):
     """Coefficients, errors or correlations that cannot be right: the source is not used."""
 
 
+UNCORRECTED = "none"
+"""What `preparation["correction"]` says of data whose flux was not corrected."""
+
+
 def whiten(whitener: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Multiply every star's vectors by its whitener, L x.
 
@@ -167,6 +171,11 @@ class Spectra:
             f"<Spectra: {len(self)} stars, {len(self.wavelength)} values each, "
             f"labels {list(self.labels)}>"
         )
+
+    @property
+    def correction(self) -> str:
+        """Name and version of the flux correction that the data went through, or ``"none"``."""
+        return self.preparation.get("correction", UNCORRECTED)
 
     @property
     def n_obs(self) -> np.ndarray:

@@ -39,6 +39,7 @@ def fit_spectra(
     n_starts: int = N_STARTS,
     max_iterations: int = MAX_ITERATIONS,
     progress: bool = True,
+    ignore_correction: bool = False,
 ) -> FitResult:
     """Fit stellar type, extinction and parallax of every star.
 
@@ -54,6 +55,8 @@ def fit_spectra(
         Of the optimiser, from each start.
     progress : bool
         Show a progress bar.
+    ignore_correction : bool
+        Fit data whose flux was corrected otherwise than the model's training data.
 
     Returns
     -------
@@ -65,7 +68,8 @@ def fit_spectra(
     ------
     InputError
         If the spectra do not match the model's wavelengths, if parallaxes are given to a model that
-        is not absolute, or if an option is out of range.
+        is not absolute, if the flux was corrected otherwise than in training, or if an option is
+        out of range.
 
     Notes
     -----
@@ -73,6 +77,11 @@ def fit_spectra(
     depend on the number of processes.
     """
     _check(model, spectra, n_processes, n_starts, max_iterations)
+    if spectra.correction != model.correction and not ignore_correction:
+        raise InputError(
+            f"the flux correction of these spectra is {spectra.correction!r}, that of the model's "
+            f"training data {model.correction!r}: prepare them alike, or pass ignore_correction"
+        )
     spectra = drop_channels(spectra, model.trained_channels)
     tasks = [spectra[i : i + STARS_PER_TASK] for i in range(0, len(spectra), STARS_PER_TASK)]
     if not tasks:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import InputError
+from ..spectra import UNCORRECTED
 from .forward import ForwardModel
 from .prior import GaussianMixture
 
@@ -64,6 +65,11 @@ class XPModel:
             f"<XPModel: {', '.join(self.label_names)} -> {len(self.wavelength)} values, {kind}, "
             f"trained on {len(self.source_ids)} stars>"
         )
+
+    @property
+    def correction(self) -> str:
+        """Flux correction that the training data went through, or ``"none"``."""
+        return self.preparation.get("correction", UNCORRECTED)
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from .bands import PhotometrySettings, attach_photometry
 from .continuous import continuous_spectra
+from .corrections import FluxCorrection
 from .files import prepare_file, read_spectra
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
 from .photometry import band_flux
@@ -11,6 +12,7 @@ from .whitening import Whitening, whiten_covariances
 
 __all__ = [
     "KELVIN_PER_UNIT",
+    "FluxCorrection",
     "LibrarySettings",
     "PhotometrySettings",
     "SampledSettings",

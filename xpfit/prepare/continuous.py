@@ -11,7 +11,8 @@ from astropy.table import Table
 from ..constants import WAVELENGTH, XP_WAVELENGTH
 from ..errors import InputError
 from ..read import XP_BANDS
-from ..spectra import InputFlag, Spectra
+from ..spectra import UNCORRECTED, InputFlag, Spectra
+from .corrections import FluxCorrection
 from .sampled import SampledSettings, sample_continuous
 from .sources import id_flags
 from .whitening import whiten_covariances
@@ -23,7 +24,11 @@ MAX_PROBLEMS_SHOWN = 5
 """Bad sources that a warning names one by one."""
 
 
-def continuous_spectra(tables: Iterable[Table], settings: SampledSettings | None = None) -> Spectra:
+def continuous_spectra(
+    tables: Iterable[Table],
+    settings: SampledSettings | None = None,
+    correction: FluxCorrection | None = None,
+) -> Spectra:
     """Turn XP continuous spectra into data vectors with full whiteners.
 
     Parameters
@@ -32,6 +37,8 @@ def continuous_spectra(tables: Iterable[Table], settings: SampledSettings | None
         From `xpfit.read.read_continuous`.
     settings : SampledSettings, optional
         Terms that inflate the covariance.
+    correction : FluxCorrection, optional
+        A published or own correction of the flux; none by default.
 
     Returns
     -------
@@ -47,7 +54,7 @@ def continuous_spectra(tables: Iterable[Table], settings: SampledSettings | None
     """
     settings = settings or SampledSettings()
     parts = [
-        _prepare_block(table[start : start + BLOCK], settings)
+        _prepare_block(table[start : start + BLOCK], settings, correction)
         for table in tables
         for start in range(0, len(table), BLOCK)
     ]
@@ -56,12 +63,14 @@ def continuous_spectra(tables: Iterable[Table], settings: SampledSettings | None
     _warn_of_problems([p for part in parts for p in part.pop("problem")])
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["input_flags"] |= id_flags(columns["source_id"])
-    return Spectra(wavelength=WAVELENGTH, preparation=settings.to_dict(), **columns)
+    preparation = settings.to_dict()
+    preparation["correction"] = correction.identifier if correction else UNCORRECTED
+    return Spectra(wavelength=WAVELENGTH, preparation=preparation, **columns)
 
 
-def _prepare_block(table: Table, settings: SampledSettings) -> dict:
+def _prepare_block(table: Table, settings: SampledSettings, correction) -> dict:
     """Columns of `Spectra` for a few sources."""
-    sampled = sample_continuous(table, XP_WAVELENGTH, settings)
+    sampled = sample_continuous(table, XP_WAVELENGTH, settings, correction)
     n_star, n_xp, n_obs = len(table), len(XP_WAVELENGTH), len(WAVELENGTH)
     whitener = np.zeros((n_star, n_obs, n_obs))
     whitener[:, :n_xp, :n_xp] = whiten_covariances(sampled.covariance, sampled.mask).whitener

@@ -10,6 +10,7 @@ from astropy.table import Table
 from ..errors import InputError
 from ..read import XP_BANDS
 from .bases import SampledDesign, sampled_design
+from .corrections import FluxCorrection
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class SampledSpectra:
     ----------
     flux : ndarray, shape (n_star, n_obs)
     gaia_covariance : ndarray, shape (n_star, n_obs, n_obs)
-        From the archive's errors and correlations alone.
+        From the archive's errors and correlations alone (and the correction, if any).
     covariance : ndarray, shape (n_star, n_obs, n_obs)
         With the terms of `SampledSettings`.
     mask : ndarray of bool, shape (n_star, n_obs)
@@ -99,7 +100,10 @@ def _correlation_matrix(correlations: np.ndarray, n: int) -> np.ndarray:
 
 
 def sample_continuous(
-    table: Table, wavelength: np.ndarray, settings: SampledSettings | None = None
+    table: Table,
+    wavelength: np.ndarray,
+    settings: SampledSettings | None = None,
+    correction: FluxCorrection | None = None,
 ) -> SampledSpectra:
     """Sample XP continuous spectra.
 
@@ -110,6 +114,8 @@ def sample_continuous(
     wavelength : ndarray, shape (n_obs,)
         nm, increasing, 330 to 1050.
     settings : SampledSettings, optional
+    correction : FluxCorrection, optional
+        Applied to the flux and its covariance before the terms of `settings`.
 
     Returns
     -------
@@ -135,6 +141,11 @@ def sample_continuous(
         )
         covariance += band_covariance
         mask |= absent[:, None] & getattr(design, band).any(axis=0)
+    if correction:
+        total = band_flux["bp"] + band_flux["rp"]
+        factor = correction.factor(design.wavelength, total, table)
+        band_flux = {band: factor * part for band, part in band_flux.items()}
+        covariance *= factor[:, :, None] * factor[:, None, :]
     flux = band_flux["bp"] + band_flux["rp"]
     mask |= (problem != "")[:, None]
     return SampledSpectra(
