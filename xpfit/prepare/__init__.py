@@ -1,8 +1,10 @@
 """Tables -> `Spectra`: observation spaces, covariances, whitening."""
 
+from .astrometry import attach_astrometry, parallax_zero_point
 from .bands import PhotometrySettings, attach_photometry
 from .continuous import continuous_spectra
 from .corrections import FluxCorrection
+from .cuts import TrainingCuts, training_cuts
 from .files import prepare_file, read_spectra
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
 from .photometry import band_flux
@@ -17,16 +19,20 @@ __all__ = [
     "PhotometrySettings",
     "SampledSettings",
     "SampledSpectra",
+    "TrainingCuts",
     "Whitening",
+    "attach_astrometry",
     "attach_photometry",
     "band_flux",
     "continuous_spectra",
     "is_prepared",
     "iterate_spectra",
     "library_spectra",
+    "parallax_zero_point",
     "prepare_file",
     "read_spectra",
     "sample_continuous",
+    "training_cuts",
     "whiten_covariances",
     "write_spectra",
 ]

@@ -1,0 +1,124 @@
+"""Observed parallaxes, their zero point taken off."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from importlib import metadata
+
+import numpy as np
+from astropy.table import Table
+
+from ..errors import InputError
+from ..read.ids import ID_COLUMNS
+from ..read.tables import integer_ids, match_ids
+from ..spectra import Spectra
+
+PARALLAX_COLUMNS = ("parallax", "parallax_error")
+
+ZERO_POINT_COLUMNS = (
+    "phot_g_mean_mag",
+    "nu_eff_used_in_astrometry",
+    "pseudocolour",
+    "ecl_lat",
+    "astrometric_params_solved",
+)
+"""Columns of gaia_source on which the zero point depends (Lindegren et al. 2021, A&A 649, A4)."""
+
+WITH_PARALLAX = (31, 95)
+"""Values of `astrometric_params_solved` of solutions with five and six parameters."""
+
+
+def parallax_zero_point(table: Table) -> np.ndarray:
+    """Zero point of Gaia DR3 parallaxes, by the gaiadr3-zeropoint package.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        With `ZERO_POINT_COLUMNS`.
+
+    Returns
+    -------
+    ndarray, shape (n_row,)
+        mas, to be subtracted from the parallax; NaN for sources without a parallax. Outside
+        6 < G < 21 the value at the limit is used.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    from zero_point import zpt
+
+    missing = [name for name in ZERO_POINT_COLUMNS if name not in table.colnames]
+    if missing:
+        raise InputError(
+            f"the table of astrometry lacks {', '.join(missing)}, on which the parallax zero point "
+            "depends; add them, or switch the zero point off (zero_point=False)"
+        )
+    g, nu_eff, pseudocolour, latitude, solved = (
+        np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan) for name in ZERO_POINT_COLUMNS
+    )
+    usable = np.isin(solved, WITH_PARALLAX) & np.isfinite(g) & np.isfinite(latitude)
+    usable &= np.isfinite(np.where(solved == WITH_PARALLAX[0], nu_eff, pseudocolour))
+    zero_point = np.full(len(table), np.nan)
+    if usable.any():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of magnitudes and colours beyond the limits
+            zpt.load_tables()
+            zero_point[usable] = zpt.get_zpt(
+                g[usable],
+                np.nan_to_num(nu_eff[usable], nan=1.5),
+                np.nan_to_num(pseudocolour[usable], nan=1.5),
+                latitude[usable],
+                solved[usable].astype(int),
+            )
+    return zero_point
+
+
+def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True) -> Spectra:
+    """Put observed parallaxes beside spectra, joined by source id.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    table : astropy.table.Table
+        Rows of gaia_source: ids, `parallax`, `parallax_error` (mas), and `ZERO_POINT_COLUMNS`.
+    zero_point : bool
+        Subtract the parallax zero point.
+
+    Returns
+    -------
+    Spectra
+        With `parallax` and `parallax_err`; unknown (infinite error) for sources that the table
+        lacks or for which there is no parallax or zero point. What was done is recorded in
+        ``preparation["parallax_zero_point"]``.
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    missing = [name for name in PARALLAX_COLUMNS if name not in table.colnames]
+    if missing:
+        raise InputError(f"the table of astrometry lacks {', '.join(missing)}")
+    what = "the table of astrometry"
+    rows, matched = match_ids(spectra.source_id, integer_ids(table, ID_COLUMNS, what), what)
+    parallax, error = (
+        np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan) for name in PARALLAX_COLUMNS
+    )
+    done = "none"
+    if zero_point:
+        parallax = parallax - parallax_zero_point(table)
+        done = f"gaiadr3-zeropoint {metadata.version('gaiadr3-zeropoint')}"
+    known = np.isfinite(parallax) & np.isfinite(error) & (error > 0)
+    star = np.flatnonzero(matched)
+    star = star[known[rows[star]]]
+    observed, observed_err = np.full(len(spectra), np.nan), np.full(len(spectra), np.inf)
+    observed[star], observed_err[star] = parallax[rows[star]], error[rows[star]]
+    return replace(
+        spectra,
+        parallax=observed,
+        parallax_err=observed_err,
+        preparation={**spectra.preparation, "parallax_zero_point": done},
+    )
