@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +80,23 @@ def open_table(path: str | os.PathLike) -> Iterator[fits.BinTableHDU]:
     InputError
         If the file has no table.
     """
-    with fits.open(path) as hdus:
+    with fits.open(_unzipped(path)) as hdus:
         hdu = next((h for h in hdus if isinstance(h, fits.BinTableHDU)), None)
         if hdu is None:
             raise InputError(f"{path}: no table in this FITS file; give a file of spectra")
         yield hdu
+
+
+def _unzipped(path: str | os.PathLike):
+    """The path, or for a gzipped file its whole content, whose checksum is then verified.
+
+    Left to itself, astropy can search a damaged archive for the end of a header without end.
+    """
+    with open(path, "rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            return path
+    with gzip.open(path, "rb") as file:
+        return BytesIO(file.read())
 
 
 @contextmanager
