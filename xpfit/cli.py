@@ -102,7 +102,11 @@ def _add_train(commands) -> None:
     command = _add_command(
         commands, "train", _train, "Train a model on spectra of stars with known labels."
     )
-    command.add_argument("library", metavar="LIBRARY", help="FITS file of the APOGEE-XP library")
+    command.add_argument(
+        "library",
+        metavar="LIBRARY",
+        help="the APOGEE-XP library (FITS), or prepared spectra with labels (HDF5)",
+    )
     command.add_argument("--output", required=True, metavar="MODEL.h5", help="model file to write")
     command.add_argument(
         "--labels", default="teff,feh,logg", help="labels of the stellar type, comma-separated"

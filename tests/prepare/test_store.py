@@ -155,7 +155,7 @@ def test_prepare_then_fit_equals_fitting_the_files(rng, tmp_path, path, capsys):
         np.testing.assert_allclose(prepared.loss[rows], direct.loss, rtol=1e-6)
 
 
-def test_prepared_spectra_can_be_trained_on(sample, path):
+def test_rows_of_prepared_spectra_can_be_chosen(sample, path):
     write_spectra([sample[:10]], path)
     read = xpfit.read_spectra(path, slice(2, 5))
     assert_same(read, sample[2:5])

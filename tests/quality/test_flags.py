@@ -69,6 +69,13 @@ def test_status_range_and_input_each_have_their_bit(model, fitted):
     np.testing.assert_array_equal(flags, [1, 4, 2, 32, 8, 64 + 128])
 
 
+def test_refused_spectrum_is_bad_input_even_if_its_photometry_was_fitted(model, fitted):
+    spectra, result = fitted
+    refused = np.array([InputFlag.BAD_COEFFICIENTS, 0, 0, 0, 0, 0])
+    flags = fit_flags(model, replace(spectra, input_flags=refused), result)
+    np.testing.assert_array_equal(flags, [FitFlag.BAD_INPUT, 0, 0, 0, 0, 0])
+
+
 def test_reliable_means_no_serious_flag():
     quality = np.array([0, 7, 8, 16, 0, 0, 0, 0], dtype=np.uint8)
     fit = np.array([0, 0, 0, 0, FitFlag.NOT_CONVERGED, FitFlag.OUT_OF_RANGE, FitFlag.BAD_INPUT,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..constants import REFERENCE_PARALLAX
 from ..errors import InputError
 from ..spectra import UNCORRECTED
 from .forward import ForwardModel
@@ -80,7 +81,7 @@ class XPModel:
         self,
         labels: np.ndarray,
         extinction: np.ndarray | float = 0.0,
-        parallax: np.ndarray | float = 1.0,
+        parallax: np.ndarray | float = REFERENCE_PARALLAX,
         *,
         extrapolate: bool = False,
     ) -> np.ndarray:

@@ -11,7 +11,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..read.ids import ID_COLUMNS
-from ..read.tables import integer_ids, match_ids
+from ..read.tables import float_column, integer_ids, match_ids
 from ..spectra import Spectra
 
 PARALLAX_COLUMNS = ("parallax", "parallax_error")
@@ -57,7 +57,7 @@ def parallax_zero_point(table: Table) -> np.ndarray:
             "depends; add them, or switch the zero point off (zero_point=False)"
         )
     g, nu_eff, pseudocolour, latitude, solved = (
-        np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan) for name in ZERO_POINT_COLUMNS
+        float_column(table[name]) for name in ZERO_POINT_COLUMNS
     )
     usable = np.isin(solved, WITH_PARALLAX) & np.isfinite(g) & np.isfinite(latitude)
     usable &= np.isfinite(np.where(solved == WITH_PARALLAX[0], nu_eff, pseudocolour))
@@ -104,9 +104,7 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
         raise InputError(f"the table of astrometry lacks {', '.join(missing)}")
     what = "the table of astrometry"
     rows, matched = match_ids(spectra.source_id, integer_ids(table, ID_COLUMNS, what), what)
-    parallax, error = (
-        np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan) for name in PARALLAX_COLUMNS
-    )
+    parallax, error = (float_column(table[name]) for name in PARALLAX_COLUMNS)
     done = "none"
     if zero_point:
         parallax = parallax - parallax_zero_point(table)

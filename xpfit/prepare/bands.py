@@ -10,7 +10,7 @@ from astropy.table import Table
 from ..constants import BANDS, LN_PER_MAG, Band
 from ..errors import InputError
 from ..read.ids import ID_COLUMNS
-from ..read.tables import integer_ids, match_ids
+from ..read.tables import float_column, integer_ids, match_ids
 from ..spectra import InputFlag, Spectra
 from .photometry import band_flux, vega_zero_point
 
@@ -139,7 +139,7 @@ def _measure(table: Table, band: Band, settings: PhotometrySettings):
     limit = settings.max_norm_dg_2mass if band.name in TWO_MASS else settings.max_norm_dg_wise
     if "norm_dg" in table.colnames:
         with np.errstate(invalid="ignore"):
-            crowded = _plain(table["norm_dg"]) > limit
+            crowded = float_column(table["norm_dg"]) > limit
         flux_err = np.where(crowded, np.inf, flux_err)
     if band.name in TWO_MASS and "ph_qual" in table.colnames:
         letter = TWO_MASS.index(band.name)
@@ -153,8 +153,8 @@ def _from_magnitudes(table, band, settings):
     """Flux and error from Vega magnitudes."""
     for value, error in MAGNITUDE_COLUMNS[band.name]:
         if value in table.colnames and error in table.colnames:
-            magnitude_err = np.hypot(_plain(table[error]), settings.magnitude_err_floor)
-            return band_flux(_plain(table[value]), magnitude_err, band)
+            magnitude_err = np.hypot(float_column(table[error]), settings.magnitude_err_floor)
+            return band_flux(float_column(table[value]), magnitude_err, band)
     return None
 
 
@@ -164,7 +164,7 @@ def _from_nanomaggies(table, band, settings):
     if value not in table.colnames or error not in table.colnames:
         return None
     unit = vega_zero_point(band) * np.exp(-LN_PER_MAG * NANOMAGGY_MAGNITUDE)
-    flux, flux_err = unit * _plain(table[value]), unit * _plain(table[error])
+    flux, flux_err = unit * float_column(table[value]), unit * float_column(table[error])
     good = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
     flux_err = np.hypot(flux_err, LN_PER_MAG * settings.magnitude_err_floor * flux)
     return np.where(good, flux, 0.0), np.where(good, flux_err, np.inf)
@@ -187,8 +187,3 @@ def _missing_band_flags(flags: np.ndarray, flux_err: np.ndarray, channels: dict)
     missing = np.isinf(flux_err[:, [channels[name] for name in TWO_MASS]]).any(axis=1)
     own = int(InputFlag.MISSING_BAND | InputFlag.NO_DATA)
     return (flags & ~own) | np.where(missing, int(InputFlag.MISSING_BAND), 0)
-
-
-def _plain(column) -> np.ndarray:
-    """Column as a float64 array, NaN where masked."""
-    return np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
+from ..read.tables import float_column
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def training_cuts(
         raise InputError(f"the training cuts need the columns {', '.join(missing)}")
     keep, removed = np.ones(len(table), dtype=bool), {}
     for name, compare, limit in tests:
-        values = np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan)
+        values = float_column(table[name])
         sign = ">" if compare is np.greater else "<"
         passed = compare(values, limit)
         removed[f"{name} {sign} {limit:g}"] = int(np.sum(keep & ~passed))

@@ -11,6 +11,7 @@ from astropy.table import Table
 from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH, XP_WAVELENGTH
 from ..errors import InputError
 from ..read import LIBRARY_WAVELENGTH
+from ..read.tables import float_column
 from ..spectra import InputFlag, Spectra
 from .photometry import band_flux
 from .sources import id_flags
@@ -96,7 +97,7 @@ def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Sp
     settings = settings or LibrarySettings()
     xp_flux, xp_err = _xp_flux(table, settings.xp_error_floor)
     bands = [
-        band_flux(_plain(table[name]), settings.magnitude_err, band)
+        band_flux(float_column(table[name]), settings.magnitude_err, band)
         for name, band in zip(("j", "h", "k"), BANDS[:3], strict=True)
     ]
     n_absent = len(BANDS) - len(bands)
@@ -116,7 +117,7 @@ def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Sp
         extinction_err=extinction_err,
         labels=labels,
         label_err=label_err,
-        snr=_plain(table["snr"]),
+        snr=float_column(table["snr"]),
         input_flags=_input_flags(source_id, xp_err, [e for _, e in bands]),
         preparation=settings.to_dict(),
     )
@@ -125,9 +126,9 @@ def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Sp
 def _xp_flux(table: Table, error_floor: float) -> tuple[np.ndarray, np.ndarray]:
     """Flux and error at the XP wavelengths, infinite error where a sample is unusable."""
     columns = np.searchsorted(LIBRARY_WAVELENGTH, XP_WAVELENGTH)
-    scale = _plain(table["medflux"])[:, None] / FLUX_UNIT_SI
-    flux = _plain(table["flux"])[:, columns] * scale
-    error = _plain(table["flux_error"])[:, columns] * scale
+    scale = float_column(table["medflux"])[:, None] / FLUX_UNIT_SI
+    flux = float_column(table["flux"])[:, columns] * scale
+    error = float_column(table["flux_error"])[:, columns] * scale
     good = np.isfinite(flux) & np.isfinite(error) & (error > 0)
     with np.errstate(invalid="ignore"):
         error = np.hypot(error, error_floor * flux)
@@ -136,7 +137,7 @@ def _xp_flux(table: Table, error_floor: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _extinction_estimate(table: Table, settings: LibrarySettings) -> tuple[np.ndarray, np.ndarray]:
     """E = A(Ks) / 0.36 and its error; unknown where A(Ks) is missing or wild."""
-    extinction = _plain(table["ak_targ"]) / AK_PER_EXTINCTION
+    extinction = float_column(table["ak_targ"]) / AK_PER_EXTINCTION
     low, high = settings.extinction_limits
     known = (extinction >= low) & (extinction <= high)
     error = np.hypot(settings.extinction_err, settings.extinction_fractional_err * extinction)
@@ -148,8 +149,8 @@ def _labels(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
     labels, errors = {}, {}
     for name, column in LIBRARY_LABELS.items():
         unit = KELVIN_PER_UNIT if name == "teff" else 1.0
-        labels[name] = _plain(table[column]) / unit
-        errors[name] = _plain(table[f"{column}_err"]) / unit
+        labels[name] = float_column(table[column]) / unit
+        errors[name] = float_column(table[f"{column}_err"]) / unit
     return labels, errors
 
 
@@ -159,8 +160,3 @@ def _input_flags(source_id: np.ndarray, xp_err: np.ndarray, band_errs: list) -> 
     flags[np.isinf(xp_err).any(axis=1)] |= int(InputFlag.MASKED_SAMPLES)
     flags[np.isinf(np.column_stack(band_errs)).any(axis=1)] |= int(InputFlag.MISSING_BAND)
     return flags | id_flags(source_id)
-
-
-def _plain(column) -> np.ndarray:
-    """Column as a float64 array, NaN where masked."""
-    return np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)

@@ -38,7 +38,7 @@ class FitFlag(IntFlag):
     Stars of kinds that the model never saw, hot ones above all, tend to end just inside the edge.
     """
     BAD_INPUT = 4
-    """Too little usable data: no parameters."""
+    """Too little usable data for parameters, or a spectrum with impossible numbers."""
     MISSING_BAND = 8
     """A photometric band was missing; the rest was fitted."""
     MASKED_SAMPLES = 32
@@ -52,6 +52,7 @@ UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
 """Fit flags with which parameters should not be used; the other fit flags are information."""
 
 _FROM_INPUT = {
+    InputFlag.BAD_COEFFICIENTS: FitFlag.BAD_INPUT,
     InputFlag.MISSING_BAND: FitFlag.MISSING_BAND,
     InputFlag.MASKED_SAMPLES: FitFlag.MASKED_SAMPLES,
     InputFlag.MISSING_ID: FitFlag.MISSING_ID,
@@ -106,7 +107,7 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
         FitFlag.BAD_INPUT: not_fitted,
     }
     for cause, flag in _FROM_INPUT.items():
-        raised[flag] = (spectra.input_flags & int(cause)) != 0
+        raised[flag] = raised.get(flag, False) | ((spectra.input_flags & int(cause)) != 0)
     return _sum_flags(raised).astype(np.int16)
 
 

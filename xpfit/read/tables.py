@@ -62,6 +62,20 @@ def read_table(path: str | os.PathLike) -> Table:
         raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({error})") from error
 
 
+def float_column(column) -> np.ndarray:
+    """Values of a table's column as float64, NaN where masked.
+
+    Parameters
+    ----------
+    column : astropy.table.Column or array_like
+
+    Returns
+    -------
+    ndarray
+    """
+    return np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
+
+
 def integer_ids(table: Table, names: tuple[str, ...], what: str) -> np.ndarray:
     """Source ids of a table as int64, zero where missing.
 

@@ -10,6 +10,7 @@ from astropy.table import Table
 from ..catalogue import REFERENCE_PREFIX
 from ..errors import InputError
 from ..quality import is_reliable
+from ..read.tables import float_column
 
 GIANT_LOGG = 3.6
 """Stars whose reference log g is lower are giants, the others dwarfs."""
@@ -182,4 +183,4 @@ def _values(table: Table, name: str) -> np.ndarray:
     """Column as float64, NaN where masked or absent."""
     if name not in table.colnames:
         return np.full(len(table), np.nan)
-    return np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan)
+    return float_column(table[name])

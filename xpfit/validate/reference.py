@@ -8,7 +8,7 @@ from astropy.table import MaskedColumn, Table
 from ..catalogue import REFERENCE_PREFIX
 from ..errors import InputError
 from ..read.ids import ID_COLUMNS
-from ..read.tables import integer_ids, match_ids
+from ..read.tables import float_column, integer_ids, match_ids
 
 REFERENCE_COLUMNS = {
     "teff": ("teff",),
@@ -58,8 +58,7 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
             continue
         for suffix in ("", "_err"):
             if found + suffix in reference.colnames:
-                values = np.ma.filled(np.ma.asarray(reference[found + suffix], dtype=float), np.nan)
-                taken = values[rows]
+                taken = float_column(reference[found + suffix])[rows]
                 joined[REFERENCE_PREFIX + name + suffix] = MaskedColumn(
                     taken, mask=~matched | ~np.isfinite(taken)
                 )
