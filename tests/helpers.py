@@ -43,7 +43,7 @@ def simulate(
     flux = np.nan_to_num(model.predict(labels, extinction, parallax))
     noise = np.where(model.trained_channels, relative_error * flux, np.inf)
     noisy = flux + np.where(model.trained_channels, noise, 0.0) * rng.standard_normal(flux.shape)
-    return truth, Spectra(np.arange(1, n_star + 1), model.wavelength, noisy, noise)
+    return truth, Spectra(np.arange(1, n_star + 1), model.space, noisy, noise)
 
 
 def random_full_whiteners(flux_err: np.ndarray, rng: np.random.Generator) -> tuple:

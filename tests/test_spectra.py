@@ -9,7 +9,7 @@ from xpfit.spectra import drop_channels, whiten
 def make(n=3, d=4, **changes):
     arguments = {
         "source_id": np.arange(1, n + 1),
-        "wavelength": np.arange(d) + 400.0,
+        "space": np.arange(d) + 400.0,
         "flux": np.ones((n, d)),
         "flux_err": np.full((n, d), 0.1),
     }
@@ -60,7 +60,7 @@ def test_subsets_keep_every_column_in_step(rows):
     part = spectra[rows]
     np.testing.assert_array_equal(part.source_id, index + 1)
     np.testing.assert_array_equal(part.labels["teff"], spectra.labels["teff"][index])
-    np.testing.assert_array_equal(part.wavelength, spectra.wavelength)
+    assert part.space is spectra.space
 
 
 def test_whiten_gives_chi2_of_the_covariance(rng):

@@ -24,9 +24,11 @@ from .model import XPModel, ccm89_curve
 from .model.store import load_model
 from .prepare import (
     LibrarySettings,
+    XPSettings,
     attach_photometry,
     prepare_file,
     read_spectra,
+    sampled_space,
     write_spectra,
 )
 from .quality import FitFlag, QualityFlag, is_reliable
@@ -125,7 +127,28 @@ def _add_prepare(commands) -> None:
     )
     command.add_argument("inputs", metavar="INPUT", nargs="+", help=INPUT_HELP)
     command.add_argument("--output", required=True, metavar="OUT.h5", help="HDF5 file to write")
+    command.add_argument(
+        "--space",
+        choices=("sampled", "coefficient"),
+        default="sampled",
+        help="what XP continuous spectra become: flux at some wavelengths, or Gaia's coefficients",
+    )
+    command.add_argument(
+        "--wavelength",
+        type=_wavelength_grid,
+        metavar="START:STOP:STEP",
+        help="wavelengths in nm of sampled space, both ends included (default: 392:992:10)",
+    )
+    command.add_argument(
+        "--truncate", action="store_true", help="use only the coefficients that Gaia found relevant"
+    )
     _add_photometry(command)
+
+
+def _wavelength_grid(text: str) -> np.ndarray:
+    """Wavelengths from START:STOP:STEP."""
+    start, stop, step = (float(part) for part in text.split(":"))
+    return start + step * np.arange(np.floor((stop - start) / step + 1e-9) + 1)
 
 
 def _add_fit(commands) -> None:
@@ -215,12 +238,16 @@ def _curve_summary(model: XPModel) -> str:
 def _prepare(options: argparse.Namespace) -> None:
     """Prepare files of spectra into one."""
     check_output(options.output, overwrite=options.overwrite)
+    if options.wavelength is not None and options.space != "sampled":
+        raise InputError("--wavelength is for sampled space; leave it out with --space coefficient")
+    space = options.space if options.wavelength is None else sampled_space(options.wavelength)
+    settings = XPSettings(truncate=options.truncate)
     photometry = read_table(options.photometry) if options.photometry else None
     with tqdm(unit="star", disable=options.quiet) as bar:
 
         def parts():
             for path in options.inputs:
-                for part in prepare_file(path):
+                for part in prepare_file(path, space=space, xp_settings=settings):
                     yield attach_photometry(part, photometry) if photometry is not None else part
                     bar.update(len(part))
 
@@ -234,7 +261,12 @@ def _fit(options: argparse.Namespace) -> None:
     check_output(options.output, overwrite=options.overwrite)
     catalogue.catalogue_format(options.output)
     model = load_model(options.model)
-    spectra = read_spectra(options.input, settings=_library_settings(model))
+    spectra = read_spectra(
+        options.input,
+        settings=_settings(LibrarySettings, model),
+        space=model.space,
+        xp_settings=_settings(XPSettings, model),
+    )
     if not len(spectra):
         raise InputError(f"{options.input}: the table has no rows; there is nothing to fit")
     if options.photometry:
@@ -254,11 +286,10 @@ def _fit(options: argparse.Namespace) -> None:
         print(f"wrote {options.output}")
 
 
-def _library_settings(model: XPModel) -> LibrarySettings:
-    """Settings of the model for library files; defaults if it was trained on other data."""
-    names = [f.name for f in fields(LibrarySettings)]
-    known = {name: model.preparation[name] for name in names if name in model.preparation}
-    return LibrarySettings.from_dict(known)
+def _settings(kind, model: XPModel):
+    """Settings with which the model's training data were prepared; defaults for other data."""
+    names = [f.name for f in fields(kind)]
+    return kind(**{name: model.preparation[name] for name in names if name in model.preparation})
 
 
 def _fit_summary(table: Table) -> str:

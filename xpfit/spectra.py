@@ -9,6 +9,7 @@ from enum import IntFlag
 import numpy as np
 
 from .errors import InputError
+from .space import ObservationSpace, as_space
 
 
 class InputFlag(IntFlag):
@@ -65,10 +66,11 @@ class Spectra:
     ----------
     source_id : array_like of int64, shape (n_star,)
         Zero where unknown.
-    wavelength : array_like, shape (n_obs,)
-        nm.
+    space : ObservationSpace or array_like of float, shape (n_obs,)
+        What the data vector is. Wavelengths in nm stand for sampled space.
     flux : array_like, shape (n_star, n_obs)
-        1e-18 W m-2 nm-1. Values without weight are set to zero here.
+        1e-18 W m-2 nm-1; in coefficient space, photo-electrons per second. Values without weight
+        are set to zero here.
     flux_err : array_like, shape (n_star, n_obs)
         Standard errors; infinite where a value carries no weight.
     whitener : array_like, shape (n_star, n_obs) or (n_star, n_obs, n_obs), optional
@@ -93,7 +95,7 @@ class Spectra:
     """
 
     source_id: np.ndarray
-    wavelength: np.ndarray
+    space: ObservationSpace
     flux: np.ndarray
     flux_err: np.ndarray
     whitener: np.ndarray | None = None
@@ -109,8 +111,8 @@ class Spectra:
 
     def __post_init__(self):
         self.source_id = _source_ids(self.source_id)
-        self.wavelength = np.array(self.wavelength, dtype=float)
-        shape = (len(self.source_id), len(self.wavelength))
+        self.space = as_space(self.space)
+        shape = (len(self.source_id), self.space.n_obs)
         self.flux = _checked(self.flux, shape, "flux")
         self.flux_err = _checked(self.flux_err, shape, "flux_err")
         self._fill_optional(shape[0])
@@ -168,9 +170,14 @@ class Spectra:
 
     def __repr__(self) -> str:
         return (
-            f"<Spectra: {len(self)} stars, {len(self.wavelength)} values each, "
+            f"<Spectra: {len(self)} stars, {self.space.n_obs} values each, "
             f"labels {list(self.labels)}>"
         )
+
+    @property
+    def wavelength(self) -> np.ndarray:
+        """Wavelengths in nm of the grid that the emulator works on, shape (n_grid,)."""
+        return self.space.wavelength
 
     @property
     def correction(self) -> str:
@@ -189,7 +196,7 @@ class Spectra:
         chosen = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name in ("wavelength", "preparation"):
+            if f.name in ("space", "preparation"):
                 chosen[f.name] = value
             elif isinstance(value, dict):
                 chosen[f.name] = {k: v[rows] for k, v in value.items()}
@@ -199,21 +206,20 @@ class Spectra:
 
     @staticmethod
     def concatenate(parts: Sequence[Spectra]) -> Spectra:
-        """Join spectra on the same wavelengths, with the same labels, in order.
+        """Join spectra in the same observation space, with the same labels, in order.
 
         Raises
         ------
         InputError
-            If there are no parts, or their wavelengths or labels differ.
+            If there are no parts, or their spaces or labels differ.
         """
         if not parts:
             raise InputError("no spectra to join")
         first = parts[0]
-        joined: dict = {"wavelength": first.wavelength, "preparation": first.preparation}
+        joined: dict = {"space": first.space, "preparation": first.preparation}
         for part in parts[1:]:
-            same_grid = np.array_equal(part.wavelength, first.wavelength)
-            if not same_grid or part.labels.keys() != first.labels.keys():
-                raise InputError("spectra on different wavelengths, or with different labels")
+            if not part.space.matches(first.space) or part.labels.keys() != first.labels.keys():
+                raise InputError("spectra in different spaces, or with different labels")
         for f in fields(Spectra):
             values = [getattr(part, f.name) for part in parts]
             if isinstance(values[0], dict) and f.name not in joined:

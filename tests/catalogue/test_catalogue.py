@@ -15,7 +15,7 @@ def fitted(model, sample):
     ids = spectra.source_id.copy()
     ids[5] = 0
     spectra = xpfit.Spectra(
-        ids, spectra.wavelength, spectra.flux, error, labels=spectra.labels,
+        ids, spectra.space, spectra.flux, error, labels=spectra.labels,
         label_err=spectra.label_err, snr=spectra.snr, extinction=spectra.extinction,
     )  # fmt: skip
     result = model.fit(spectra, progress=False, n_starts=1)

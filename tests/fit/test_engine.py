@@ -24,7 +24,7 @@ def test_noiseless_spectra_give_their_parameters_back(model, rng):
     flux = np.nan_to_num(model.predict(truth[:, :3], truth[:, 3], truth[:, 4]))
     # Errors so small that prior and Jacobian terms cannot shift the optimum.
     error = np.where(model.trained_channels, 1e-6 * flux, np.inf)
-    result = model.fit(Spectra(np.arange(40), model.wavelength, flux, error), progress=False)
+    result = model.fit(Spectra(np.arange(40), model.space, flux, error), progress=False)
     np.testing.assert_allclose(result.parameters[:, :4], truth[:, :4], atol=1e-4)
     np.testing.assert_allclose(result.parameters[:, 4], truth[:, 4], rtol=1e-4)
 
@@ -87,7 +87,7 @@ def test_a_bad_star_is_reported_and_the_others_go_on(model, simulated):
     error[1] = np.inf  # nothing at all
     error[2, 4:] = np.inf  # fewer values than parameters
     flux[3] = -1.0  # no light
-    result = model.fit(Spectra(spectra.source_id, spectra.wavelength, flux, error), progress=False)
+    result = model.fit(Spectra(spectra.source_id, spectra.space, flux, error), progress=False)
     not_fitted, fitted = [1, 2, 3], [0, 4, 5]
     assert np.all(result.status[not_fitted] == FitStatus.NOT_FITTED)
     assert np.isnan(result.parameters[not_fitted]).all()
@@ -101,7 +101,7 @@ def test_a_bad_star_is_reported_and_the_others_go_on(model, simulated):
 def test_any_brightness_gives_the_same_stellar_type(model, simulated, factor):
     spectra = simulated[1][:5]
     scaled = Spectra(
-        spectra.source_id, spectra.wavelength, spectra.flux * factor, spectra.flux_err * factor
+        spectra.source_id, spectra.space, spectra.flux * factor, spectra.flux_err * factor
     )
     plain, other = (model.fit(s, progress=False) for s in (spectra, scaled))
     np.testing.assert_allclose(other.parameters[:, :4], plain.parameters[:, :4], atol=2e-3)
@@ -111,7 +111,7 @@ def test_channels_that_the_model_never_saw_are_ignored(model, simulated):
     spectra = simulated[1][:3]
     flux, error = spectra.flux.copy(), spectra.flux_err.copy()
     flux[:, 64:], error[:, 64:] = 1e3, 1.0
-    odd = Spectra(spectra.source_id, spectra.wavelength, flux, error)
+    odd = Spectra(spectra.source_id, spectra.space, flux, error)
     a, b = (model.fit(s, progress=False) for s in (spectra, odd))
     np.testing.assert_array_equal(a.parameters, b.parameters)
     np.testing.assert_array_equal(b.n_obs, 64)

@@ -3,13 +3,34 @@ import pytest
 from helpers import assert_close_derivative, numerical_gradient
 
 from xpfit.constants import WAVELENGTH
-from xpfit.model import ForwardModel, ccm89_curve
+from xpfit.model import ForwardModel
+from xpfit.prepare import coefficient_space
+from xpfit.space import SampledSpace
+
+SPACES = {"sampled": SampledSpace(WAVELENGTH), "coefficient": coefficient_space()}
+
+
+def random_model(space, rng):
+    """A model with random weights and, where it has one, a second-order term."""
+    labels = rng.standard_normal((50, 3)) * [0.8, 0.4, 1.2] + [5.0, -0.2, 3.0]
+    model = ForwardModel.initialise(labels, space, rng)
+    model.second_order[:] = 0.02 * rng.standard_normal(len(model.second_order))
+    return model
 
 
 @pytest.fixture
-def forward(rng):
-    labels = rng.standard_normal((50, 3)) * [0.8, 0.4, 1.2] + [5.0, -0.2, 3.0]
-    return ForwardModel.initialise(labels, ccm89_curve(WAVELENGTH), rng)
+def sampled(rng):
+    return random_model(SPACES["sampled"], rng)
+
+
+@pytest.fixture
+def coefficient(rng):
+    return random_model(SPACES["coefficient"], rng)
+
+
+@pytest.fixture(params=SPACES.values(), ids=SPACES.keys())
+def forward(request, rng):
+    return random_model(request.param, rng)
 
 
 @pytest.fixture
@@ -18,26 +39,49 @@ def theta(rng):
     return np.column_stack([labels, rng.uniform(-3, 0.5, 4), rng.uniform(-1, 2, 4)])
 
 
-def test_published_model_has_4484_global_parameters(forward):
-    assert len(forward.parameters) == 4484
-    assert forward.network.n_parameters == 4418
-    assert forward.n_obs == 66
+def test_published_model_has_4484_global_parameters(sampled):
+    assert len(sampled.parameters) == 4484
+    assert sampled.network.n_parameters == 4418
 
 
-def test_flux_is_equation_8_of_the_paper(forward, theta):
+def test_flux_is_equation_8_of_the_paper(sampled, theta):
     expected = (
-        np.exp(forward.ln_absolute_flux(theta[:, :3]))
+        np.exp(sampled.ln_absolute_flux(theta[:, :3]))
         * np.exp(theta[:, 4:]) ** 2
-        * np.exp(-np.exp(theta[:, 3:4]) * forward.extinction_curve)
+        * np.exp(-np.exp(theta[:, 3:4]) * sampled.extinction_curve)
     )
-    np.testing.assert_allclose(forward.flux(theta), expected, rtol=1e-13)
+    np.testing.assert_allclose(sampled.flux(theta), expected, rtol=1e-13)
+
+
+def test_dust_on_coefficients_is_multiplication_on_the_pseudo_wavelengths(coefficient, theta):
+    """c_pred = varpi^2 M(E) c_abs, M(E) = H+ diag(exp(-E R + E^2 Q)) H per band."""
+    space, n_u = coefficient.space, 121
+    dust_free = theta.copy()
+    dust_free[:, 3] = -np.inf
+    dust_free[:, 4] = 0.0
+    without, flux = coefficient.flux(dust_free), coefficient.flux(theta)
+    curve, second_order = coefficient.extinction_curve, coefficient.second_order
+    for star in range(len(theta)):
+        extinction, parallax = np.exp(theta[star, 3:])
+        transmission = np.exp(-extinction * curve + extinction**2 * second_order)
+        for basis, grid, block in (
+            (space.bp_basis, slice(0, n_u), slice(0, 55)),
+            (space.rp_basis, slice(n_u, 2 * n_u), slice(55, 110)),
+        ):
+            h = basis.T
+            matrix = np.linalg.pinv(h) @ np.diag(transmission[grid]) @ h
+            expected = parallax**2 * matrix @ without[star, block]
+            np.testing.assert_allclose(flux[star, block], expected, rtol=1e-9)
+        np.testing.assert_allclose(
+            flux[star, 110:], parallax**2 * transmission[-5:] * without[star, 110:], rtol=1e-12
+        )
 
 
 def test_jacobian_with_respect_to_stellar_parameters(forward, theta):
     flux, jacobian = forward.flux_and_jacobian(theta)
     np.testing.assert_array_equal(flux, forward.flux(theta))
     for i, row in enumerate(theta):
-        numerical = numerical_gradient(lambda t: forward.flux(t[None])[0], row)
+        numerical = numerical_gradient(lambda t: forward.flux(t[None])[0], row, step=1e-4)
         assert_close_derivative(jacobian[i].T, numerical)
 
 
@@ -60,16 +104,23 @@ def test_extinction_curve_is_positive_whatever_the_parameters(forward, rng):
     assert np.all(forward.extinction_curve > 0)
 
 
-def test_channel_mask_frees_hidden_layers_and_chosen_channels_only(forward):
+def test_channel_mask_frees_hidden_layers_and_chosen_channels_only(sampled):
     channels = np.zeros(66, dtype=bool)
     channels[:64] = True
-    mask = forward.channel_mask(channels)
+    mask = sampled.channel_mask(channels)
     n_hidden = 3 * 32 + 32 + 2 * (32 * 32 + 32)
     assert mask[:n_hidden].all()
     assert mask.sum() == n_hidden + 64 * 32 + 64 + 64
     np.testing.assert_array_equal(mask[-66:], channels)
 
 
+def test_second_order_term_is_free_but_for_photometric_bands(coefficient):
+    mask = coefficient.channel_mask(np.ones(247, dtype=bool))
+    np.testing.assert_array_equal(mask[-247:], np.arange(247) < 242)
+    assert mask[:-247].all()
+
+
 def test_only_network_weights_are_regularised(forward):
-    assert forward.is_weight.sum() == 3 * 32 + 2 * 32 * 32 + 32 * 66
-    assert not forward.is_weight[-66:].any()
+    n_grid = forward.space.n_grid
+    assert forward.is_weight.sum() == 3 * 32 + 2 * 32 * 32 + 32 * n_grid
+    assert not forward.is_weight[forward.network.n_parameters :].any()

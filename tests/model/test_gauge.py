@@ -4,16 +4,27 @@ import pytest
 from xpfit.constants import WAVELENGTH
 from xpfit.model import ForwardModel, ccm89_curve
 from xpfit.model.gauge import amplitude_channels, best_ln_parallax, fix_gauge
+from xpfit.prepare import coefficient_space
+from xpfit.space import SampledSpace
 from xpfit.spectra import whiten
 
-TRAINED = np.arange(66) < 64
+SPACES = {"sampled": SampledSpace(WAVELENGTH), "coefficient": coefficient_space()}
+
+
+@pytest.fixture(params=SPACES.values(), ids=SPACES.keys())
+def forward(request, rng):
+    labels = rng.standard_normal((50, 3)) + [5.0, -0.2, 3.0]
+    model = ForwardModel.initialise(labels, request.param, rng)
+    model.ln_curve[:] = np.log(ccm89_curve(model.space.wavelength) + 0.4)
+    xp = ~model.space.is_band[: len(model.second_order)]
+    model.second_order[xp] = 0.01 * rng.standard_normal(xp.sum())
+    return model
 
 
 @pytest.fixture
-def forward(rng):
-    labels = rng.standard_normal((50, 3)) + [5.0, -0.2, 3.0]
-    curve = ccm89_curve(WAVELENGTH) + 0.4
-    return ForwardModel.initialise(labels, curve, rng)
+def trained(forward):
+    """All grid points but those of W1 and W2."""
+    return np.arange(forward.space.n_grid) < forward.space.n_grid - 2
 
 
 def theta(rng, n=20):
@@ -21,37 +32,57 @@ def theta(rng, n=20):
     return np.column_stack([labels, rng.uniform(-3, 0, n), rng.uniform(-1, 2, n)])
 
 
-def test_fixing_the_gauge_leaves_all_spectral_shapes(forward, rng):
+def test_fixing_the_gauge_leaves_all_spectral_shapes(forward, trained, rng):
     stars = theta(rng)
-    before = forward.flux(stars)[:, TRAINED]
-    fix_gauge(forward, WAVELENGTH, TRAINED)
-    ratio = forward.flux(stars)[:, TRAINED] / before
-    np.testing.assert_allclose(ratio, ratio[:, :1] * np.ones(64), rtol=1e-10)
-
-
-def test_after_fixing_ln_flux_has_zero_mean_in_the_window_and_r_its_value_at_ks(forward, rng):
-    fix_gauge(forward, WAVELENGTH, TRAINED)
-    ln_flux = forward.ln_absolute_flux(theta(rng)[:, :3])
+    before = forward.flux(stars)[:, :-2]
+    fix_gauge(forward, trained)
+    after = forward.flux(stars)[:, :-2]
+    amplitude = np.sum(after * before, axis=1) / np.sum(before**2, axis=1)
     np.testing.assert_allclose(
-        ln_flux[:, amplitude_channels(WAVELENGTH)].mean(axis=1), 0, atol=1e-12
+        after, amplitude[:, None] * before, rtol=1e-10, atol=1e-12 * np.abs(after).max()
     )
-    ks = 63
-    assert forward.extinction_curve[ks] == pytest.approx(ccm89_curve(WAVELENGTH)[ks])
 
 
-def test_fixing_twice_changes_nothing_and_untrained_channels_stay(forward):
-    untrained = forward.parameters[~forward.channel_mask(TRAINED)].copy()
-    fix_gauge(forward, WAVELENGTH, TRAINED)
+def test_shapes_stay_where_no_band_anchors_the_second_order_term(rng):
+    space = coefficient_space()
+    labels = rng.standard_normal((50, 3)) + [5.0, -0.2, 3.0]
+    forward = ForwardModel.initialise(labels, space, rng)
+    forward.second_order[~space.is_band] = 0.01 * rng.standard_normal((~space.is_band).sum())
+    stars = theta(rng)
+    before = forward.flux(stars)[:, :110]
+    fix_gauge(forward, ~space.is_band)
+    after = forward.flux(stars)[:, :110]
+    amplitude = np.sum(after * before, axis=1) / np.sum(before**2, axis=1)
+    np.testing.assert_allclose(after, amplitude[:, None] * before, atol=1e-11 * np.abs(after).max())
+    reddest = np.flatnonzero(~space.is_band & space.covered)[-1]
+    assert forward.second_order[reddest] == 0.0
+
+
+def test_after_fixing_ln_flux_has_zero_mean_in_the_window_and_r_its_value_at_ks(
+    forward, trained, rng
+):
+    fix_gauge(forward, trained)
+    ln_flux = forward.ln_absolute_flux(theta(rng)[:, :3])
+    window = amplitude_channels(forward.space)
+    np.testing.assert_allclose(ln_flux[:, window].mean(axis=1), 0, atol=1e-12)
+    assert forward.extinction_curve[-3] == pytest.approx(ccm89_curve(WAVELENGTH)[63])
+
+
+def test_fixing_twice_changes_nothing_and_untrained_channels_stay(forward, trained):
+    untrained = ~forward.channel_mask(trained)
+    before = forward.parameters[untrained].copy()
+    fix_gauge(forward, trained)
     once = forward.parameters.copy()
-    fix_gauge(forward, WAVELENGTH, TRAINED)
+    fix_gauge(forward, trained)
     np.testing.assert_allclose(forward.parameters, once, rtol=1e-12, atol=1e-14)
-    np.testing.assert_array_equal(once[~forward.channel_mask(TRAINED)], untrained)
+    np.testing.assert_array_equal(once[untrained], before)
 
 
 def test_best_amplitude_is_the_minimum_of_chi2(forward, rng):
     stars = theta(rng, 5)
-    flux = forward.flux(stars) * 3.0 * rng.uniform(0.9, 1.1, (5, 66))
-    whitener = 1.0 / (0.05 * flux)
+    flux = forward.flux(stars) * 3.0
+    flux *= rng.uniform(0.9, 1.1, flux.shape)
+    whitener = 1.0 / (0.05 * np.abs(flux))
 
     def chi2(ln_parallax):
         moved = np.column_stack([stars[:, :-1], ln_parallax])
@@ -64,6 +95,6 @@ def test_best_amplitude_is_the_minimum_of_chi2(forward, rng):
 
 def test_amplitude_of_stars_without_light_stays_where_it_is(forward, rng):
     stars = theta(rng, 2)
-    predicted = np.vstack([np.zeros(66), np.ones(66)])
-    observed = np.vstack([np.ones(66), -np.ones(66)])
+    ones = np.ones(forward.space.n_obs)
+    predicted, observed = np.vstack([0.0 * ones, ones]), np.vstack([ones, -ones])
     np.testing.assert_array_equal(best_ln_parallax(stars, predicted, observed), stars[:, -1])

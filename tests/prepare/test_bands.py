@@ -128,7 +128,7 @@ def test_tables_without_ids_or_bands_are_refused(spectra, table):
 
 def test_spectra_without_channels_for_the_bands_are_refused(table):
     odd = Spectra([10], [500.0, 600.0], np.ones((1, 2)), np.ones((1, 2)))
-    with pytest.raises(InputError, match="no channel for J"):
+    with pytest.raises(InputError, match="no photometric band at 1235 nm"):
         attach_photometry(odd, table)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from archive import archive_sources, write_archive
 
-from xpfit import FluxCorrection, InputError, SampledSettings
+from xpfit import FluxCorrection, InputError, XPSettings
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.prepare import continuous_spectra, iterate_spectra, sample_continuous, write_spectra
 from xpfit.read import read_continuous
@@ -25,7 +25,7 @@ def tables(rng, tmp_path):
 
 
 def test_flux_and_covariance_are_corrected_before_the_inflation_terms(tables):
-    settings = SampledSettings(0.004, 0.006, 0.0)
+    settings = XPSettings(0.004, 0.006, 0.0)
     plain = sample_continuous(tables[0], XP_WAVELENGTH, settings)
     tilted = sample_continuous(tables[0], XP_WAVELENGTH, settings, TILT)
     factor = 1.0 + 1e-4 * (XP_WAVELENGTH - 700.0)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from archive import archive_sources, write_archive
 
-from xpfit import InputError, SampledSettings
+from xpfit import InputError, XPSettings
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.prepare import sample_continuous
 from xpfit.prepare.bases import sampled_design
-from xpfit.prepare.sampled import coefficient_covariance
+from xpfit.prepare.coefficients import coefficient_covariance
 from xpfit.read import read_continuous
 
 GRIDS = {
@@ -19,7 +19,7 @@ GRIDS = {
     "uneven": np.array([350.0, 405.3, 636.0, 639.5, 642.0, 800.0, 1000.0]),
 }
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "xp_continuous"
-BARE = SampledSettings(0.0, 0.0, 0.0)
+BARE = XPSettings(0.0, 0.0, 0.0)
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # GaiaXPy's own
 
@@ -82,7 +82,7 @@ def test_real_spectra_are_gaiaxpy_s_in_every_format(name, grid):
 
 def test_covariance_is_the_dense_formula_written_out(sources):
     _, table = sources
-    settings = SampledSettings(0.004, 0.006, 0.002)
+    settings = XPSettings(0.004, 0.006, 0.002)
     ours = sample_continuous(table, XP_WAVELENGTH, settings)
     design = sampled_design(XP_WAVELENGTH)
     for i in range(len(table)):
@@ -125,7 +125,7 @@ def test_covariance_is_that_of_drawn_coefficients_in_the_overlap_too(sources):
 
 
 def test_default_terms_are_zgr23_s():
-    settings = SampledSettings()
+    settings = XPSettings()
     assert (settings.independent_error, settings.zero_point_error, settings.band_error) == (
         0.005,
         0.005,
@@ -139,14 +139,14 @@ def test_zgr23_s_division_of_errors_is_there_by_name_only(sources):
     table["bp_standard_deviation"] = table["rp_standard_deviation"] = np.full(4, 1.2)
     plain = sample_continuous(table, XP_WAVELENGTH, BARE)
     divided = sample_continuous(
-        table, XP_WAVELENGTH, SampledSettings(0.0, 0.0, 0.0, divide_by_standard_deviation=True)
+        table, XP_WAVELENGTH, XPSettings(0.0, 0.0, 0.0, divide_by_standard_deviation=True)
     )
     np.testing.assert_allclose(divided.covariance, plain.covariance / 1.44, rtol=1e-10)
 
 
 def test_negative_terms_are_refused():
     with pytest.raises(InputError, match="band_error must not be negative"):
-        SampledSettings(band_error=-0.1)
+        XPSettings(band_error=-0.1)
 
 
 @pytest.mark.parametrize("band", ["bp", "rp"])

@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import assert_close_derivative, numerical_gradient, random_full_whiteners, simulate
+from internal import coefficient_twin, simulate_coefficients
 
 from xpfit import InputError, Recipe, XpfitError, train_model
 from xpfit.constants import WAVELENGTH
 from xpfit.model import ccm89_curve
 from xpfit.model.gauge import amplitude_channels
 from xpfit.nn import chi2
+from xpfit.prepare import continuous_spectra
 from xpfit.spectra import whiten
 from xpfit.train import Phase, Trainer
 from xpfit.train.trainer import model_loss
@@ -134,7 +138,7 @@ def test_trained_model_is_in_the_documented_gauge(sample):
         sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, progress=False
     )
     ln_flux = np.log(model.predict([[4.8, -0.2, 2.5], [5.6, 0.0, 4.3]]))
-    window = amplitude_channels(WAVELENGTH)
+    window = amplitude_channels(model.space)
     np.testing.assert_allclose(ln_flux[:, window].mean(axis=1), 0.0, atol=1e-12)
     assert model.forward.extinction_curve[63] == pytest.approx(ccm89_curve(WAVELENGTH)[63])
 
@@ -157,3 +161,38 @@ def test_divergence_is_an_error_that_names_the_phase(sample):
         pytest.raises(XpfitError, match=r"diverged in phase 'wild'.*learning rate"),
     ):
         train_model(sample, rng=np.random.default_rng(1), recipe=recipe, progress=False)
+
+
+def test_training_in_coefficient_space_learns_spectra_and_dust(model):
+    """From random weights, on faint simulated stars; the trainer is the same in either space."""
+    rng = np.random.default_rng(1)
+    twin, n_star = coefficient_twin(model), 900
+    theta, stars = simulate_coefficients(twin, n_star, rng, error_factor=10.0)
+    spectra = continuous_spectra([stars], twin.space)
+    error = {"teff": 0.05, "feh": 0.05, "logg": 0.08}
+    spectra = replace(
+        spectra,
+        labels={
+            name: theta[:, i] + error[name] * rng.standard_normal(n_star)
+            for i, name in enumerate(LABELS)
+        },
+        label_err={name: np.full(n_star, error[name]) for name in LABELS},
+        extinction=np.exp(theta[:, 3]) + 0.05 * rng.standard_normal(n_star),
+        extinction_err=np.full(n_star, 0.05),
+    )
+    recipe = Recipe(
+        phases=(
+            Phase("start", 1, 40, 3e-3, 1e-3, low_extinction_only=True, free_curve=False),
+            Phase("joint", 4, 10, 3e-3, 1e-4, star_iterations=2, clean=True),
+        ),
+        low_extinction=0.5,
+        batch_size=128,
+    )
+    trained, summary = train_model(spectra, LABELS, rng=rng, recipe=recipe, progress=False)
+    assert trained.space.matches(twin.space)
+    assert summary.loss[-1] < 0.2 * summary.loss[0]
+    assert summary.median_chi2 < 1.3
+    learned, true = (m.forward.extinction_curve for m in (trained, twin))
+    bright = trained.space.covered & (trained.wavelength > 420) & (trained.wavelength < 950)
+    difference = (learned - true)[bright]
+    assert np.std(difference - np.median(difference)) < 0.1 * np.median(true[bright])

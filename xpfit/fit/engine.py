@@ -67,9 +67,9 @@ def fit_spectra(
     Raises
     ------
     InputError
-        If the spectra do not match the model's wavelengths, if parallaxes are given to a model that
-        is not absolute, if the flux was corrected otherwise than in training, or if an option is
-        out of range.
+        If the spectra do not match the model's observation space, if parallaxes are given to a
+        model that is not absolute, if the flux was corrected otherwise than in training, or if an
+        option is out of range.
 
     Notes
     -----
@@ -98,10 +98,10 @@ def fit_spectra(
 
 def _check(model, spectra, n_processes, n_starts, max_iterations) -> None:
     """Refuse what cannot be fitted, with the reason."""
-    if not np.array_equal(spectra.wavelength, model.wavelength):
+    if not spectra.space.matches(model.space):
         raise InputError(
-            f"these spectra have {_range_text(spectra.wavelength)}; the model was trained on "
-            f"{_range_text(model.wavelength)}: prepare the spectra on its wavelengths"
+            f"these spectra are in {spectra.space!r}; the model was trained in {model.space!r}: "
+            "prepare the spectra in the model's space, on its wavelengths"
         )
     if not model.absolute and np.isfinite(spectra.parallax_err).any():
         raise InputError(
@@ -114,10 +114,6 @@ def _check(model, spectra, n_processes, n_starts, max_iterations) -> None:
     for name, value in (("n_starts", n_starts), ("max_iterations", max_iterations)):
         if value < 1:
             raise InputError(f"{name} must be at least 1, got {value}")
-
-
-def _range_text(wavelength: np.ndarray) -> str:
-    return f"{len(wavelength)} values from {wavelength[0]:g} to {wavelength[-1]:g} nm"
 
 
 def _fit_task(model: XPModel, spectra: Spectra, n_starts: int, max_iterations: int) -> FitResult:

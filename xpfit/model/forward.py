@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..nn import Network, multilayer_perceptron
+from ..space import ObservationSpace
+from .extinction import ccm89_curve
 
 HIDDEN_LAYERS = (32, 32, 32)
 """Width of the hidden layers. ZGR23's text says 16; its 4484 parameters need 32."""
@@ -21,54 +23,58 @@ HIDDEN_LAYERS = (32, 32, 32)
 class ForwardModel:
     """f_pred = exp[g(Theta)] * varpi^2 * exp(-E R), R = exp(b)  (ZGR23, eqs. 1 and 8).
 
+    In coefficient space c_pred = varpi^2 M(E) c_abs(Theta). The emulator's spectrum on the grid
+    gives the coefficients without dust, c_abs = H+ exp(g), and dust multiplies the spectrum of
+    those, M(E) = H+ diag(exp(-E R + E^2 Q)) H per band. So dust acts on light that the instrument
+    has blurred already; Q makes up for that to second order in E.
+
     Parameters
     ----------
     network : Network
-        Standardised labels -> ln flux at 1 kpc without dust, n_obs values.
+        Standardised labels -> ln flux on the grid, at 1 kpc without dust, n_grid values.
     parameters : ndarray, shape (n_parameters,)
-        All global parameters: the network's, then b = ln R.
+        All global parameters: the network's, then b = ln R, then Q where the space has it.
     label_mean, label_scale : ndarray, shape (n_label,)
         Standardisation of the network's inputs.
+    space : ObservationSpace
+        What the data vector is.
     """
 
     network: Network
     parameters: np.ndarray
     label_mean: np.ndarray
     label_scale: np.ndarray
+    space: ObservationSpace
 
     @classmethod
     def initialise(
         cls,
         labels: np.ndarray,
-        extinction_curve: np.ndarray,
+        space: ObservationSpace,
         rng: np.random.Generator,
         hidden: Sequence[int] = HIDDEN_LAYERS,
     ) -> ForwardModel:
-        """Start with random weights.
+        """Start with random weights, the extinction curve of CCM89 and no second-order term.
 
         Parameters
         ----------
         labels : ndarray, shape (n_star, n_label)
             Training labels, which set the standardisation.
-        extinction_curve : ndarray, shape (n_obs,)
-            First guess of R.
+        space : ObservationSpace
         rng : numpy.random.Generator
         hidden : sequence of int
             Width of each hidden layer.
         """
-        network = multilayer_perceptron(labels.shape[1], hidden, len(extinction_curve))
-        parameters = np.concatenate([network.initialise(rng), np.log(extinction_curve)])
-        return cls(network, parameters, labels.mean(axis=0), labels.std(axis=0))
+        network = multilayer_perceptron(labels.shape[1], hidden, space.n_grid)
+        curve = ccm89_curve(space.wavelength)
+        second_order = np.zeros(space.n_grid if space.second_order else 0)
+        parameters = np.concatenate([network.initialise(rng), np.log(curve), second_order])
+        return cls(network, parameters, labels.mean(axis=0), labels.std(axis=0), space)
 
     @property
     def n_label(self) -> int:
         """Number of labels in the stellar type."""
         return len(self.label_mean)
-
-    @property
-    def n_obs(self) -> int:
-        """Number of values in the data vector."""
-        return len(self.parameters) - self.network.n_parameters
 
     @property
     def weights(self) -> np.ndarray:
@@ -77,38 +83,46 @@ class ForwardModel:
 
     @property
     def ln_curve(self) -> np.ndarray:
-        """b = ln R (a view of `parameters`)."""
-        return self.parameters[self.network.n_parameters :]
+        """b = ln R (a view of `parameters`), shape (n_grid,)."""
+        return self.parameters[self.network.n_parameters :][: self.space.n_grid]
+
+    @property
+    def second_order(self) -> np.ndarray:
+        """Q (a view of `parameters`), shape (n_grid,), or (0,) where the space has none."""
+        return self.parameters[self.network.n_parameters + self.space.n_grid :]
 
     @property
     def extinction_curve(self) -> np.ndarray:
-        """R = exp(b), shape (n_obs,)."""
+        """R = exp(b), shape (n_grid,)."""
         return np.exp(self.ln_curve)
 
     @property
     def is_weight(self) -> np.ndarray:
         """Which of `parameters` are network weights, the ones that are regularised."""
-        return np.concatenate([self.network.is_weight, np.zeros(self.n_obs, dtype=bool)])
+        n_other = len(self.parameters) - self.network.n_parameters
+        return np.concatenate([self.network.is_weight, np.zeros(n_other, dtype=bool)])
 
     def channel_mask(self, channels: np.ndarray) -> np.ndarray:
-        """Which of `parameters` act on one of the given channels.
+        """Which of `parameters` act on one of the given grid points.
 
         Parameters
         ----------
-        channels : ndarray of bool, shape (n_obs,)
+        channels : ndarray of bool, shape (n_grid,)
 
         Returns
         -------
         ndarray of bool, shape (n_parameters,)
-            True for all hidden layers, and for the output weights, biases and b of `channels`.
+            True for all hidden layers, and for the output weights, biases and b of `channels`; also
+            for their Q, except in photometric bands, which are taken as monochromatic.
         """
-        mask = np.ones(len(self.parameters), dtype=bool)
         output = self.network.layers[-1]
-        weights, bias = output.split(mask[self.network.slices[-1]])
+        hidden = np.ones(self.network.n_parameters - output.n_parameters, dtype=bool)
+        last = np.ones(output.n_parameters, dtype=bool)
+        weights, bias = output.split(last)
         weights[:] = channels
         bias[:] = channels
-        mask[self.network.n_parameters :] = channels
-        return mask
+        second_order = (channels & ~self.space.is_band)[: len(self.second_order)]
+        return np.concatenate([hidden, last, channels, second_order])
 
     def ln_absolute_flux(self, labels: np.ndarray) -> np.ndarray:
         """g(Theta): ln flux at 1 kpc without dust.
@@ -119,7 +133,7 @@ class ForwardModel:
 
         Returns
         -------
-        ndarray, shape (n_star, n_obs)
+        ndarray, shape (n_star, n_grid)
         """
         return self.network.forward(self.weights, self._standardise(labels))[0]
 
@@ -134,9 +148,9 @@ class ForwardModel:
         Returns
         -------
         ndarray, shape (n_star, n_obs)
-            1e-18 W m-2 nm-1.
+            1e-18 W m-2 nm-1; coefficients in photo-electrons per second.
         """
-        return self._forward(theta)[0]
+        return self._forward(theta).flux
 
     def flux_and_jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predicted flux and its exact derivatives with respect to `theta`.
@@ -152,15 +166,20 @@ class ForwardModel:
         jacobian : ndarray, shape (n_star, n_label + 2, n_obs)
             ``jacobian[s, k, i]`` = d flux[s, i] / d theta[s, k].
         """
-        flux, caches = self._forward(theta)
-        k = self.n_label
-        jacobian = np.empty((len(theta), k + 2, self.n_obs))
+        light = self._forward(theta)
+        observe, k = self.space.observe, self.n_label
+        extinction = np.exp(theta[:, k])[:, None]
+        slope = -extinction * self.extinction_curve
+        if self.space.second_order:
+            slope += 2.0 * extinction**2 * self.second_order
         directions = np.broadcast_to(np.diag(1.0 / self.label_scale), (len(theta), k, k))
-        jacobian[:, :k] = self.network.tangent(self.weights, caches, directions)
-        jacobian[:, k] = -np.exp(theta[:, k])[:, None] * self.extinction_curve
-        jacobian[:, k + 1] = 2.0
-        jacobian *= flux[:, None, :]
-        return flux, jacobian
+        tangent = self.network.tangent(self.weights, light.caches, directions)
+        tangent = self.space.spectrum(observe(tangent * light.emitted[:, None]))
+        jacobian = np.empty((len(theta), k + 2, self.space.n_obs))
+        jacobian[:, :k] = observe(tangent * light.transmission[:, None])
+        jacobian[:, k] = observe(slope * light.dimmed)
+        jacobian[:, k + 1] = 2.0 * light.flux
+        return light.flux, jacobian
 
     def flux_and_pullback(self, theta: np.ndarray):
         """Predicted flux, and the map from d loss / d flux to d loss / d parameters.
@@ -177,23 +196,48 @@ class ForwardModel:
             Takes d loss / d flux, shape (n_star, n_obs), and returns the gradient with respect to
             `parameters`, shape (n_parameters,).
         """
-        flux, caches = self._forward(theta)
+        light = self._forward(theta)
         extinction = np.exp(theta[:, self.n_label])
+        space = self.space
 
         def pullback(dflux: np.ndarray) -> np.ndarray:
-            d_ln_flux = dflux * flux
-            network = self.network.backward(self.weights, caches, d_ln_flux)
-            curve = -(extinction @ d_ln_flux) * self.extinction_curve
-            return np.concatenate([network, curve])
+            d_dimmed = space.observe_adjoint(dflux)
+            d_emitted = space.observe_adjoint(space.spectrum_adjoint(d_dimmed * light.transmission))
+            network = self.network.backward(self.weights, light.caches, d_emitted * light.emitted)
+            d_ln_transmission = d_dimmed * light.dimmed
+            curve = -(extinction @ d_ln_transmission) * self.extinction_curve
+            second_order = (extinction**2 @ d_ln_transmission)[: len(self.second_order)]
+            return np.concatenate([network, curve, second_order])
 
-        return flux, pullback
+        return light.flux, pullback
 
     def _standardise(self, labels: np.ndarray) -> np.ndarray:
         return (labels - self.label_mean) / self.label_scale
 
-    def _forward(self, theta: np.ndarray) -> tuple[np.ndarray, list]:
-        """Flux and the network's caches."""
+    def _forward(self, theta: np.ndarray) -> _Light:
+        """Follow the light from the star to the data vector."""
         k = self.n_label
         g, caches = self.network.forward(self.weights, self._standardise(theta[:, :k]))
-        optical_depth = np.exp(theta[:, k])[:, None] * self.extinction_curve
-        return np.exp(g + 2.0 * theta[:, k + 1, None] - optical_depth), caches
+        emitted = np.exp(g + 2.0 * theta[:, k + 1, None])
+        extinction = np.exp(theta[:, k])[:, None]
+        ln_transmission = -extinction * self.extinction_curve
+        if self.space.second_order:
+            ln_transmission += extinction**2 * self.second_order
+        transmission = np.exp(ln_transmission)
+        dimmed = self.space.spectrum(self.space.observe(emitted)) * transmission
+        return _Light(emitted, transmission, dimmed, self.space.observe(dimmed), caches)
+
+
+@dataclass
+class _Light:
+    """Stages of a prediction: on the grid (n_star, n_grid), but for `flux` (n_star, n_obs).
+
+    `emitted` is the emulator's spectrum times varpi^2, `dimmed` what the instrument sees of it,
+    times the dust's `transmission`; `flux` is the data vector; `caches` are the network's.
+    """
+
+    emitted: np.ndarray
+    transmission: np.ndarray
+    dimmed: np.ndarray
+    flux: np.ndarray
+    caches: list

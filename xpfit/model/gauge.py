@@ -7,7 +7,7 @@ here, so that two trainings give comparable models:
 * the mean of ln f_abs over 592-782 nm (`xpfit.constants.AMPLITUDE_WINDOW`) is zero for every Theta,
   so that a star's amplitude is the geometric mean of its dust-free flux there;
 * R in the reddest trained channel (Ks for the library) has its CCM89 value, which is in effect the
-  definition of E by A(Ks) = 0.36 E.
+  definition of E by A(Ks) = 0.36 E; the second-order term Q, where there is one, is zero there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW
+from ..space import ObservationSpace
 from .extinction import ccm89_curve
 from .forward import ForwardModel
 
@@ -22,13 +23,13 @@ MIN_CURVE = 1e-3
 """Smallest R that the shift of gauge may leave: R = exp(b) has to stay positive."""
 
 
-def amplitude_channels(wavelength: np.ndarray) -> np.ndarray:
-    """Which channels lie in the amplitude window, shape (n_obs,)."""
+def amplitude_channels(space: ObservationSpace) -> np.ndarray:
+    """Which grid points lie in the amplitude window, shape (n_grid,)."""
     low, high = AMPLITUDE_WINDOW
-    return (wavelength >= low) & (wavelength <= high)
+    return (space.wavelength >= low) & (space.wavelength <= high) & space.covered
 
 
-def fix_gauge(forward: ForwardModel, wavelength: np.ndarray, trained: np.ndarray) -> None:
+def fix_gauge(forward: ForwardModel, trained: np.ndarray) -> None:
     """Bring a model without parallaxes into the documented gauge, in place.
 
     The spectral shapes that it predicts do not change; amplitudes of stars do and have to be solved
@@ -37,21 +38,22 @@ def fix_gauge(forward: ForwardModel, wavelength: np.ndarray, trained: np.ndarray
     Parameters
     ----------
     forward : ForwardModel
-    wavelength : ndarray, shape (n_obs,)
-        nm.
-    trained : ndarray of bool, shape (n_obs,)
-        Channels that the training data constrain; the others are left as they are.
+    trained : ndarray of bool, shape (n_grid,)
+        Grid points that the training data constrain; the others are left as they are.
     """
+    space = forward.space
     output = forward.network.layers[-1]
     weights, bias = output.split(forward.weights[forward.network.slices[-1]])
-    window = amplitude_channels(wavelength) & trained
+    window = amplitude_channels(space) & trained
     weights[:, trained] -= weights[:, window].mean(axis=1, keepdims=True)
     bias[trained] -= bias[window].mean()
-    anchor = np.flatnonzero(trained)[np.argmax(wavelength[trained])]
-    curve = forward.extinction_curve
-    shift = ccm89_curve(wavelength[anchor : anchor + 1])[0] - curve[anchor]
-    shifted = np.maximum(curve[trained] + shift, MIN_CURVE)
+    measured = np.flatnonzero(trained & space.covered)
+    anchor = measured[np.argmax(space.wavelength[measured])]
+    shift = ccm89_curve(space.wavelength[anchor : anchor + 1])[0] - forward.extinction_curve[anchor]
+    shifted = np.maximum(forward.extinction_curve[trained] + shift, MIN_CURVE)
     forward.ln_curve[trained] = np.log(shifted)
+    if space.second_order:
+        forward.second_order[trained] -= forward.second_order[anchor]
 
 
 def best_ln_parallax(theta: np.ndarray, flux_pred: np.ndarray, flux_obs: np.ndarray) -> np.ndarray:

@@ -4,11 +4,14 @@ Layout (format version 1)::
 
     attributes   format, format_version, xpfit_version, absolute, space, ln_prior_threshold,
                  preparation (JSON), training (JSON), checksum
-    wavelength, trained_channels        (n_obs,)
+    wavelength                          (n_grid,) nm
+    trained_channels                    (n_obs,)
+    space/...                           arrays of the coefficient space (see `xpfit.space`)
     labels/names, labels/ranges         (n_label,), (n_label, 2)
     network/hidden, network/parameters  widths of the hidden layers; weights and biases
     network/label_mean, network/label_scale
-    extinction/ln_curve                 (n_obs,)   b = ln R
+    extinction/ln_curve                 (n_grid,)  b = ln R
+    extinction/second_order             (n_grid,)  Q; in coefficient space only
     prior/weights, prior/means, prior/covariances
     training/source_ids                 int64
 """
@@ -28,6 +31,7 @@ from .._version import __version__
 from ..errors import ModelFileError
 from ..files import atomic_output
 from ..nn import Dense, multilayer_perceptron
+from ..space import space_from_datasets
 from .forward import ForwardModel
 from .prior import GaussianMixture
 from .trained import XPModel
@@ -100,8 +104,10 @@ def _datasets(model: XPModel) -> dict[str, np.ndarray]:
     """Arrays of the file by name."""
     forward, prior = model.forward, model.prior
     hidden = [layer.n_out for layer in forward.network.layers if isinstance(layer, Dense)][:-1]
+    second_order = {"extinction/second_order": forward.second_order}
     return {
-        "wavelength": model.wavelength,
+        **model.space.datasets(),
+        **(second_order if model.space.second_order else {}),
         "trained_channels": model.trained_channels,
         "labels/names": np.array([name.encode() for name in model.label_names]),
         "labels/ranges": model.label_ranges,
@@ -124,7 +130,7 @@ def _attributes(model: XPModel) -> dict:
         "format_version": FORMAT_VERSION,
         "xpfit_version": __version__,
         "absolute": model.absolute,
-        "space": model.space,
+        "space": model.space.name,
         "ln_prior_threshold": model.ln_prior_threshold,
         "preparation": json.dumps(model.preparation, sort_keys=True),
         "training": json.dumps(model.training, sort_keys=True),
@@ -161,16 +167,19 @@ def _check_format(file: h5py.File, path: Path) -> None:
 
 def _build(file: h5py.File) -> XPModel:
     """Model from an open, checked file."""
-    wavelength = file["wavelength"][()]
+    space = space_from_datasets(str(file.attrs["space"]), file)
     label_names = tuple(name.decode() for name in file["labels/names"][()])
     network = multilayer_perceptron(
-        len(label_names), file["network/hidden"][()].tolist(), len(wavelength)
+        len(label_names), file["network/hidden"][()].tolist(), space.n_grid
     )
+    names = ["network/parameters", "extinction/ln_curve"]
+    names += ["extinction/second_order"] if space.second_order else []
     forward = ForwardModel(
         network,
-        np.concatenate([file["network/parameters"][()], file["extinction/ln_curve"][()]]),
+        np.concatenate([file[name][()] for name in names]),
         file["network/label_mean"][()],
         file["network/label_scale"][()],
+        space,
     )
     prior = GaussianMixture(
         *(file[f"prior/{name}"][()] for name in ("weights", "means", "covariances"))
@@ -178,7 +187,6 @@ def _build(file: h5py.File) -> XPModel:
     return XPModel(
         forward=forward,
         prior=prior,
-        wavelength=wavelength,
         trained_channels=file["trained_channels"][()],
         label_names=label_names,
         label_ranges=file["labels/ranges"][()],
@@ -187,5 +195,4 @@ def _build(file: h5py.File) -> XPModel:
         preparation=json.loads(file.attrs["preparation"]),
         training=json.loads(file.attrs["training"]),
         source_ids=file["training/source_ids"][()],
-        space=str(file.attrs["space"]),
     )

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..constants import REFERENCE_PARALLAX
 from ..errors import InputError
+from ..space import ObservationSpace
 from ..spectra import UNCORRECTED
 from .forward import ForwardModel
 from .prior import GaussianMixture
@@ -24,8 +25,6 @@ class XPModel:
         Network and extinction curve.
     prior : GaussianMixture
         Prior on stellar type.
-    wavelength : ndarray, shape (n_obs,)
-        nm.
     trained_channels : ndarray of bool, shape (n_obs,)
         Channels that the training data constrained; the others carry no weight in a fit.
     label_names : tuple of str
@@ -43,13 +42,10 @@ class XPModel:
         Recipe, seed and outcome of the training.
     source_ids : ndarray of int64, shape (n_star,)
         Stars trained on.
-    space : str
-        Observation space, ``"sampled"``.
     """
 
     forward: ForwardModel
     prior: GaussianMixture
-    wavelength: np.ndarray
     trained_channels: np.ndarray
     label_names: tuple[str, ...]
     label_ranges: np.ndarray
@@ -58,14 +54,23 @@ class XPModel:
     preparation: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     source_ids: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    space: str = "sampled"
 
     def __repr__(self) -> str:
         kind = "absolute" if self.absolute else "shapes only"
         return (
-            f"<XPModel: {', '.join(self.label_names)} -> {len(self.wavelength)} values, {kind}, "
+            f"<XPModel: {', '.join(self.label_names)} -> {self.space!r}, {kind}, "
             f"trained on {len(self.source_ids)} stars>"
         )
+
+    @property
+    def space(self) -> ObservationSpace:
+        """What the data vector is."""
+        return self.forward.space
+
+    @property
+    def wavelength(self) -> np.ndarray:
+        """Wavelengths in nm of the grid that the emulator works on, shape (n_grid,)."""
+        return self.space.wavelength
 
     @property
     def correction(self) -> str:
@@ -101,7 +106,8 @@ class XPModel:
         Returns
         -------
         ndarray, shape (n_star, n_obs)
-            1e-18 W m-2 nm-1; NaN in channels that were not trained.
+            1e-18 W m-2 nm-1 (coefficients: photo-electrons per second); NaN in channels that were
+            not trained.
 
         Raises
         ------

@@ -2,28 +2,33 @@
 
 from .astrometry import attach_astrometry, parallax_zero_point
 from .bands import PhotometrySettings, attach_photometry
-from .continuous import continuous_spectra
+from .bases import coefficient_space
+from .coefficients import DataVectors, XPSettings
+from .continuous import continuous_spectra, sampled_space
 from .corrections import FluxCorrection
 from .cuts import TrainingCuts, training_cuts
 from .files import prepare_file, read_spectra
+from .internal import coefficient_vectors
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
 from .photometry import band_flux
-from .sampled import SampledSettings, SampledSpectra, sample_continuous
+from .sampled import sample_continuous
 from .store import is_prepared, iterate_spectra, write_spectra
 from .whitening import Whitening, whiten_covariances
 
 __all__ = [
     "KELVIN_PER_UNIT",
+    "DataVectors",
     "FluxCorrection",
     "LibrarySettings",
     "PhotometrySettings",
-    "SampledSettings",
-    "SampledSpectra",
     "TrainingCuts",
     "Whitening",
+    "XPSettings",
     "attach_astrometry",
     "attach_photometry",
     "band_flux",
+    "coefficient_space",
+    "coefficient_vectors",
     "continuous_spectra",
     "is_prepared",
     "iterate_spectra",
@@ -32,6 +37,7 @@ __all__ = [
     "prepare_file",
     "read_spectra",
     "sample_continuous",
+    "sampled_space",
     "training_cuts",
     "whiten_covariances",
     "write_spectra",

@@ -68,7 +68,7 @@ def attach_photometry(
     Parameters
     ----------
     spectra : Spectra
-        With channels at the wavelengths of `xpfit.constants.BANDS`; what stands there is replaced.
+        With the bands of `xpfit.constants.BANDS`; what stands there is replaced.
     table : astropy.table.Table
         Source ids (one of `xpfit.read.ids.ID_COLUMNS`), magnitudes (`MAGNITUDE_COLUMNS`) or
         nanomaggies (`NANOMAGGY_COLUMNS`) of any of the bands, and, where there are any, `norm_dg`
@@ -92,7 +92,7 @@ def attach_photometry(
         integer_ids(table, ID_COLUMNS, "the table of photometry"),
         "the table of photometry",
     )
-    channels = _band_channels(spectra.wavelength)
+    channels = {band.name: spectra.space.band_channel(band.wavelength) for band in BANDS}
     flux, flux_err = spectra.flux.copy(), spectra.flux_err.copy()
     found = False
     for band in BANDS:
@@ -117,17 +117,6 @@ def attach_photometry(
         input_flags=_missing_band_flags(spectra.input_flags, flux_err, channels),
         preparation={**spectra.preparation, "photometry": settings.to_dict()},
     )
-
-
-def _band_channels(wavelength: np.ndarray) -> dict[str, int]:
-    """Channel of each band in the data vector."""
-    channels = {}
-    for band in BANDS:
-        where = np.flatnonzero(wavelength == band.wavelength)
-        if len(where) != 1:
-            raise InputError(f"these spectra have no channel for {band.name}")
-        channels[band.name] = int(where[0])
-    return channels
 
 
 def _measure(table: Table, band: Band, settings: PhotometrySettings):

@@ -6,17 +6,23 @@ matrices.
 
 from __future__ import annotations
 
-from contextlib import redirect_stdout
+import warnings
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from io import StringIO
 
 import numpy as np
 
-from ..constants import FLUX_UNIT_SI
+from ..constants import BANDS, FLUX_UNIT_SI
+from ..read import XP_BANDS
+from ..space import CoefficientSpace
 
 BASIS_IDS = {"bp": 56, "rp": 57}
 """Gaia DR3's identifiers of the two sets of basis functions."""
+
+PSEUDO_WAVELENGTH = np.linspace(0.0, 60.0, 121)
+"""Grid of pseudo-wavelengths u on which Gaia's internal spectra are represented."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +63,68 @@ def sampled_design(wavelength: np.ndarray, n_bp: int = 55, n_rp: int = 55) -> Sa
 @lru_cache(maxsize=16)
 def _sampled_design(wavelength: tuple[float, ...], n_bp: int, n_rp: int) -> SampledDesign:
     grid = np.array(wavelength)
-    from matplotlib import rc_context
-
-    # GaiaXPy reports on standard output, which belongs to our caller, and takes hold of the stream
-    # when it is imported; it also switches all of matplotlib to LaTeX.
-    with redirect_stdout(StringIO()), rc_context():
-        from gaiaxpy import calibrate
-
-        spectra, _ = calibrate(
+    with _quiet_gaiaxpy() as gaiaxpy:
+        spectra, _ = gaiaxpy.calibrate(
             _unit_spectra(n_bp, n_rp), sampling=grid, truncation=False, save_file=False
         )
     flux = np.stack(spectra["flux"].to_numpy()) / FLUX_UNIT_SI
     flux.flags.writeable = grid.flags.writeable = False
     return SampledDesign(grid, flux[:n_bp], flux[n_bp:])
+
+
+@lru_cache(maxsize=16)
+def coefficient_space(n_bp: int = 55, n_rp: int = 55) -> CoefficientSpace:
+    """Coefficient space of Gaia's XP spectra with 2MASS and WISE; remembered between calls.
+
+    Parameters
+    ----------
+    n_bp, n_rp : int
+        Number of coefficients.
+
+    Returns
+    -------
+    CoefficientSpace
+        On the 121 pseudo-wavelengths of `PSEUDO_WAVELENGTH` in each band.
+    """
+    with _quiet_gaiaxpy() as gaiaxpy:
+        spectra, _ = gaiaxpy.convert(
+            _unit_spectra(n_bp, n_rp),
+            sampling=PSEUDO_WAVELENGTH,
+            truncation=False,
+            save_file=False,
+        )
+        wavelength, covered = [], []
+        for band in XP_BANDS:
+            wavelength.append(gaiaxpy.pwl_to_wl(band, PSEUDO_WAVELENGTH))
+            low, high = sorted(gaiaxpy.pwl_range(band))
+            covered.append((low <= PSEUDO_WAVELENGTH) & (high >= PSEUDO_WAVELENGTH))
+    by_band = {
+        band: np.stack(rows.sort_values("source_id")["flux"].to_numpy())
+        for band, rows in spectra.groupby(spectra["xp"].str.lower())
+    }
+    return CoefficientSpace(
+        np.concatenate([*wavelength, [band.wavelength for band in BANDS]]),
+        np.concatenate([*covered, np.ones(len(BANDS), dtype=bool)]),
+        by_band["bp"][:n_bp],
+        by_band["rp"][n_bp:],
+    )
+
+
+@contextmanager
+def _quiet_gaiaxpy():
+    """GaiaXPy, kept from what it does to the rest of the process.
+
+    It reports on standard output, which belongs to our caller, and takes hold of the stream when it
+    is imported; it also switches all of matplotlib to LaTeX, and its warnings are about its own
+    use of other packages.
+    """
+    from matplotlib import rc_context
+
+    with redirect_stdout(StringIO()), rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import gaiaxpy
+
+        yield gaiaxpy
 
 
 def _unit_spectra(n_bp: int, n_rp: int):

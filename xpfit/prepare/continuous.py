@@ -1,32 +1,67 @@
-"""XP continuous spectra -> `Spectra` in sampled space."""
+"""XP continuous spectra -> `Spectra` in either observation space."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from astropy.table import Table
 
-from ..constants import WAVELENGTH, XP_WAVELENGTH
+from ..constants import BANDS, WAVELENGTH
 from ..errors import InputError
 from ..read import XP_BANDS
+from ..space import CoefficientSpace, ObservationSpace, SampledSpace
 from ..spectra import UNCORRECTED, InputFlag, Spectra
+from .bases import coefficient_space
+from .coefficients import DataVectors, XPSettings, band_sizes
 from .corrections import FluxCorrection
-from .sampled import SampledSettings, sample_continuous
+from .internal import coefficient_vectors
+from .sampled import sample_continuous
 from .sources import id_flags
 from .whitening import whiten_covariances
 
 BLOCK = 64
 """Sources sampled and whitened together: their matrices stay in the processor's cache."""
 
+XP_RANGE = (330.0, 1050.0)
+"""Wavelengths (nm) at which GaiaXPy calibrates XP spectra."""
+
+DR3_COEFFICIENTS = 55
+"""Coefficients per band in Gaia DR3, assumed of a band that no source has."""
+
 MAX_PROBLEMS_SHOWN = 5
 """Bad sources that a warning names one by one."""
 
 
+def sampled_space(xp_wavelength: Sequence[float]) -> SampledSpace:
+    """Sampled space of XP flux at any wavelengths, followed by 2MASS and WISE.
+
+    Parameters
+    ----------
+    xp_wavelength : sequence of float
+        nm, increasing, 330 to 1050.
+
+    Raises
+    ------
+    InputError
+        If they do not increase, or Gaia has no flux there.
+    """
+    grid = np.asarray(xp_wavelength, dtype=float)
+    low, high = XP_RANGE
+    if not (grid.ndim == 1 and len(grid) and np.all(np.diff(grid) > 0)):
+        raise InputError("wavelengths must be a list of increasing values in nm")
+    if grid[0] < low or grid[-1] > high:
+        raise InputError(
+            f"wavelengths must lie within {low:g} .. {high:g} nm, got {grid[0]:g} .. {grid[-1]:g}"
+        )
+    return SampledSpace(np.concatenate([grid, [band.wavelength for band in BANDS]]))
+
+
 def continuous_spectra(
     tables: Iterable[Table],
-    settings: SampledSettings | None = None,
+    space: ObservationSpace | str | None = None,
+    settings: XPSettings | None = None,
     correction: FluxCorrection | None = None,
 ) -> Spectra:
     """Turn XP continuous spectra into data vectors with full whiteners.
@@ -35,29 +70,34 @@ def continuous_spectra(
     ----------
     tables : iterable of astropy.table.Table
         From `xpfit.read.read_continuous`.
-    settings : SampledSettings, optional
-        Terms that inflate the covariance.
+    space : ObservationSpace or str, optional
+        What the data vectors are to be: that of a model, one from `sampled_space` or
+        `xpfit.prepare.coefficient_space`, or ``"sampled"`` (the default: ZGR23's 61 wavelengths) or
+        ``"coefficient"``.
+    settings : XPSettings, optional
+        Terms that inflate the covariance, truncation.
     correction : FluxCorrection, optional
         A published or own correction of the flux; none by default.
 
     Returns
     -------
     Spectra
-        XP at ZGR23's 61 wavelengths; 2MASS and WISE, which these files do not hold, carry no
-        weight. A source that cannot be used keeps its row, without weight and with
-        `InputFlag.BAD_COEFFICIENTS`; a warning says why.
+        2MASS and WISE, which these files do not hold, carry no weight. A source that cannot be used
+        keeps its row, without weight and with `InputFlag.BAD_COEFFICIENTS`; a warning says why.
 
     Raises
     ------
     InputError
-        If there are no tables.
+        If there are no tables, the space is not known, or a correction, which is one of sampled
+        flux, is asked for in coefficient space.
     """
-    settings = settings or SampledSettings()
-    parts = [
-        _prepare_block(table[start : start + BLOCK], settings, correction)
-        for table in tables
-        for start in range(0, len(table), BLOCK)
-    ]
+    settings = settings or XPSettings()
+    parts = []
+    for table in tables:
+        space = _as_continuous_space(space, table)
+        for start in range(0, len(table), BLOCK):
+            block = table[start : start + BLOCK]
+            parts.append(_prepare_block(block, space, settings, correction))
     if not parts:
         raise InputError("no spectra were given; the input has no rows")
     _warn_of_problems([p for part in parts for p in part.pop("problem")])
@@ -65,21 +105,47 @@ def continuous_spectra(
     columns["input_flags"] |= id_flags(columns["source_id"])
     preparation = settings.to_dict()
     preparation["correction"] = correction.identifier if correction else UNCORRECTED
-    return Spectra(wavelength=WAVELENGTH, preparation=preparation, **columns)
+    return Spectra(space=space, preparation=preparation, **columns)
 
 
-def _prepare_block(table: Table, settings: SampledSettings, correction) -> dict:
+def _as_continuous_space(space: ObservationSpace | str | None, table: Table) -> ObservationSpace:
+    """The space itself, or the one of that name that suits a table."""
+    if isinstance(space, ObservationSpace):
+        return space
+    if space in (None, SampledSpace.name):
+        return SampledSpace(WAVELENGTH)
+    if space != CoefficientSpace.name:
+        raise InputError(
+            f"there is no observation space {space!r}; choose 'sampled' or 'coefficient'"
+        )
+    return coefficient_space(*(n or DR3_COEFFICIENTS for n in band_sizes(table)))
+
+
+def _data_vectors(table: Table, space: ObservationSpace, settings, correction) -> DataVectors:
+    """Data vectors of a few sources, without the photometric bands."""
+    if isinstance(space, SampledSpace):
+        return sample_continuous(table, space.wavelength[~space.is_band], settings, correction)
+    if correction:
+        raise InputError(
+            f"the correction {correction.identifier} is one of sampled flux and cannot be applied "
+            "in coefficient space; prepare the spectra in sampled space"
+        )
+    return coefficient_vectors(table, space, settings)
+
+
+def _prepare_block(table: Table, space: ObservationSpace, settings, correction) -> dict:
     """Columns of `Spectra` for a few sources."""
-    sampled = sample_continuous(table, XP_WAVELENGTH, settings, correction)
-    n_star, n_xp, n_obs = len(table), len(XP_WAVELENGTH), len(WAVELENGTH)
+    data = _data_vectors(table, space, settings, correction)
+    n_star, n_obs = len(table), space.n_obs
+    n_xp = n_obs - space.n_bands
     whitener = np.zeros((n_star, n_obs, n_obs))
-    whitener[:, :n_xp, :n_xp] = whiten_covariances(sampled.covariance, sampled.mask).whitener
+    whitener[:, :n_xp, :n_xp] = whiten_covariances(data.covariance, data.mask).whitener
     flux, flux_err = np.zeros((n_star, n_obs)), np.full((n_star, n_obs), np.inf)
-    flux[:, :n_xp] = np.where(sampled.mask, 0.0, sampled.flux)
-    variance = np.diagonal(sampled.covariance, axis1=1, axis2=2)
-    flux_err[:, :n_xp] = np.where(sampled.mask, np.inf, np.sqrt(variance))
+    flux[:, :n_xp] = np.where(data.mask, 0.0, data.flux)
+    variance = np.diagonal(data.covariance, axis1=1, axis2=2)
+    flux_err[:, :n_xp] = np.where(data.mask, np.inf, np.sqrt(variance))
     source_id = np.ma.filled(table["source_id"], 0).astype(np.int64)
-    bad = sampled.problem != ""
+    bad = data.problem != ""
     flags = np.full(n_star, int(InputFlag.MISSING_BAND), dtype=np.int32)
     flags[bad] |= int(InputFlag.BAD_COEFFICIENTS)
     for band in XP_BANDS:
@@ -91,7 +157,7 @@ def _prepare_block(table: Table, settings: SampledSettings, correction) -> dict:
         "flux_err": flux_err,
         "whitener": whitener,
         "input_flags": flags,
-        "problem": [f"source {source_id[i]}: {sampled.problem[i]}" for i in np.flatnonzero(bad)],
+        "problem": [f"source {source_id[i]}: {data.problem[i]}" for i in np.flatnonzero(bad)],
     }
 
 

@@ -7,14 +7,22 @@ from collections.abc import Iterator
 
 from ..errors import InputError
 from ..read import is_continuous, read_continuous, read_library
+from ..space import ObservationSpace
 from ..spectra import Spectra
+from .coefficients import XPSettings
 from .continuous import continuous_spectra
+from .corrections import FluxCorrection
 from .library import LibrarySettings, library_spectra
 from .store import is_prepared, iterate_spectra
 
 
 def prepare_file(
-    path: str | os.PathLike, settings: LibrarySettings | None = None
+    path: str | os.PathLike,
+    settings: LibrarySettings | None = None,
+    *,
+    space: ObservationSpace | str | None = None,
+    xp_settings: XPSettings | None = None,
+    correction: FluxCorrection | None = None,
 ) -> Iterator[Spectra]:
     """Prepare a file of spectra part by part, in bounded memory where the format allows it.
 
@@ -25,6 +33,8 @@ def prepare_file(
         `xpfit prepare`), or a FITS file with the columns of the APOGEE-XP library.
     settings : LibrarySettings, optional
         For files of the library.
+    space, xp_settings, correction
+        For XP continuous spectra, as in `continuous_spectra`.
 
     Yields
     ------
@@ -40,13 +50,22 @@ def prepare_file(
         yield from iterate_spectra(path)
     elif is_continuous(path):
         for table in read_continuous(path):
-            yield continuous_spectra([table])
+            spectra = continuous_spectra([table], space, xp_settings, correction)
+            # The first table decides; a later one may lack a band altogether.
+            space = spectra.space
+            yield spectra
     else:
         yield library_spectra(read_library(path), settings)
 
 
 def read_spectra(
-    path: str | os.PathLike, rows=None, settings: LibrarySettings | None = None
+    path: str | os.PathLike,
+    rows=None,
+    settings: LibrarySettings | None = None,
+    *,
+    space: ObservationSpace | str | None = None,
+    xp_settings: XPSettings | None = None,
+    correction: FluxCorrection | None = None,
 ) -> Spectra:
     """Read a file of spectra and prepare it for fitting or training.
 
@@ -59,6 +78,9 @@ def read_spectra(
     settings : LibrarySettings, optional
         For files of the library. For a fit, those of the model:
         ``LibrarySettings.from_dict(model.preparation)``.
+    space, xp_settings, correction
+        For XP continuous spectra, as in `continuous_spectra`. For a fit, the model's:
+        ``space=model.space``.
 
     Returns
     -------
@@ -69,12 +91,10 @@ def read_spectra(
     FileNotFoundError, InputError
         As `prepare_file`, or if `rows` are out of range.
     """
-    if is_prepared(path):
-        spectra = Spectra.concatenate(list(iterate_spectra(path)))
-    elif is_continuous(path):
-        spectra = continuous_spectra(read_continuous(path))
-    else:
+    if not is_prepared(path) and not is_continuous(path):
         return library_spectra(read_library(path, rows), settings)
+    options = {"space": space, "xp_settings": xp_settings, "correction": correction}
+    spectra = Spectra.concatenate(list(prepare_file(path, **options)))
     try:
         return spectra if rows is None else spectra[rows]
     except IndexError as error:

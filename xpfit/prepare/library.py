@@ -12,6 +12,7 @@ from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH, XP_W
 from ..errors import InputError
 from ..read import LIBRARY_WAVELENGTH
 from ..read.tables import float_column
+from ..space import SampledSpace
 from ..spectra import InputFlag, Spectra
 from .photometry import band_flux
 from .sources import id_flags
@@ -110,7 +111,7 @@ def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Sp
     source_id = np.ma.filled(table["gaiaedr3_source_id"], 0).astype(np.int64)
     return Spectra(
         source_id=source_id,
-        wavelength=WAVELENGTH,
+        space=SampledSpace(WAVELENGTH),
         flux=flux,
         flux_err=flux_err,
         extinction=extinction,

@@ -3,7 +3,8 @@
 Layout (format version 1), one row per star::
 
     attributes      format, format_version, space, preparation (JSON), n_star
-    wavelength      (n_obs,) nm
+    wavelength      (n_grid,) nm; in sampled space n_grid is n_obs
+    space/...       arrays of the coefficient space (see `xpfit.space`)
     source_id       int64
     flux, flux_err  (n_star, n_obs) 1e-18 W m-2 nm-1; infinite error: no weight
     whitener        (n_star, n_obs) inverse errors, or (n_star, n_obs (n_obs + 1) / 2) the lower
@@ -24,6 +25,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import atomic_output
+from ..space import space_from_datasets
 from ..spectra import Spectra
 from .sources import id_flags
 
@@ -177,9 +179,10 @@ def _create(file: h5py.File, spectra: Spectra, columns: dict[str, np.ndarray]) -
     """Make empty datasets that can grow."""
     file.attrs["format"] = FORMAT
     file.attrs["format_version"] = FORMAT_VERSION
-    file.attrs["space"] = "sampled"
+    file.attrs["space"] = spectra.space.name
     file.attrs["preparation"] = json.dumps(spectra.preparation, sort_keys=True)
-    file["wavelength"] = spectra.wavelength
+    for name, values in spectra.space.datasets().items():
+        file[name] = values
     for name, values in columns.items():
         row = values.shape[1:]
         file.create_dataset(
@@ -190,14 +193,14 @@ def _create(file: h5py.File, spectra: Spectra, columns: dict[str, np.ndarray]) -
 def _check_alike(first: Spectra, part: Spectra, columns: dict, file: h5py.File) -> None:
     """Refuse to mix data that were prepared differently."""
     alike = (
-        np.array_equal(first.wavelength, part.wavelength)
+        first.space.matches(part.space)
         and first.preparation == part.preparation
         and first.labels.keys() == part.labels.keys()
         and all(file[name].shape[1:] == values.shape[1:] for name, values in columns.items())
     )
     if not alike:
         raise InputError(
-            "these spectra were prepared differently (wavelengths, settings, labels or kind of "
+            "these spectra were prepared differently (space, settings, labels or kind of "
             "covariance) and cannot stand in one file; prepare them into separate files"
         )
 
@@ -216,15 +219,15 @@ def _check_format(file: h5py.File, path: Path) -> None:
 
 def _read(file: h5py.File, rows: slice) -> Spectra:
     """Some stars of an open, checked file."""
-    wavelength = file["wavelength"][()]
-    n_obs = len(wavelength)
+    space = space_from_datasets(str(file.attrs["space"]), file)
+    n_obs = space.n_obs
     whitener = file["whitener"][rows]
     if whitener.shape[1] != n_obs:
         packed = whitener
         whitener = np.zeros((len(packed), n_obs, n_obs))
         whitener[_lower_triangle(n_obs)] = packed
     return Spectra(
-        wavelength=wavelength,
+        space=space,
         whitener=whitener,
         labels={name: file[f"labels/{name}"][rows] for name in file.get("labels", ())},
         label_err={name: file[f"label_err/{name}"][rows] for name in file.get("label_err", ())},

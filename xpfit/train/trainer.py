@@ -10,7 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..errors import InputError, XpfitError
-from ..model import ForwardModel, GaussianMixture, XPModel, ccm89_curve
+from ..model import ForwardModel, GaussianMixture, XPModel
 from ..model.gauge import amplitude_channels, best_ln_parallax, fix_gauge
 from ..model.prior import N_COMPONENTS
 from ..nn import Adam, CosineSchedule, asinh_turnover, chi2, l2_penalty, minibatches
@@ -27,6 +27,9 @@ DEFAULT_EXTINCTION = 0.1
 
 MIN_EXTINCTION = 0.02
 """Lowest start of E (mag): ln E has to be finite."""
+
+FAINTEST = 1e-3
+"""Flux, relative to the brightest point, below which training does not start."""
 
 
 @dataclass
@@ -124,10 +127,10 @@ class Trainer:
         self.spectra, self.recipe, self.rng = spectra, recipe, rng
         self.trained_channels = np.isfinite(spectra.flux_err).any(axis=0)
         self.constraints = _constraints(spectra, label_names, recipe)
-        self.forward = ForwardModel.initialise(
-            self.constraints.labels, ccm89_curve(spectra.wavelength), rng
-        )
-        self.theta = _initial_theta(spectra, self.constraints, self.trained_channels)
+        self.trained_grid = spectra.space.grid_channels(self.trained_channels)
+        self.forward = ForwardModel.initialise(self.constraints.labels, spectra.space, rng)
+        self.theta = _initial_theta(spectra, self.constraints, self.trained_grid)
+        self._start_from_typical_spectrum()
         self.kept = np.arange(len(spectra))
         self.loss: list[float] = []
         self._bar = tqdm(total=recipe.n_epochs, unit="epoch", disable=not progress)
@@ -137,7 +140,7 @@ class Trainer:
         with self._bar:
             for phase in self.recipe.phases:
                 self.run_phase(phase)
-        fix_gauge(self.forward, self.spectra.wavelength, self.trained_channels)
+        fix_gauge(self.forward, self.trained_grid)
         self._update_stars(self.recipe.phases[-1].star_iterations)
         self.kept = self._well_behaved()
 
@@ -147,7 +150,7 @@ class Trainer:
         schedule = CosineSchedule(
             phase.learning_rate, phase.n_cycles * phase.n_epochs, phase.final_learning_rate
         )
-        free = self.forward.channel_mask(self.trained_channels)
+        free = self.forward.channel_mask(self.trained_grid)
         if not phase.free_curve:
             free[self.forward.network.n_parameters :] = False
         for cycle in range(phase.n_cycles):
@@ -161,7 +164,7 @@ class Trainer:
             for epoch in range(phase.n_epochs):
                 rate = schedule(cycle * phase.n_epochs + epoch)
                 self._run_epoch(rows, optimiser, rate, free, phase.name)
-            fix_gauge(self.forward, self.spectra.wavelength, self.trained_channels)
+            fix_gauge(self.forward, self.trained_grid)
 
     def chi2_per_dof(self) -> np.ndarray:
         """chi2 per degree of freedom of every star, shape (n_star,)."""
@@ -191,6 +194,19 @@ class Trainer:
             )
         self._bar.set_postfix_str(f"{name}: loss {self.loss[-1]:.1f}", refresh=False)
         self._bar.update()
+
+    def _start_from_typical_spectrum(self) -> None:
+        """Let the untrained network predict the median star's spectrum for every type."""
+        observed = self.spectra.space.grid_channels(np.isfinite(self.spectra.flux_err))
+        spectrum = self.spectra.space.spectrum(self.spectra.flux)
+        relative = np.where(observed, spectrum * np.exp(-2.0 * self.theta[:, -1:]), np.nan)
+        typical = np.ones(len(self.trained_grid))
+        typical[self.trained_grid] = np.nanmedian(relative[:, self.trained_grid], axis=0)
+        # Where the instrument sees no light, the basis functions leave ripples around zero.
+        typical = np.maximum(typical, FAINTEST * typical.max())
+        output = self.forward.network.layers[-1]
+        _, bias = output.split(self.forward.weights[self.forward.network.slices[-1]])
+        bias += np.log(typical)
 
     def _solve_amplitude(self, stars: np.ndarray) -> None:
         """Give stars the amplitude that fits them best under the present model."""
@@ -303,7 +319,6 @@ def _assemble(
     return XPModel(
         forward=trainer.forward,
         prior=prior,
-        wavelength=trainer.spectra.wavelength,
         trained_channels=trainer.trained_channels,
         label_names=label_names,
         label_ranges=np.column_stack([labels.min(axis=0), labels.max(axis=0)]),
@@ -336,11 +351,12 @@ def _constraints(spectra: Spectra, label_names, recipe: Recipe) -> StarConstrain
 def _initial_theta(
     spectra: Spectra, constraints: StarConstraints, trained: np.ndarray
 ) -> np.ndarray:
-    """Measured labels, estimated extinction, and the amplitude of a flat spectrum of flux 1."""
+    """Measured labels, estimated extinction, and the flux in the amplitude window."""
     known = np.isfinite(spectra.extinction)
     extinction = np.where(known, spectra.extinction, DEFAULT_EXTINCTION)
-    window = amplitude_channels(spectra.wavelength) & trained
-    level = np.maximum(np.median(spectra.flux[:, window], axis=1), np.finfo(float).tiny)
+    window = amplitude_channels(spectra.space) & trained
+    spectrum = spectra.space.spectrum(spectra.flux)
+    level = np.maximum(np.median(spectrum[:, window], axis=1), np.finfo(float).tiny)
     return np.column_stack(
         [
             constraints.labels,
