@@ -2,8 +2,8 @@
 
 Dust reddens light before the instrument blurs it; in coefficient space it acts after. This script
 reddens the calibrated spectra of real stars, does the same to their coefficients with
-M(E) = H+ diag(exp(-E R(u) + E^2 Q(u))) H, samples those, and prints by how much the two differ. R(u)
-and Q(u) are fitted to all stars but the one that is tested.
+M(E) = H+ diag(exp(-E R(u) + E^2 Q(u))) H, samples those, and prints by how much the two differ.
+R(u), near CCM89, and Q(u) are smooth curves, fitted to all stars but the one that is tested.
 
     python scripts/measure_dust_limit.py FILE...    # XP continuous spectra, a few stars at least
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from scipy.interpolate import BSpline
 from scipy.optimize import least_squares
 
 from xpfit.model import ccm89_curve
@@ -25,8 +26,11 @@ GRID = np.arange(400.0, 991.0, 4.0)
 """Wavelengths (nm) of the comparison."""
 
 EXTINCTIONS = (0.1, 0.3, 0.5, 1.0, 1.5, 2.0)
-PRIOR_ERROR = (0.5, 0.1)
-"""How far R and Q may stray from CCM89 and zero where the stars leave them open."""
+N_SPLINES = 12
+"""Cubic B-splines that make up R - CCM89, and Q, in each band."""
+
+FAINTEST = 0.02
+"""Flux, as a fraction of a star's brightest sample, below which errors are not counted."""
 
 
 def read_coefficients(paths: list[str]) -> np.ndarray:
@@ -40,43 +44,46 @@ def read_coefficients(paths: list[str]) -> np.ndarray:
     return coefficients[np.isfinite(coefficients).all(axis=1)]
 
 
+def smooth_curves(n_u: int) -> np.ndarray:
+    """B-splines on the pseudo-wavelengths of both bands, (2 N_SPLINES, 2 n_u)."""
+    knots = np.concatenate([[0.0] * 3, np.linspace(0.0, 60.0, N_SPLINES - 2), [60.0] * 3])
+    splines = BSpline.design_matrix(np.linspace(0.0, 60.0, n_u), knots, 3).toarray().T
+    return np.kron(np.eye(2), splines)
+
+
 class DustOnCoefficients:
-    """Fractional error of M(E) for some stars, as a function of R(u) and Q(u)."""
+    """Fractional error of M(E) for some stars, as a function of the splines of R and Q."""
 
     def __init__(self, space: CoefficientSpace, coefficients: np.ndarray, second_order: bool):
-        self.n_u = 2 * space.bp_basis.shape[1]
-        self.second_order = second_order
+        n_u = space.bp_basis.shape[1]
+        self.splines, self.second_order = smooth_curves(n_u), second_order
         design = sampled_design(GRID)
-        self.sampling = np.zeros((space.n_obs, len(GRID)))
-        self.sampling[: len(coefficients[0])] = np.vstack([design.bp, design.rp])
+        sampling = np.zeros((space.n_obs, len(GRID)))
+        sampling[: coefficients.shape[1]] = np.vstack([design.bp, design.rp])
         padded = np.pad(coefficients, ((0, 0), (0, space.n_bands)))
-        self.flux, self.spectrum = padded @ self.sampling, space.spectrum(padded)[:, : self.n_u]
-        self.to_flux = space.observe(np.eye(space.n_grid))[: self.n_u] @ self.sampling
-        self.curve = ccm89_curve(GRID)
+        self.flux, self.spectrum = padded @ sampling, space.spectrum(padded)[:, : 2 * n_u]
+        self.to_flux = space.observe(np.eye(space.n_grid))[: 2 * n_u] @ sampling
+        self.start = ccm89_curve(space.wavelength[: 2 * n_u])
+        self.counted = self.flux > FAINTEST * self.flux.max(axis=1, keepdims=True)
 
-    def error(self, parameters: np.ndarray, extinction: float) -> tuple[np.ndarray, np.ndarray]:
-        """Fractional error (n_star, n_wavelength), and its derivative with respect to R and Q."""
-        first, second = np.split(parameters, 2)
-        transmission = np.exp(-extinction * first + extinction**2 * second * self.second_order)
-        dimmed = self.spectrum * transmission
-        reddened = self.flux * np.exp(-extinction * self.curve)
-        slope = dimmed[:, None, :] * self.to_flux.T / reddened[:, :, None]
-        both = (-extinction * slope, extinction**2 * slope * self.second_order)
-        return (dimmed @ self.to_flux) / reddened - 1.0, np.concatenate(both, axis=2)
+    def error(self, parameters: np.ndarray, extinction: float) -> np.ndarray:
+        """Fractional error where it counts, shape (n_counted,)."""
+        first, second = (part @ self.splines for part in np.split(parameters, 2))
+        ln_transmission = -extinction * (self.start + first)
+        if self.second_order:
+            ln_transmission += extinction**2 * second
+        sampled = (self.spectrum * np.exp(ln_transmission)) @ self.to_flux
+        return (sampled / (self.flux * np.exp(-extinction * ccm89_curve(GRID))) - 1.0)[self.counted]
 
-    def fit(self, start: np.ndarray) -> np.ndarray:
-        """R and Q that make the error smallest over all extinctions."""
-        prior = np.repeat(PRIOR_ERROR, self.n_u) * 100.0
-
-        def residual(parameters):
-            errors = [self.error(parameters, e)[0].ravel() for e in EXTINCTIONS]
-            return np.concatenate([*errors, (parameters - start) / prior])
-
-        def jacobian(parameters):
-            slopes = [self.error(parameters, e)[1].reshape(-1, len(start)) for e in EXTINCTIONS]
-            return np.concatenate([*slopes, np.diag(1.0 / prior)])
-
-        return least_squares(residual, start, jacobian, x_scale="jac", max_nfev=30).x
+    def fit(self) -> np.ndarray:
+        """Splines that make the error smallest over all extinctions, robustly."""
+        found = least_squares(
+            lambda x: np.concatenate([*(self.error(x, e) for e in EXTINCTIONS), 1e-3 * x]),
+            np.zeros(2 * len(self.splines)),
+            loss="soft_l1",
+            f_scale=0.02,
+        )
+        return found.x
 
 
 def main() -> None:
@@ -85,25 +92,21 @@ def main() -> None:
     parser.add_argument("files", nargs="+", metavar="FILE")
     coefficients = read_coefficients(parser.parse_args().files)
     space = coefficient_space()
-    n_u = 2 * space.bp_basis.shape[1]
-    start = np.concatenate([ccm89_curve(space.wavelength[:n_u]), np.zeros(n_u)])
     print(f"{len(coefficients)} stars; fractional error of the flux, each star left out in turn")
-    print(f"{'E':>5}  {'Q = 0':>18}  {'with Q':>18}\n" + f"{'':5}" + "       median  worst" * 2)
+    print(f"{'E':>5}{'Q = 0':>24}{'with Q':>24}\n{'':5}" + f"{'median':>12}{'90 %':>12}" * 2)
     columns = []
     for second_order in (False, True):
         errors = {extinction: [] for extinction in EXTINCTIONS}
         for left_out in range(len(coefficients)):
             others = np.delete(coefficients, left_out, axis=0)
-            parameters = DustOnCoefficients(space, others, second_order).fit(start)
+            parameters = DustOnCoefficients(space, others, second_order).fit()
             star = DustOnCoefficients(space, coefficients[left_out : left_out + 1], second_order)
             for extinction in EXTINCTIONS:
-                errors[extinction].append(np.abs(star.error(parameters, extinction)[0][0]))
+                errors[extinction].append(np.abs(star.error(parameters, extinction)))
         columns.append(errors)
     for extinction in EXTINCTIONS:
-        cells = [
-            f"{np.median(errors[extinction]):12.2%} {np.max(errors[extinction]):7.2%}"
-            for errors in columns
-        ]
+        pooled = [np.concatenate(errors[extinction]) for errors in columns]
+        cells = [f"{np.median(e):12.2%}{np.quantile(e, 0.9):12.2%}" for e in pooled]
         print(f"{extinction:5.1f}" + "".join(cells))
 
 
