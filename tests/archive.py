@@ -6,13 +6,14 @@ import gzip
 import io
 from pathlib import Path
 
+import h5py
 import numpy as np
 from astropy.io import fits, votable
 from astropy.table import Table
 
 FORMATS = (
     "csv (a, b)", "csv [a, b]", "csv unquoted", "ecsv", "bulk csv.gz", "fits", "fits fixed",
-    "fits.gz", "votable text", "votable binary", "votable binary2.gz",
+    "fits.gz", "votable text", "votable binary", "votable binary2.gz", "hdf5", "hdf5 group",
 )  # fmt: skip
 
 
@@ -42,6 +43,8 @@ def write_archive(table: Table, path: Path, style: str) -> Path:
     """Write sources in one of `FORMATS`; cells that hold None are nulls."""
     if style.startswith("fits"):
         content = _fits_bytes(table, variable="fixed" not in style)
+    elif style.startswith("hdf5"):
+        content = _hdf5_bytes(table, "spectra/" if "group" in style else "")
     elif style.startswith("votable"):
         kind = style.split()[1].removesuffix(".gz").replace("text", "tabledata")
         content = _votable_bytes(table, kind)
@@ -91,4 +94,15 @@ def _fits_bytes(table: Table, variable: bool) -> bytes:
 def _votable_bytes(table: Table, kind: str) -> bytes:
     out = io.BytesIO()
     votable.writeto(votable.from_table(table), out, tabledata_format=kind)
+    return out.getvalue()
+
+
+def _hdf5_bytes(table: Table, group: str) -> bytes:
+    out = io.BytesIO()
+    with h5py.File(out, "w") as file:
+        for name in table.colnames:
+            cells = list(table[name])
+            size = next((np.shape(cell) for cell in cells if cell is not None), ())
+            filled = [np.full(size, np.nan) if cell is None else cell for cell in cells]
+            file[group + name] = np.array(filled)
     return out.getvalue()

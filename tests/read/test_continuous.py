@@ -1,6 +1,7 @@
 import contextlib
 import gzip
 
+import h5py
 import numpy as np
 import pytest
 from archive import FORMATS, archive_sources, write_archive
@@ -8,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xpfit import InputError
-from xpfit.read import is_continuous, read_continuous
-from xpfit.read.continuous import _parse_array, _split
+from xpfit.read import read_continuous, spectra_kind
+from xpfit.read.rows import _parse_array, _split
 
 ARRAYS = [f"{b}_{c}" for b in ("bp", "rp") for c in
           ("coefficients", "coefficient_errors", "coefficient_correlations")]  # fmt: skip
@@ -49,11 +50,11 @@ def test_every_format_gives_the_same_numbers(sources, tmp_path, style):
 
 @pytest.mark.parametrize("style", FORMATS)
 def test_every_format_is_recognised(sources, tmp_path, style):
-    assert is_continuous(write_archive(sources, tmp_path / "spectra", style))
+    assert spectra_kind(write_archive(sources, tmp_path / "spectra", style)) == "continuous"
 
 
 def test_the_library_is_told_from_continuous_spectra(sample_path):
-    assert not is_continuous(sample_path)
+    assert spectra_kind(sample_path) == "library"
 
 
 @pytest.mark.parametrize("style", ["csv (a, b)", "fits", "votable text"])
@@ -239,3 +240,13 @@ def test_ten_thousand_mutated_files_end_in_a_clear_error_or_a_table(tmp_path):
 
 settings.register_profile("quiet", deadline=None)
 settings.load_profile("quiet")
+
+
+def test_mirror_with_datasets_of_different_lengths_is_refused(sources, tmp_path):
+    path = write_archive(sources, tmp_path / "mirror.h5", "hdf5")
+    with h5py.File(path, "r+") as file:
+        short = file["rp_coefficients"][:2]
+        del file["rp_coefficients"]
+        file["rp_coefficients"] = short
+    with pytest.raises(InputError, match="different lengths"):
+        read_all(path)

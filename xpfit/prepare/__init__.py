@@ -12,7 +12,7 @@ from .internal import coefficient_vectors
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
 from .photometry import band_flux
 from .sampled import sample_continuous
-from .store import is_prepared, iterate_spectra, write_spectra
+from .store import iterate_spectra, write_spectra
 from .whitening import Whitening, whiten_covariances
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "coefficient_space",
     "coefficient_vectors",
     "continuous_spectra",
-    "is_prepared",
     "iterate_spectra",
     "library_spectra",
     "parallax_zero_point",

@@ -27,6 +27,9 @@ class XPSettings:
         Divide the archive's coefficient errors by ``*_standard_deviation``, as ZGR23 did by
         oversight (their footnote 2). The archive's errors include that factor already: dividing
         makes errors 5-36 % too small on bright stars. Only for reproducing the published catalogue.
+    uncorrelated_error : float
+        For XP sampled spectra, whose errors come without correlations: fraction of the flux that is
+        added to every error instead.
     truncate : bool
         Use only the first ``*_n_relevant_bases`` coefficients of each spectrum, those that Gaia's
         processing found significant.
@@ -36,10 +39,13 @@ class XPSettings:
     zero_point_error: float = 0.005
     band_error: float = 0.001
     divide_by_standard_deviation: bool = False
+    uncorrelated_error: float = 0.015
     truncate: bool = False
 
     def __post_init__(self):
-        for name in ("independent_error", "zero_point_error", "band_error"):
+        for name in (
+            "independent_error", "zero_point_error", "band_error", "uncorrelated_error"
+        ):  # fmt: skip
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
 

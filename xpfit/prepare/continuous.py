@@ -1,4 +1,4 @@
-"""XP continuous spectra -> `Spectra` in either observation space."""
+"""XP spectra of the Gaia archive -> `Spectra` in either observation space."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from astropy.table import Table
 
 from ..constants import BANDS, WAVELENGTH
 from ..errors import InputError
-from ..read import XP_BANDS
 from ..space import CoefficientSpace, ObservationSpace, SampledSpace
 from ..spectra import UNCORRECTED, InputFlag, Spectra
 from .bases import coefficient_space
 from .coefficients import DataVectors, XPSettings, band_sizes
 from .corrections import FluxCorrection
 from .internal import coefficient_vectors
-from .sampled import sample_continuous
+from .sampled import sample_continuous, take_samples
 from .sources import id_flags
 from .whitening import whiten_covariances
 
@@ -64,12 +63,12 @@ def continuous_spectra(
     settings: XPSettings | None = None,
     correction: FluxCorrection | None = None,
 ) -> Spectra:
-    """Turn XP continuous spectra into data vectors with full whiteners.
+    """Turn XP continuous (or sampled) spectra into data vectors with full whiteners.
 
     Parameters
     ----------
     tables : iterable of astropy.table.Table
-        From `xpfit.read.read_continuous`.
+        From `xpfit.read.read_continuous` or `xpfit.read.read_sampled`.
     space : ObservationSpace or str, optional
         What the data vectors are to be: that of a model, one from `sampled_space` or
         `xpfit.prepare.coefficient_space`, or ``"sampled"`` (the default: ZGR23's 61 wavelengths) or
@@ -88,8 +87,8 @@ def continuous_spectra(
     Raises
     ------
     InputError
-        If there are no tables, the space is not known, or a correction, which is one of sampled
-        flux, is asked for in coefficient space.
+        If there are no tables, the space is not known, or the spectra cannot be brought into it:
+        sampled ones into coefficient space, or corrections, which are of sampled flux.
     """
     settings = settings or XPSettings()
     parts = []
@@ -118,13 +117,21 @@ def _as_continuous_space(space: ObservationSpace | str | None, table: Table) -> 
         raise InputError(
             f"there is no observation space {space!r}; choose 'sampled' or 'coefficient'"
         )
-    return coefficient_space(*(n or DR3_COEFFICIENTS for n in band_sizes(table)))
+    sizes = band_sizes(table) if "flux" not in table.colnames else (0, 0)
+    return coefficient_space(*(n or DR3_COEFFICIENTS for n in sizes))
 
 
 def _data_vectors(table: Table, space: ObservationSpace, settings, correction) -> DataVectors:
     """Data vectors of a few sources, without the photometric bands."""
+    is_sampled = "flux" in table.colnames
     if isinstance(space, SampledSpace):
-        return sample_continuous(table, space.wavelength[~space.is_band], settings, correction)
+        prepare = take_samples if is_sampled else sample_continuous
+        return prepare(table, space.wavelength[~space.is_band], settings, correction)
+    if is_sampled:
+        raise InputError(
+            "XP sampled spectra have no coefficients; use XP continuous spectra for coefficient "
+            "space"
+        )
     if correction:
         raise InputError(
             f"the correction {correction.identifier} is one of sampled flux and cannot be applied "
@@ -148,9 +155,7 @@ def _prepare_block(table: Table, space: ObservationSpace, settings, correction) 
     bad = data.problem != ""
     flags = np.full(n_star, int(InputFlag.MISSING_BAND), dtype=np.int32)
     flags[bad] |= int(InputFlag.BAD_COEFFICIENTS)
-    for band in XP_BANDS:
-        coefficients = np.asarray(table[f"{band}_coefficients"])
-        flags[np.isnan(coefficients).all(axis=1)] |= int(InputFlag.MASKED_SAMPLES)
+    flags[~bad & data.mask.any(axis=1)] |= int(InputFlag.MASKED_SAMPLES)
     return {
         "source_id": source_id,
         "flux": flux,

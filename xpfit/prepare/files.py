@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator
 
 from ..errors import InputError
-from ..read import is_continuous, read_continuous, read_library
+from ..read import read_continuous, read_library, read_sampled, spectra_kind
 from ..space import ObservationSpace
 from ..spectra import Spectra
 from .coefficients import XPSettings
 from .continuous import continuous_spectra
 from .corrections import FluxCorrection
 from .library import LibrarySettings, library_spectra
-from .store import is_prepared, iterate_spectra
+from .store import iterate_spectra
 
 
 def prepare_file(
@@ -29,12 +29,12 @@ def prepare_file(
     Parameters
     ----------
     path : path-like
-        XP continuous spectra in any format of the Gaia archive, prepared spectra (HDF5, from
+        XP continuous or sampled spectra in any format of the Gaia archive, prepared spectra (from
         `xpfit prepare`), or a FITS file with the columns of the APOGEE-XP library.
     settings : LibrarySettings, optional
         For files of the library.
     space, xp_settings, correction
-        For XP continuous spectra, as in `continuous_spectra`.
+        For XP spectra of the archive, as in `continuous_spectra`.
 
     Yields
     ------
@@ -46,10 +46,11 @@ def prepare_file(
         As `xpfit.read.read_library`, `xpfit.read.read_continuous` and
         `xpfit.prepare.iterate_spectra`.
     """
-    if is_prepared(path):
+    kind = spectra_kind(path)
+    if kind == "prepared":
         yield from iterate_spectra(path)
-    elif is_continuous(path):
-        for table in read_continuous(path):
+    elif kind in ("continuous", "sampled"):
+        for table in (read_continuous if kind == "continuous" else read_sampled)(path):
             spectra = continuous_spectra([table], space, xp_settings, correction)
             # The first table decides; a later one may lack a band altogether.
             space = spectra.space
@@ -79,7 +80,7 @@ def read_spectra(
         For files of the library. For a fit, those of the model:
         ``LibrarySettings.from_dict(model.preparation)``.
     space, xp_settings, correction
-        For XP continuous spectra, as in `continuous_spectra`. For a fit, the model's:
+        For XP spectra of the archive, as in `continuous_spectra`. For a fit, the model's:
         ``space=model.space``.
 
     Returns
@@ -91,7 +92,7 @@ def read_spectra(
     FileNotFoundError, InputError
         As `prepare_file`, or if `rows` are out of range.
     """
-    if not is_prepared(path) and not is_continuous(path):
+    if spectra_kind(path) == "library":
         return library_spectra(read_library(path, rows), settings)
     options = {"space": space, "xp_settings": xp_settings, "correction": correction}
     spectra = Spectra.concatenate(list(prepare_file(path, **options)))

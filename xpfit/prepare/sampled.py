@@ -1,14 +1,19 @@
-"""XP continuous spectra in sampled space: flux and covariance at some wavelengths."""
+"""XP spectra in sampled space: flux and covariance at some wavelengths."""
 
 from __future__ import annotations
 
 import numpy as np
 from astropy.table import Table
 
-from ..read import XP_BANDS
+from ..constants import FLUX_UNIT_SI
+from ..errors import InputError
+from ..read import SAMPLED_WAVELENGTH, XP_BANDS
 from .bases import sampled_design
 from .coefficients import DataVectors, XPSettings, band_sizes, inflate, read_band
 from .corrections import FluxCorrection
+
+BAND_LIMIT = 639.0
+"""Wavelength (nm) at which GaiaXPy gives BP and RP the same weight."""
 
 
 def sample_continuous(
@@ -61,4 +66,68 @@ def sample_continuous(
     flux = sum(parts)
     mask |= (problem != "")[:, None]
     inflated = inflate(covariance, (settings.independent_error * flux) ** 2, parts, settings)
+    return DataVectors(flux, covariance, inflated, mask, problem.astype(str))
+
+
+def take_samples(
+    table: Table,
+    wavelength: np.ndarray,
+    settings: XPSettings | None = None,
+    correction: FluxCorrection | None = None,
+) -> DataVectors:
+    """Take XP sampled spectra as data vectors.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        From `xpfit.read.read_sampled`.
+    wavelength : ndarray, shape (n_obs,)
+        nm; some of the archive's samples.
+    settings : XPSettings, optional
+    correction : FluxCorrection, optional
+        Applied to flux and errors before the terms of `settings`.
+
+    Returns
+    -------
+    DataVectors
+        Samples that are missing are masked; a source with impossible numbers is masked whole, with
+        its `problem`.
+
+    Raises
+    ------
+    InputError
+        If a wavelength is not among the archive's.
+
+    Notes
+    -----
+    The archive's sampled spectra lack the correlations between their samples, which
+    `XPSettings.uncorrelated_error` stands for. BP and RP are told apart at `BAND_LIMIT`.
+    """
+    settings = settings or XPSettings()
+    columns = np.searchsorted(SAMPLED_WAVELENGTH, wavelength)
+    columns = np.minimum(columns, len(SAMPLED_WAVELENGTH) - 1)
+    if not np.array_equal(SAMPLED_WAVELENGTH[columns], wavelength):
+        raise InputError(
+            "XP sampled spectra come at 336, 338, ... 1020 nm; choose wavelengths among these, or "
+            "use XP continuous spectra"
+        )
+    flux, error = (
+        np.asarray(table[name])[:, columns] / FLUX_UNIT_SI for name in ("flux", "flux_error")
+    )
+    problem = np.array(table["problem"], dtype=object)
+    missing = ~np.isfinite(flux) | ~np.isfinite(error)
+    impossible = (~missing & ~(error > 0)).any(axis=1) & (problem == "")
+    problem[impossible] = "errors that are not positive"
+    mask = missing | (problem != "")[:, None]
+    flux, error = np.where(mask, 0.0, flux), np.where(mask, 1.0, error)
+    if correction:
+        factor = correction.factor(wavelength, flux, table)
+        flux, error = factor * flux, np.abs(factor) * error
+    index = np.arange(len(wavelength))
+    covariance = np.zeros((*flux.shape, len(wavelength)))
+    covariance[:, index, index] = error**2
+    is_bp = wavelength < BAND_LIMIT
+    parts = [flux * is_bp, flux * ~is_bp]
+    independent = (settings.independent_error**2 + settings.uncorrelated_error**2) * flux**2
+    inflated = inflate(covariance, independent, parts, settings)
     return DataVectors(flux, covariance, inflated, mask, problem.astype(str))

@@ -1,16 +1,21 @@
-"""Prepared spectra on disk: one HDF5 file that is read back as it was, fast.
+"""Prepared spectra on disk: one HDF5 or Parquet file that is read back as it was, fast.
 
 Layout (format version 1), one row per star::
 
-    attributes      format, format_version, space, preparation (JSON), n_star
-    wavelength      (n_grid,) nm; in sampled space n_grid is n_obs
+    attributes      format, format_version, space, preparation (JSON), n_star,
+                    wavelength (n_grid,) in nm; in sampled space n_grid is n_obs
     space/...       arrays of the coefficient space (see `xpfit.space`)
     source_id       int64
-    flux, flux_err  (n_star, n_obs) 1e-18 W m-2 nm-1; infinite error: no weight
+    flux, flux_err  (n_star, n_obs) 1e-18 W m-2 nm-1 or photo-electrons per second; infinite error:
+                    no weight
     whitener        (n_star, n_obs) inverse errors, or (n_star, n_obs (n_obs + 1) / 2) the lower
                     triangle of L, row by row, with L.T @ L the inverse covariance
-    parallax, parallax_err, extinction, extinction_err, snr, input_flags
+    parallax, parallax_error, extinction, extinction_error, snr, input_flags
     labels/NAME, label_err/NAME
+
+Numbers are kept in double precision, so that nothing of the archive's single precision is lost.
+HDF5 holds all this as it stands here; Parquet holds the columns (arrays as lists of fixed size),
+and the rest in the metadata of its schema (see `xpfit.prepare.parquet`).
 """
 
 from __future__ import annotations
@@ -21,28 +26,20 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
-import numpy as np
 
 from ..errors import InputError
 from ..files import atomic_output
-from ..space import space_from_datasets
+from ..space import ObservationSpace, space_from_datasets
 from ..spectra import Spectra
+from . import parquet
+from .columns import FORMAT, FORMAT_VERSION, from_columns, require_alike, to_columns
 from .sources import id_flags
-
-FORMAT = "xpfit-spectra"
-FORMAT_VERSION = 1
-"""Newest version of the layout that this module reads and writes."""
 
 ROWS_PER_CHUNK = 256
 """Stars that HDF5 keeps together on disk."""
 
 CHUNK_SIZE = 2000
 """Stars that `iterate_spectra` reads at a time: 120 MB with full whiteners."""
-
-_COLUMNS = (
-    "source_id", "flux", "flux_err", "parallax", "parallax_err", "extinction", "extinction_err",
-    "snr", "input_flags",
-)  # fmt: skip
 
 
 def write_spectra(
@@ -55,6 +52,7 @@ def write_spectra(
     parts : iterable of Spectra
         Prepared alike; memory holds one at a time.
     path : path-like
+        Parquet if it ends in ``.parquet``, HDF5 otherwise.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -70,24 +68,11 @@ def write_spectra(
     OutputError
         If the file exists or cannot be written.
     """
-    n_star, first = 0, None
-    with atomic_output(path, overwrite=overwrite) as part_path, h5py.File(part_path, "w") as file:
-        for part in parts:
-            columns = _columns(part)
-            if first is None:
-                first = part
-                _create(file, part, columns)
-            _check_alike(first, part, columns, file)
-            for name, values in columns.items():
-                file[name].resize(n_star + len(part), axis=0)
-                file[name][n_star:] = values
-            n_star += len(part)
-        if first is None:
-            raise InputError("no spectra to write; the input has no rows")
-        # Sources may be repeated across parts, which only now can be seen.
-        file["input_flags"][:] |= id_flags(file["source_id"][:])
-        file.attrs["n_star"] = n_star
-    return n_star
+    parts = _alike(parts)
+    with atomic_output(path, overwrite=overwrite) as part_path:
+        if Path(path).suffix == parquet.SUFFIX:
+            return parquet.write(parts, part_path)
+        return _write_hdf5(parts, part_path)
 
 
 def iterate_spectra(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> Iterator[Spectra]:
@@ -96,6 +81,7 @@ def iterate_spectra(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
     Parameters
     ----------
     path : path-like
+        HDF5 or Parquet; the content decides.
     chunk_size : int
         Stars at a time.
 
@@ -113,6 +99,57 @@ def iterate_spectra(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
+    yield from (parquet.iterate if parquet.is_parquet(path) else _iterate_hdf5)(path, chunk_size)
+
+
+def _alike(parts: Iterable[Spectra]) -> Iterator[Spectra]:
+    """Parts, checked to be there and to have been prepared alike."""
+    first = None
+    for part in parts:
+        first = part if first is None else first
+        require_alike(first, part)
+        yield part
+    if first is None:
+        raise InputError("no spectra to write; the input has no rows")
+
+
+def _write_hdf5(parts: Iterator[Spectra], path: Path) -> int:
+    """Write all parts; returns the number of stars."""
+    n_star = 0
+    with h5py.File(path, "w") as file:
+        for part in parts:
+            columns = to_columns(part)
+            if not n_star and "format" not in file.attrs:
+                _create(file, part, columns)
+            for name, values in columns.items():
+                file[name].resize(n_star + len(part), axis=0)
+                file[name][n_star:] = values
+            n_star += len(part)
+        # Sources may be repeated across parts, which only now can be seen.
+        file["input_flags"][:] |= id_flags(file["source_id"][:])
+        file.attrs["n_star"] = n_star
+    return n_star
+
+
+def _create(file: h5py.File, spectra: Spectra, columns: dict) -> None:
+    """Make empty datasets that can grow."""
+    arrays = spectra.space.datasets()
+    file.attrs["format"] = FORMAT
+    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["space"] = spectra.space.name
+    file.attrs["preparation"] = json.dumps(spectra.preparation, sort_keys=True)
+    file.attrs["wavelength"] = arrays.pop("wavelength")
+    for name, values in arrays.items():
+        file[name] = values
+    for name, values in columns.items():
+        row = values.shape[1:]
+        file.create_dataset(
+            name, (0, *row), values.dtype, maxshape=(None, *row), chunks=(ROWS_PER_CHUNK, *row)
+        )
+
+
+def _iterate_hdf5(path: Path, chunk_size: int) -> Iterator[Spectra]:
+    """Spectra of an HDF5 file; it is open only while a part is read."""
     start, n_star = 0, 1
     while start < n_star:
         try:
@@ -129,82 +166,6 @@ def iterate_spectra(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
         start += chunk_size
 
 
-def is_prepared(path: str | os.PathLike) -> bool:
-    """Whether a file is HDF5, by its signature."""
-    path = Path(path)
-    return path.is_file() and h5py.is_hdf5(path)
-
-
-def lower_triangular(whitener: np.ndarray) -> np.ndarray:
-    """Lower-triangular whiteners with the same chi2.
-
-    Parameters
-    ----------
-    whitener : ndarray, shape (n_star, n_obs, n_obs)
-
-    Returns
-    -------
-    ndarray, same shape
-        The whitener itself where it is triangular already; else from a QR factorisation with the
-        columns reversed.
-    """
-    triangular = whitener.copy()
-    upper = np.triu_indices(whitener.shape[1], 1)
-    rows = np.flatnonzero(np.any(whitener[(slice(None), *upper)] != 0, axis=1))
-    if len(rows):
-        factor = np.linalg.qr(whitener[rows][:, :, ::-1], mode="r")
-        triangular[rows] = factor[:, ::-1, ::-1]
-    return triangular
-
-
-def _lower_triangle(n_obs: int) -> tuple:
-    """Index of the lower triangles, row by row, of (n_star, n_obs, n_obs)."""
-    return (slice(None), *np.tril_indices(n_obs))
-
-
-def _columns(spectra: Spectra) -> dict[str, np.ndarray]:
-    """Datasets with one row per star."""
-    columns = {name: getattr(spectra, name) for name in _COLUMNS}
-    whitener = spectra.whitener
-    if whitener.ndim == 3:
-        whitener = lower_triangular(whitener)[_lower_triangle(whitener.shape[1])]
-    columns["whitener"] = whitener
-    for name, values in spectra.labels.items():
-        columns[f"labels/{name}"] = values
-        columns[f"label_err/{name}"] = spectra.label_err[name]
-    return columns
-
-
-def _create(file: h5py.File, spectra: Spectra, columns: dict[str, np.ndarray]) -> None:
-    """Make empty datasets that can grow."""
-    file.attrs["format"] = FORMAT
-    file.attrs["format_version"] = FORMAT_VERSION
-    file.attrs["space"] = spectra.space.name
-    file.attrs["preparation"] = json.dumps(spectra.preparation, sort_keys=True)
-    for name, values in spectra.space.datasets().items():
-        file[name] = values
-    for name, values in columns.items():
-        row = values.shape[1:]
-        file.create_dataset(
-            name, (0, *row), values.dtype, maxshape=(None, *row), chunks=(ROWS_PER_CHUNK, *row)
-        )
-
-
-def _check_alike(first: Spectra, part: Spectra, columns: dict, file: h5py.File) -> None:
-    """Refuse to mix data that were prepared differently."""
-    alike = (
-        first.space.matches(part.space)
-        and first.preparation == part.preparation
-        and first.labels.keys() == part.labels.keys()
-        and all(file[name].shape[1:] == values.shape[1:] for name, values in columns.items())
-    )
-    if not alike:
-        raise InputError(
-            "these spectra were prepared differently (space, settings, labels or kind of "
-            "covariance) and cannot stand in one file; prepare them into separate files"
-        )
-
-
 def _check_format(file: h5py.File, path: Path) -> None:
     """Refuse files of another kind or of a newer layout."""
     if file.attrs.get("format") != FORMAT:
@@ -217,20 +178,16 @@ def _check_format(file: h5py.File, path: Path) -> None:
         )
 
 
+def _space(file: h5py.File) -> ObservationSpace:
+    """Observation space of an open file."""
+    arrays = {f"space/{name}": values[()] for name, values in file.get("space", {}).items()}
+    arrays["wavelength"] = file.attrs["wavelength"]
+    return space_from_datasets(str(file.attrs["space"]), arrays)
+
+
 def _read(file: h5py.File, rows: slice) -> Spectra:
     """Some stars of an open, checked file."""
-    space = space_from_datasets(str(file.attrs["space"]), file)
-    n_obs = space.n_obs
-    whitener = file["whitener"][rows]
-    if whitener.shape[1] != n_obs:
-        packed = whitener
-        whitener = np.zeros((len(packed), n_obs, n_obs))
-        whitener[_lower_triangle(n_obs)] = packed
-    return Spectra(
-        space=space,
-        whitener=whitener,
-        labels={name: file[f"labels/{name}"][rows] for name in file.get("labels", ())},
-        label_err={name: file[f"label_err/{name}"][rows] for name in file.get("label_err", ())},
-        preparation=json.loads(file.attrs["preparation"]),
-        **{name: file[name][rows] for name in _COLUMNS},
-    )
+    names = [name for name, node in file.items() if isinstance(node, h5py.Dataset)]
+    names += [f"{kind}/{n}" for kind in ("labels", "label_err") for n in file.get(kind, ())]
+    columns = {name: file[name][rows] for name in names}
+    return from_columns(columns, _space(file), json.loads(file.attrs["preparation"]))

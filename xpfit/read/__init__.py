@@ -1,17 +1,21 @@
 """Files -> tables."""
 
-from .continuous import XP_BANDS, is_continuous, read_continuous
+from .continuous import XP_BANDS, read_continuous
 from .ids import read_source_ids
+from .kinds import spectra_kind
 from .library import LIBRARY_COLUMNS, LIBRARY_WAVELENGTH, read_library
+from .sampled import SAMPLED_WAVELENGTH, read_sampled
 from .tables import read_table
 
 __all__ = [
     "LIBRARY_COLUMNS",
     "LIBRARY_WAVELENGTH",
+    "SAMPLED_WAVELENGTH",
     "XP_BANDS",
-    "is_continuous",
     "read_continuous",
     "read_library",
+    "read_sampled",
     "read_source_ids",
     "read_table",
+    "spectra_kind",
 ]

@@ -14,9 +14,10 @@ from astropy.table import MaskedColumn, Table
 
 from ..errors import InputError
 from .fits import read_fits_table
+from .sampled import SAMPLED_WAVELENGTH
 
-LIBRARY_WAVELENGTH = np.arange(336.0, 1021.0, 2.0)
-"""Wavelengths (nm) of the library's 343 flux samples."""
+LIBRARY_WAVELENGTH = SAMPLED_WAVELENGTH
+"""Wavelengths (nm) of the library's 343 flux samples: those of the archive."""
 
 LIBRARY_COLUMNS: dict[str, u.UnitBase | None] = {
     "apogee_id": None,

@@ -1,0 +1,173 @@
+"""Prepared spectra as Parquet: columns for data frames and clusters (needs pyarrow).
+
+The metadata of the schema hold the attributes of `xpfit.prepare.store`'s layout: texts as they
+are, JSON for settings, and the arrays of the observation space in NumPy's ``.npy`` format. Ids that
+stand in more than one row are listed in the metadata too (`duplicate_ids`), since rows cannot be
+changed once they are written; reading flags them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError, OutputError
+from ..space import ObservationSpace, space_from_datasets
+from ..spectra import InputFlag, Spectra
+from .columns import FORMAT, FORMAT_VERSION, from_columns, to_columns
+
+SUFFIX = ".parquet"
+
+_MAGIC = b"PAR1"
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its first bytes."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def write(parts: Iterator[Spectra], path: Path) -> int:
+    """Write parts of spectra that were prepared alike.
+
+    Parameters
+    ----------
+    parts : iterator of Spectra
+        At least one.
+    path : Path
+
+    Returns
+    -------
+    int
+        Number of stars written.
+
+    Raises
+    ------
+    OutputError
+        If pyarrow is not installed.
+    """
+    pa, pq = _pyarrow(OutputError)
+    first = next(parts)
+    table = _table(pa, first)
+    ids = [first.source_id]
+    with pq.ParquetWriter(path, table.schema.with_metadata(_metadata(first))) as writer:
+        writer.write_table(table)
+        for part in parts:
+            writer.write_table(_table(pa, part))
+            ids.append(part.source_id)
+        unique, count = np.unique(np.concatenate(ids), return_counts=True)
+        repeated = unique[(count > 1) & (unique != 0)].tolist()
+        writer.add_key_value_metadata({"duplicate_ids": json.dumps(repeated)})
+    return sum(len(part) for part in ids)
+
+
+def iterate(path: Path, chunk_size: int) -> Iterator[Spectra]:
+    """Read spectra in bounded memory.
+
+    Parameters
+    ----------
+    path : Path
+    chunk_size : int
+        Stars at a time.
+
+    Yields
+    ------
+    Spectra
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, of another kind, newer than this version of xpfit, or pyarrow is not
+        installed.
+    """
+    pa, pq = _pyarrow(InputError)
+    try:
+        with pq.ParquetFile(path) as file:
+            stored = file.metadata.metadata or {}
+            metadata = {key.decode(): value for key, value in stored.items()}
+            space, preparation = _check(metadata, path)
+            repeated = np.array(json.loads(metadata["duplicate_ids"]), dtype=np.int64)
+            for batch in file.iter_batches(chunk_size):
+                columns = {
+                    name: _values(batch.column(i)) for i, name in enumerate(batch.schema.names)
+                }
+                twice = np.isin(columns["source_id"], repeated)
+                columns["input_flags"] = columns["input_flags"].astype(np.int32)
+                columns["input_flags"] |= np.where(twice, int(InputFlag.DUPLICATE_ID), 0)
+                yield from_columns(columns, space, preparation)
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: not a file of prepared spectra, or a damaged one ({error}); prepare it again"
+        ) from error
+
+
+def _pyarrow(error: type[Exception]):
+    """The two modules of pyarrow, or an error that says how to get it."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as reason:
+        raise error(
+            "Parquet files need pyarrow: python -m pip install 'xpfit[scale]', or use HDF5"
+        ) from reason
+    return pyarrow, pyarrow.parquet
+
+
+def _table(pa, spectra: Spectra):
+    """Arrow table; arrays as lists of fixed size."""
+    arrays = {}
+    for name, values in to_columns(spectra).items():
+        flat = pa.array(values.ravel())
+        if values.ndim == 2:
+            flat = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+        arrays[name] = flat
+    return pa.table(arrays)
+
+
+def _values(column) -> np.ndarray:
+    """Values of an Arrow column, (n_star,) or (n_star, n)."""
+    if hasattr(column.type, "list_size"):
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        return flat.reshape(len(column), column.type.list_size)
+    return column.to_numpy(zero_copy_only=False)
+
+
+def _metadata(spectra: Spectra) -> dict[str, bytes]:
+    """Metadata of the schema."""
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "space": spectra.space.name,
+        "preparation": json.dumps(spectra.preparation, sort_keys=True),
+    }
+    encoded = {key: value.encode() for key, value in metadata.items()}
+    for name, values in spectra.space.datasets().items():
+        buffer = BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        encoded[name] = buffer.getvalue()
+    return encoded
+
+
+def _check(metadata: dict[str, bytes], path: Path) -> tuple[ObservationSpace, dict]:
+    """Observation space and settings of a file of the right kind and version."""
+    if metadata.get("format", b"").decode() != FORMAT:
+        raise InputError(f"{path}: a Parquet file, but not one of prepared spectra")
+    version = int(metadata["format_version"])
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format version {version} is newer than this xpfit reads "
+            f"({FORMAT_VERSION}); upgrade xpfit"
+        )
+    arrays = {
+        name: np.load(BytesIO(value), allow_pickle=False)
+        for name, value in metadata.items()
+        if name == "wavelength" or name.startswith("space/")
+    }
+    space = space_from_datasets(metadata["space"].decode(), arrays)
+    return space, json.loads(metadata["preparation"])
