@@ -1,5 +1,6 @@
 """Tables -> `Spectra`: observation spaces, covariances, whitening."""
 
+from .additions import Additions
 from .astrometry import attach_astrometry, parallax_zero_point
 from .bands import PhotometrySettings, attach_photometry
 from .bases import coefficient_space
@@ -9,6 +10,7 @@ from .corrections import FluxCorrection
 from .cuts import TrainingCuts, training_cuts
 from .files import prepare_file, read_spectra
 from .internal import coefficient_vectors
+from .labels import attach_labels, match_labels, matched_table
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
 from .photometry import band_flux
 from .sampled import sample_continuous
@@ -17,6 +19,7 @@ from .whitening import Whitening, whiten_covariances
 
 __all__ = [
     "KELVIN_PER_UNIT",
+    "Additions",
     "DataVectors",
     "FluxCorrection",
     "LibrarySettings",
@@ -25,6 +28,7 @@ __all__ = [
     "Whitening",
     "XPSettings",
     "attach_astrometry",
+    "attach_labels",
     "attach_photometry",
     "band_flux",
     "coefficient_space",
@@ -32,6 +36,8 @@ __all__ = [
     "continuous_spectra",
     "iterate_spectra",
     "library_spectra",
+    "match_labels",
+    "matched_table",
     "parallax_zero_point",
     "prepare_file",
     "read_spectra",

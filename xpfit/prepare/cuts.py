@@ -40,7 +40,7 @@ class TrainingCuts:
 
 
 SNR_COLUMNS = ("snrg", "snrr", "snri")
-"""LAMOST's signal-to-noise ratios in g, r and i."""
+"""LAMOST's signal-to-noise ratios in g, r and i; surveys without them have one `snr`."""
 
 
 def training_cuts(
@@ -51,8 +51,9 @@ def training_cuts(
     Parameters
     ----------
     table : astropy.table.Table
-        With `snrg`, `snrr`, `snri`, `teff_err` (K), `feh_err`, `logg_err`, `parallax_over_error`,
-        `fidelity_v2` and `bp_rp_flux_excess`.
+        With `snrg`, `snrr`, `snri` (or `snr`), `teff_err` (K), `feh_err`, `logg_err`,
+        `parallax_over_error` (or `parallax` and `parallax_error`), `fidelity_v2` and
+        `phot_bp_rp_excess_factor` (or `bp_rp_flux_excess`).
     cuts : TrainingCuts, optional
 
     Returns
@@ -68,23 +69,34 @@ def training_cuts(
         If a column is missing.
     """
     cuts = cuts or TrainingCuts()
-    tests = [(name, np.greater, cuts.min_snr) for name in SNR_COLUMNS]
+    columns = {
+        name: float_column(table[name]) for name in table.colnames if _is_number(table[name])
+    }
+    if {"parallax", "parallax_error"} <= set(columns):
+        columns.setdefault("parallax_over_error", columns["parallax"] / columns["parallax_error"])
+    excess = "bp_rp_flux_excess" if "bp_rp_flux_excess" in columns else "phot_bp_rp_excess_factor"
+    snr = ("snr",) if "snr" in columns and not set(SNR_COLUMNS) & set(columns) else SNR_COLUMNS
+    tests = [(name, np.greater, cuts.min_snr) for name in snr]
     tests += [
         ("teff_err", np.less, cuts.max_teff_err),
         ("feh_err", np.less, cuts.max_feh_err),
         ("logg_err", np.less, cuts.max_logg_err),
         ("parallax_over_error", np.greater, cuts.min_parallax_over_error),
         ("fidelity_v2", np.greater, cuts.min_fidelity),
-        ("bp_rp_flux_excess", np.less, cuts.max_flux_excess),
+        (excess, np.less, cuts.max_flux_excess),
     ]
-    missing = [name for name, _, _ in tests if name not in table.colnames]
+    missing = [name for name, _, _ in tests if name not in columns]
     if missing:
         raise InputError(f"the training cuts need the columns {', '.join(missing)}")
     keep, removed = np.ones(len(table), dtype=bool), {}
     for name, compare, limit in tests:
-        values = float_column(table[name])
         sign = ">" if compare is np.greater else "<"
-        passed = compare(values, limit)
+        passed = compare(columns[name], limit)
         removed[f"{name} {sign} {limit:g}"] = int(np.sum(keep & ~passed))
         keep &= passed
     return keep, removed
+
+
+def _is_number(column) -> bool:
+    """Whether a column holds one number per row."""
+    return column.dtype.kind in "iuf" and column.ndim == 1

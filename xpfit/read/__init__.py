@@ -3,7 +3,9 @@
 from .continuous import XP_BANDS, read_continuous
 from .ids import read_source_ids
 from .kinds import spectra_kind
+from .labels import read_apogee, read_labels, read_lamost
 from .library import LIBRARY_COLUMNS, LIBRARY_WAVELENGTH, read_library
+from .positions import match_positions
 from .sampled import SAMPLED_WAVELENGTH, read_sampled
 from .tables import read_table
 
@@ -12,7 +14,11 @@ __all__ = [
     "LIBRARY_WAVELENGTH",
     "SAMPLED_WAVELENGTH",
     "XP_BANDS",
+    "match_positions",
+    "read_apogee",
     "read_continuous",
+    "read_labels",
+    "read_lamost",
     "read_library",
     "read_sampled",
     "read_source_ids",

@@ -19,7 +19,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from ..errors import InputError
 
 
-def read_fits_table(path: str | os.PathLike, rows=None) -> Table:
+def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
     """Read the first table of a FITS file, gzipped or not.
 
     Parameters
@@ -27,6 +27,8 @@ def read_fits_table(path: str | os.PathLike, rows=None) -> Table:
     path : path-like
     rows : slice, array_like of int or of bool, optional
         Which rows to read; all by default.
+    columns : collection of str, optional
+        Which columns to read, of those that there are; all by default.
 
     Returns
     -------
@@ -49,6 +51,8 @@ def read_fits_table(path: str | os.PathLike, rows=None) -> Table:
         index = _row_index(rows, hdu.header["NAXIS2"], path)
         table = Table()
         for column in hdu.columns:
+            if columns is not None and column.name not in columns:
+                continue
             values = np.asarray(hdu.data.field(column.name)[index])
             if values.dtype.kind in "iuf":
                 values = values.astype(values.dtype.newbyteorder("="))

@@ -38,6 +38,6 @@ def spectra_kind(path: str | os.PathLike) -> str:
     names, storage = column_names(path), sniff(path)
     if "bp_coefficients" in names:
         return "continuous"
-    if "flux" in names and "flux_error" in names and "medflux" not in names:
+    if {"source_id", "flux", "flux_error"} <= set(names):
         return "sampled"
     return {"fits": "library", "hdf5": "prepared", "parquet": "prepared"}.get(storage, "continuous")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import warnings
 from pathlib import Path
@@ -57,9 +58,18 @@ def read_table(path: str | os.PathLike) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Table.read(path, format=TABLE_FORMATS[suffix])
+            return Table.read(path, format=TABLE_FORMATS[suffix], **_options(path, suffix))
     except Exception as error:  # astropy's readers and their parsers have no common base of errors
         raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({error})") from error
+
+
+def _options(path: Path, suffix: str) -> dict:
+    """Options of astropy's reader: some surveys separate the cells of their CSV files by bars."""
+    if suffix != ".csv":
+        return {}
+    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        header = file.readline()
+    return {"delimiter": "|"} if b"|" in header and b"," not in header else {}
 
 
 def float_column(column) -> np.ndarray:

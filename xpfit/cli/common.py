@@ -1,0 +1,62 @@
+"""What several commands share: options, and the tables that they name."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from ..model import XPModel
+from ..prepare import Additions
+from ..read import read_table
+
+INPUT_HELP = (
+    "XP continuous or sampled spectra (CSV, ECSV, FITS, VOTable, HDF5), the APOGEE-XP library "
+    "(FITS), or prepared spectra (HDF5, Parquet); gzipped or not"
+)
+
+
+def add_command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
+    """Add a command with the options that all have."""
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    command.set_defaults(run=run)
+    command.add_argument("--overwrite", action="store_true", help="replace existing output")
+    command.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
+    return command
+
+
+def add_tables(command: argparse.ArgumentParser) -> None:
+    """Add the options that name tables to be joined to spectra."""
+    command.add_argument(
+        "--photometry",
+        metavar="TABLE",
+        help="table of 2MASS and WISE magnitudes with source ids (FITS, ECSV, CSV, VOTable)",
+    )
+    command.add_argument(
+        "--astrometry",
+        metavar="TABLE",
+        help="rows of gaia_source: parallaxes, and what their zero point depends on",
+    )
+    command.add_argument(
+        "--no-zero-point", action="store_true", help="leave the zero point in the parallaxes"
+    )
+
+
+def additions(options: argparse.Namespace, **more) -> Additions:
+    """Tables that the options of `add_tables` name, read."""
+    return Additions(
+        photometry=read_table(options.photometry) if options.photometry else None,
+        astrometry=read_table(options.astrometry) if options.astrometry else None,
+        zero_point=not options.no_zero_point,
+        **more,
+    )
+
+
+def settings_of(kind, model: XPModel):
+    """Settings with which the model's training data were prepared; defaults for other data."""
+    names = [f.name for f in fields(kind)]
+    return kind(**{name: model.preparation[name] for name in names if name in model.preparation})

@@ -1,0 +1,5 @@
+"""``xpfit download``."""
+
+
+def add(commands) -> None:
+    """Add the command."""

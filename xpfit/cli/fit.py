@@ -1,0 +1,81 @@
+"""``xpfit fit``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from .. import catalogue
+from ..errors import InputError
+from ..files import check_output
+from ..fit import FitStatus
+from ..fit.engine import N_STARTS
+from ..model.store import load_model
+from ..prepare import LibrarySettings, XPSettings, read_spectra
+from ..quality import FitFlag, QualityFlag, is_reliable
+from .common import INPUT_HELP, add_command, add_tables, additions, settings_of
+
+
+def add(commands) -> None:
+    """Add the command."""
+    command = add_command(commands, "fit", _fit, "Fit stellar parameters to XP spectra.")
+    command.add_argument("input", metavar="INPUT", help=INPUT_HELP)
+    command.add_argument(
+        "--model", metavar="MODEL.h5", help="model file (default: the one that comes with xpfit)"
+    )
+    command.add_argument(
+        "--output", required=True, metavar="OUT", help="catalogue to write: OUT.fits or OUT.ecsv"
+    )
+    add_tables(command)
+    command.add_argument(
+        "--processes",
+        type=int,
+        default=-1,
+        help="processes to work in; -1 for one per processor",
+    )
+    command.add_argument("--starts", type=int, default=N_STARTS, help="starts tried per star")
+
+
+def _fit(options: argparse.Namespace) -> None:
+    """Fit spectra and write the catalogue."""
+    check_output(options.output, overwrite=options.overwrite)
+    catalogue.catalogue_format(options.output)
+    model = load_model(options.model)
+    spectra = read_spectra(
+        options.input,
+        settings=settings_of(LibrarySettings, model),
+        space=model.space,
+        xp_settings=settings_of(XPSettings, model),
+    )
+    if not len(spectra):
+        raise InputError(f"{options.input}: the table has no rows; there is nothing to fit")
+    spectra = additions(options).apply(spectra)
+    result = model.fit(
+        spectra,
+        n_processes=options.processes,
+        n_starts=options.starts,
+        progress=not options.quiet,
+    )
+    table = catalogue.result_table(model, spectra, result)
+    table.meta["INPUT"] = Path(options.input).name
+    table.meta["MODEL"] = Path(options.model).name if options.model else "default"
+    catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        print(_fit_summary(table))
+        print(f"wrote {options.output}")
+
+
+def _fit_summary(table: Table) -> str:
+    """Counts of fitted and flagged stars."""
+    reliable = is_reliable(table["quality_flags"], table["fit_flags"])
+    n_fitted = int(np.sum(table["status"] != FitStatus.NOT_FITTED))
+    lines = [f"{len(table)} stars, {n_fitted} fitted, {int(reliable.sum())} of them unflagged"]
+    for column, flags in (("quality_flags", QualityFlag), ("fit_flags", FitFlag)):
+        for flag in flags:
+            count = int(np.sum((table[column] & int(flag)) != 0))
+            if count:
+                lines.append(f"  {count:6d}  {flag.name.lower().replace('_', ' ')}")
+    return "\n".join(lines)

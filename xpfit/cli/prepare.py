@@ -1,0 +1,128 @@
+"""``xpfit prepare``."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+
+import numpy as np
+from astropy.table import Table
+from tqdm.auto import tqdm
+
+from ..errors import InputError
+from ..files import check_output
+from ..prepare import TrainingCuts, XPSettings, prepare_file, sampled_space, write_spectra
+from ..prepare.labels import LABEL_EPOCH
+from ..read import read_apogee, read_labels, read_lamost
+from .common import INPUT_HELP, add_command, add_tables, additions
+
+
+def add(commands) -> None:
+    """Add the command."""
+    command = add_command(
+        commands, "prepare", _prepare, "Prepare spectra once, for repeated fits and trainings."
+    )
+    command.add_argument("inputs", metavar="INPUT", nargs="+", help=INPUT_HELP)
+    command.add_argument(
+        "--output", required=True, metavar="OUT", help="file to write: OUT.h5 or OUT.parquet"
+    )
+    command.add_argument(
+        "--space",
+        choices=("sampled", "coefficient"),
+        default="sampled",
+        help="what XP continuous spectra become: flux at some wavelengths, or Gaia's coefficients",
+    )
+    command.add_argument(
+        "--wavelength",
+        type=_wavelength_grid,
+        metavar="START:STOP:STEP",
+        help="wavelengths in nm of sampled space, both ends included (default: 392:992:10)",
+    )
+    command.add_argument(
+        "--truncate", action="store_true", help="use only the coefficients that Gaia found relevant"
+    )
+    add_tables(command)
+    command.add_argument("--labels", metavar="TABLE", help="labels of a survey, to train on")
+    command.add_argument(
+        "--survey",
+        choices=("apogee", "lamost", "other"),
+        default="other",
+        help="whose table that is: APOGEE's allStar (DR17), LAMOST's AFGK catalogue (DR8), or any",
+    )
+    command.add_argument(
+        "--hot-payne", metavar="TABLE", help="the Hot Payne's catalogue, for LAMOST's hot stars"
+    )
+    command.add_argument(
+        "--label-columns",
+        metavar="NAME=COLUMN,...",
+        help="what the columns of another table are called, such as teff=TEFF,feh=M_H",
+    )
+    command.add_argument(
+        "--label-epoch",
+        type=float,
+        default=LABEL_EPOCH,
+        help="Julian year of the labels' positions, where they are joined by position",
+    )
+    command.add_argument(
+        "--training-cuts",
+        action="store_true",
+        help="keep only stars good enough to train on (ZGR23, section 2.5)",
+    )
+
+
+def _wavelength_grid(text: str) -> np.ndarray:
+    """Wavelengths from START:STOP:STEP."""
+    start, stop, step = (float(part) for part in text.split(":"))
+    return start + step * np.arange(np.floor((stop - start) / step + 1e-9) + 1)
+
+
+def _labels(options: argparse.Namespace) -> Table | None:
+    """The table of labels that the options name."""
+    if options.hot_payne and options.survey != "lamost":
+        raise InputError("--hot-payne goes with --survey lamost")
+    if options.label_columns and options.survey != "other":
+        raise InputError("--label-columns is for tables of other surveys")
+    if not options.labels:
+        if options.hot_payne or options.label_columns:
+            raise InputError("give the table of labels with --labels")
+        return None
+    if options.survey == "apogee":
+        return read_apogee(options.labels)
+    if options.survey == "lamost":
+        return read_lamost(options.labels, options.hot_payne)
+    pairs = [pair.partition("=") for pair in (options.label_columns or "").split(",") if pair]
+    return read_labels(options.labels, {name: column for name, _, column in pairs})
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    """Prepare files of spectra into one."""
+    check_output(options.output, overwrite=options.overwrite)
+    if options.wavelength is not None and options.space != "sampled":
+        raise InputError("--wavelength is for sampled space; leave it out with --space coefficient")
+    space = options.space if options.wavelength is None else sampled_space(options.wavelength)
+    settings = XPSettings(truncate=options.truncate)
+    labels = _labels(options)
+    extra = additions(
+        options,
+        labels=labels,
+        epoch=options.label_epoch,
+        cuts=TrainingCuts() if options.training_cuts else None,
+    )
+    with tqdm(unit="star", disable=options.quiet) as bar:
+
+        def parts():
+            for path in options.inputs:
+                for part in prepare_file(path, space=space, xp_settings=settings):
+                    yield extra.apply(part)
+                    bar.update(len(part))
+
+        n_star = write_spectra(parts(), options.output, overwrite=options.overwrite)
+    if labels is not None and not extra.n_labelled:
+        warnings.warn("none of these stars is in the table of labels", stacklevel=1)
+    if not options.quiet:
+        counts = {**(labels.meta["removed"] if labels is not None else {}), **extra.removed}
+        if labels is not None:
+            print(f"  {extra.n_labelled:8d} stars with labels")
+        for reason, count in counts.items():
+            print(f"  {count:8d} left out: {reason}")
+        print(f"wrote {n_star} stars to {options.output}")

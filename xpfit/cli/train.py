@@ -1,0 +1,69 @@
+"""``xpfit train``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from ..files import check_output
+from ..model import XPModel, ccm89_curve
+from ..prepare import read_spectra
+from ..read import read_source_ids
+from .common import add_command
+
+
+def add(commands) -> None:
+    """Add the command."""
+    command = add_command(
+        commands, "train", _train, "Train a model on spectra of stars with known labels."
+    )
+    command.add_argument(
+        "library",
+        metavar="LIBRARY",
+        help="the APOGEE-XP library (FITS), or prepared spectra with labels (HDF5)",
+    )
+    command.add_argument("--output", required=True, metavar="MODEL.h5", help="model file to write")
+    command.add_argument(
+        "--labels", default="teff,feh,logg", help="labels of the stellar type, comma-separated"
+    )
+    command.add_argument(
+        "--exclude",
+        metavar="IDS",
+        help="source ids never to train on: text, one a line, or a FITS table with ids",
+    )
+    command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
+
+
+def _train(options: argparse.Namespace) -> None:
+    """Train a model and write it."""
+    from ..train import train_model
+
+    check_output(options.output, overwrite=options.overwrite)
+    exclude = read_source_ids(options.exclude) if options.exclude else ()
+    labels = tuple(name.strip() for name in options.labels.split(","))
+    spectra = read_spectra(options.library)
+    model, summary = train_model(
+        spectra,
+        labels,
+        rng=np.random.default_rng(options.seed),
+        exclude=exclude,
+        progress=not options.quiet,
+        provenance={"library": Path(options.library).name, "seed": options.seed},
+    )
+    model.save(options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        print(summary)
+        print(f"extinction curve: {_curve_summary(model)}")
+        print(f"wrote {options.output}")
+
+
+def _curve_summary(model: XPModel) -> str:
+    """How far the learned curve is from CCM89, both divided by their value at 542 nm."""
+    chosen = (model.wavelength >= 450.0) & (model.wavelength <= 1000.0) & model.trained_channels
+    visual = np.argmin(np.abs(model.wavelength - 542.0))
+    curve, published = model.forward.extinction_curve, ccm89_curve(model.wavelength)
+    ratio = (curve / curve[visual]) / (published / published[visual])
+    worst = np.max(np.abs(ratio[chosen] - 1.0))
+    return f"R/R(542 nm) within {worst:.1%} of CCM89 R(V)=3.1 from 450 to 992 nm"

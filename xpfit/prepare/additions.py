@@ -1,0 +1,89 @@
+"""What is known of the stars besides their spectra, put beside them part by part."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy.table import Table
+
+from ..errors import InputError
+from ..spectra import Spectra
+from .astrometry import attach_astrometry
+from .bands import attach_photometry
+from .cuts import TrainingCuts, training_cuts
+from .labels import LABEL_EPOCH, attach_labels, matched_table
+
+
+@dataclass
+class Additions:
+    """Tables to be joined to spectra.
+
+    Parameters
+    ----------
+    photometry, astrometry, labels : astropy.table.Table, optional
+        As for `attach_photometry`, `attach_astrometry` and `attach_labels`.
+    zero_point : bool
+        Take the zero point off parallaxes.
+    epoch : float
+        Julian year of the labels' positions, for a join by position.
+    cuts : TrainingCuts, optional
+        Keep only stars that are good enough to train on; needs astrometry and labels.
+
+    Attributes
+    ----------
+    n_labelled : int
+        How many stars have found their labels so far.
+    removed : Counter
+        How many stars each cut has removed so far.
+
+    Raises
+    ------
+    InputError
+        If cuts are asked for without the tables that they need.
+    """
+
+    photometry: Table | None = None
+    astrometry: Table | None = None
+    labels: Table | None = None
+    zero_point: bool = True
+    epoch: float = LABEL_EPOCH
+    cuts: TrainingCuts | None = None
+    n_labelled: int = field(default=0, init=False)
+    removed: Counter = field(default_factory=Counter, init=False)
+
+    def __post_init__(self):
+        if self.cuts and (self.astrometry is None or self.labels is None):
+            raise InputError("training cuts need the tables of astrometry and of labels")
+
+    def apply(self, spectra: Spectra) -> Spectra:
+        """Spectra with everything attached, and cut.
+
+        Parameters
+        ----------
+        spectra : Spectra
+
+        Returns
+        -------
+        Spectra
+
+        Raises
+        ------
+        InputError
+            If a table lacks columns.
+        """
+        if self.photometry is not None:
+            spectra = attach_photometry(spectra, self.photometry)
+        if self.astrometry is not None:
+            spectra = attach_astrometry(spectra, self.astrometry, zero_point=self.zero_point)
+        if self.labels is not None:
+            spectra = attach_labels(spectra, self.labels, self.astrometry, epoch=self.epoch)
+            self.n_labelled += int(np.sum(np.isfinite(spectra.labels["teff"])))
+        if self.cuts:
+            table = matched_table(spectra, self.labels, self.astrometry, epoch=self.epoch)
+            keep, removed = training_cuts(table, self.cuts)
+            # A Counter drops no zeros on update, so that every cut is reported.
+            self.removed.update(removed)
+            spectra = spectra[np.flatnonzero(keep)]
+        return spectra

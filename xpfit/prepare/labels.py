@@ -1,0 +1,154 @@
+"""Labels of a survey beside spectra, joined by id or by position."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from astropy.table import Table
+
+from ..errors import InputError
+from ..read.ids import ID_COLUMNS
+from ..read.positions import MATCH_RADIUS, match_positions
+from ..read.tables import float_column, integer_ids, match_ids
+from ..spectra import Spectra
+from .library import KELVIN_PER_UNIT
+
+LABEL_EPOCH = 2000.0
+"""Epoch (Julian year) of the surveys' positions, which come from their input catalogues."""
+
+LABEL_NAMES = ("teff", "feh", "logg", "alpha_m")
+
+
+def match_labels(
+    source_id: np.ndarray,
+    labels: Table,
+    gaia: Table | None = None,
+    *,
+    epoch: float = LABEL_EPOCH,
+    radius: float = MATCH_RADIUS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a table of labels that belong to some sources.
+
+    Parameters
+    ----------
+    source_id : ndarray of int64, shape (n_star,)
+    labels : astropy.table.Table
+        From `xpfit.read.read_apogee`, `read_lamost` or `read_labels`; joined by `source_id` if it
+        has that, by position otherwise.
+    gaia : astropy.table.Table, optional
+        Rows of gaia_source with positions and proper motions, for a join by position.
+    epoch : float
+        Julian year of the labels' positions.
+    radius : float
+        Largest separation in arc seconds.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (n_star,)
+        Row of the labels; meaningless where not matched.
+    matched : ndarray of bool, shape (n_star,)
+
+    Raises
+    ------
+    InputError
+        If there is nothing to join by.
+    """
+    if "source_id" in labels.colnames:
+        return match_ids(source_id, np.asarray(labels["source_id"]), "the table of labels")
+    if gaia is None:
+        raise InputError(
+            "these labels have positions but no Gaia ids; give the table of gaia_source "
+            "(--astrometry) to join them by position"
+        )
+    what = "the table of astrometry"
+    place, known = match_ids(source_id, integer_ids(gaia, ID_COLUMNS, what), what)
+    rows, matched = np.zeros(len(source_id), dtype=int), np.zeros(len(source_id), dtype=bool)
+    found, found_here = match_positions(gaia[place[known]], labels, epoch, radius)
+    rows[known], matched[known] = found, found_here
+    return rows, matched
+
+
+def attach_labels(
+    spectra: Spectra,
+    labels: Table,
+    gaia: Table | None = None,
+    *,
+    epoch: float = LABEL_EPOCH,
+    radius: float = MATCH_RADIUS,
+) -> Spectra:
+    """Put reference labels beside spectra.
+
+    Parameters
+    ----------
+    spectra, labels, gaia, epoch, radius
+        As for `match_labels`.
+
+    Returns
+    -------
+    Spectra
+        With the labels that the table has (`teff` in kK), NaN where a star is not in it; `snr`; and
+        `extinction`, if the table has that.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to join by.
+    """
+    rows, matched = match_labels(spectra.source_id, labels, gaia, epoch=epoch, radius=radius)
+
+    def take(name: str, unknown: float = np.nan) -> np.ndarray:
+        values = np.full(len(spectra), unknown)
+        if name in labels.colnames:
+            values[matched] = float_column(labels[name])[rows[matched]]
+        return values
+
+    names = [name for name in LABEL_NAMES if name in labels.colnames]
+    unit = {name: KELVIN_PER_UNIT if name == "teff" else 1.0 for name in names}
+    extinction, extinction_err = take("extinction"), take("extinction_err", np.inf)
+    known = np.isfinite(extinction) & np.isfinite(extinction_err)
+    changes = {
+        "labels": {name: take(name) / unit[name] for name in names},
+        "label_err": {name: take(f"{name}_err") / unit[name] for name in names},
+        "snr": take("snr"),
+    }
+    if "extinction" in labels.colnames:
+        changes["extinction"] = np.where(known, extinction, np.nan)
+        changes["extinction_err"] = np.where(known, extinction_err, np.inf)
+    return replace(spectra, **changes)
+
+
+def matched_table(
+    spectra: Spectra,
+    labels: Table,
+    gaia: Table,
+    *,
+    epoch: float = LABEL_EPOCH,
+    radius: float = MATCH_RADIUS,
+) -> Table:
+    """One row per star with the columns of labels and gaia_source, for `training_cuts`.
+
+    Parameters
+    ----------
+    spectra, labels, gaia, epoch, radius
+        As for `match_labels`.
+
+    Returns
+    -------
+    astropy.table.Table
+        Columns of numbers only; NaN where a star is not in a table.
+    """
+    what = "the table of astrometry"
+    joins = {
+        "labels": match_labels(spectra.source_id, labels, gaia, epoch=epoch, radius=radius),
+        "gaia": match_ids(spectra.source_id, integer_ids(gaia, ID_COLUMNS, what), what),
+    }
+    table = Table({"source_id": spectra.source_id})
+    for key, source in (("gaia", gaia), ("labels", labels)):
+        rows, matched = joins[key]
+        for name in source.colnames:
+            if name not in ID_COLUMNS and source[name].dtype.kind in "iuf":
+                values = np.full(len(spectra), np.nan)
+                values[matched] = float_column(source[name])[rows[matched]]
+                table[name] = values
+    return table

@@ -1,0 +1,244 @@
+"""Labels of spectroscopic surveys: APOGEE, LAMOST with the Hot Payne, and any other table.
+
+Whatever the survey, the table that comes out has the same columns: `teff` in K, `feh`, `logg` (and
+`alpha_m`) in dex with `*_err`, `snr`, and `source_id` or `ra` and `dec` in degrees to join by. What
+was left out, and why, is counted in ``table.meta["removed"]``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from ..errors import InputError
+from .fits import read_fits_table
+from .tables import float_column, read_table
+
+LABEL_COLUMNS = (
+    "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",
+    "extinction", "extinction_err", "snr", "ra", "dec",
+)  # fmt: skip
+"""Columns of numbers that a table of labels may have, besides `source_id`."""
+
+REQUIRED_LABELS = ("teff", "feh", "logg")
+
+APOGEE_COLUMNS = {
+    "source_id": "GAIAEDR3_SOURCE_ID",
+    "ra": "RA",
+    "dec": "DEC",
+    "snr": "SNR",
+    **{
+        f"{name}{suffix}": f"{column}{suffix.upper()}"
+        for name, column in (
+            ("teff", "TEFF"), ("feh", "FE_H"), ("logg", "LOGG"), ("alpha_m", "ALPHA_M")
+        )
+        for suffix in ("", "_err")
+    },
+}  # fmt: skip
+"""Columns of APOGEE's allStar file, by our names."""
+
+ASPCAP_FLAGS = {"METALS_BAD": 19, "STAR_BAD": 23, "CHI2_BAD": 24, "SNR_BAD": 27}
+"""Bits of DR17's ASPCAPFLAG that disqualify a star (DR17 also writes M_H_BAD and SN_BAD)."""
+
+LAMOST_COLUMNS = {
+    name: name
+    for name in (
+        "ra", "dec", "snrg", "snrr", "snri",
+        "teff", "teff_err", "feh", "feh_err", "logg", "logg_err",
+    )
+}  # fmt: skip
+"""Columns of LAMOST's catalogue of A, F, G and K stars; its Gaia ids are those of DR2."""
+
+SPECTRUM_COLUMNS = ("obsdate", "planid", "spid", "fiberid")
+"""Columns of LAMOST's catalogue that name a spectrum."""
+
+HOT_PAYNE_COLUMNS = {
+    "teff": "Teff", "teff_err": "e_Teff", "feh": "[Fe/H]", "feh_err": "e_[Fe/H]",
+    "logg": "logg", "logg_err": "e_logg",
+}  # fmt: skip
+"""Columns of the Hot Payne's catalogue (Xiang et al. 2022, A&A 662, A66)."""
+
+HOT_PAYNE_LIMIT = 7000.0
+"""Temperature (K) at which ZGR23 (section 2.2) change over to the Hot Payne's labels."""
+
+
+def read_apogee(path: str | os.PathLike) -> Table:
+    """Read labels from APOGEE's allStar file of DR17.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS, such as ``allStar-dr17-synspec_rev1.fits``.
+
+    Returns
+    -------
+    astropy.table.Table
+        As described above, with `source_id` (Gaia EDR3, the same as DR3). Stars with one of
+        `ASPCAP_FLAGS` and rows without labels are left out; of a star's several rows the one of
+        highest S/N stays.
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If the file cannot be read or lacks columns.
+    """
+    wanted = {*APOGEE_COLUMNS.values(), "ASPCAPFLAG"}
+    raw = read_fits_table(path, columns=wanted)
+    _require(raw, ("ASPCAPFLAG", *APOGEE_COLUMNS.values()), path, "APOGEE's allStar file of DR17")
+    flag = np.ma.filled(np.ma.asarray(raw["ASPCAPFLAG"]), 0).astype(np.int64)
+    removed, keep = {}, np.ones(len(raw), dtype=bool)
+    for name, bit in ASPCAP_FLAGS.items():
+        bad = (flag >> bit) & 1 == 1
+        removed[name] = int(np.sum(keep & bad))
+        keep &= ~bad
+    return _finish(_renamed(raw[keep], APOGEE_COLUMNS), removed, "snr")
+
+
+def read_lamost(path: str | os.PathLike, hot_payne: str | os.PathLike | None = None) -> Table:
+    """Read labels from LAMOST's DR8 catalogue of A, F, G and K stars, and the Hot Payne.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS or CSV, such as ``dr8_v2.0_LRS_stellar.csv``.
+    hot_payne : path-like, optional
+        The Hot Payne's catalogue (FITS). Its labels replace LAMOST's for the same spectrum where
+        they are hotter than `HOT_PAYNE_LIMIT`; what LAMOST alone calls hotter is left out, since
+        its own temperatures of hot stars are inaccurate (ZGR23, section 2.2).
+
+    Returns
+    -------
+    astropy.table.Table
+        As described above, with `ra` and `dec` (J2000) to join by, and `snrg`, `snrr`, `snri`
+        (`snr` is that in r). One row per spectrum.
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If a file cannot be read or lacks columns.
+    """
+    raw = read_table(path)
+    _require(raw, LAMOST_COLUMNS.values(), path, "LAMOST's catalogue of A, F, G and K stars")
+    table = _renamed(raw, LAMOST_COLUMNS)
+    for name in ("snrg", "snrr", "snri"):
+        table[name] = float_column(raw[name])
+    table["snr"] = table["snrr"]
+    removed: dict[str, int] = {}
+    if hot_payne is not None:
+        _require(raw, SPECTRUM_COLUMNS, path, "LAMOST's catalogue of A, F, G and K stars")
+        replaced = _replace_hot(table, _spectrum_names(raw), hot_payne)
+        hot = ~replaced & (table["teff"] >= HOT_PAYNE_LIMIT)
+        removed[f"hotter than {HOT_PAYNE_LIMIT:g} K, not in the Hot Payne"] = int(hot.sum())
+        table = table[~hot]
+        table.meta["replaced"] = int(replaced.sum())
+    return _finish(table, removed, "snr")
+
+
+def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = None) -> Table:
+    """Read labels from any table.
+
+    Parameters
+    ----------
+    path : path-like
+        FITS, ECSV, CSV or VOTable.
+    columns : mapping of str to str, optional
+        Our names (`LABEL_COLUMNS`, `source_id`) and the table's. Those not named stand for
+        themselves.
+
+    Returns
+    -------
+    astropy.table.Table
+        As described above.
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If the file cannot be read, a column of the map is not there, one of teff, feh and logg is
+        missing, or there is nothing to join by.
+    """
+    raw = read_table(path)
+    columns = dict(columns or {})
+    unknown = [name for name in columns if name not in (*LABEL_COLUMNS, "source_id")]
+    if unknown:
+        raise InputError(
+            f"no label column is called {', '.join(unknown)}; known are source_id, "
+            f"{', '.join(LABEL_COLUMNS)}"
+        )
+    names = {n: columns.get(n, n) for n in ("source_id", *LABEL_COLUMNS)}
+    names = {n: c for n, c in names.items() if n in columns or c in raw.colnames}
+    _require(raw, names.values(), path, "labels with this column map")
+    _require(Table(names=list(names)), REQUIRED_LABELS, path, "labels; give a column map")
+    if "source_id" not in names and not {"ra", "dec"} <= set(names):
+        raise InputError(f"{path}: neither source_id nor ra and dec to join by; give a column map")
+    return _finish(_renamed(raw, names), {}, "snr" if "snr" in names else None)
+
+
+def _require(table: Table, columns, path, what: str) -> None:
+    """Refuse a table that lacks columns."""
+    missing = [name for name in columns if name not in table.colnames]
+    if missing:
+        raise InputError(f"{path}: missing columns {', '.join(missing)}; this is not {what}")
+
+
+def _renamed(raw: Table, columns: Mapping[str, str]) -> Table:
+    """Table with our names, numbers as float64."""
+    table = Table()
+    for name, column in columns.items():
+        if name != "source_id":
+            table[name] = float_column(raw[column])
+        elif raw[column].dtype.kind in "iu" and raw[column].dtype.itemsize == 8:
+            table[name] = np.ma.filled(np.ma.asarray(raw[column]), 0).astype(np.int64)
+        else:
+            raise InputError(
+                f"column {column} has type {raw[column].dtype}; Gaia ids need 64-bit integers"
+            )
+    return table
+
+
+def _finish(table: Table, removed: dict[str, int], best_by: str | None) -> Table:
+    """Leave out rows without labels and, where there are ids, all but one row of each star."""
+    complete = np.isfinite([table[name] for name in REQUIRED_LABELS]).all(axis=0)
+    # Surveys write -9999 for labels that they do not have.
+    complete &= (table["teff"] > 0) & (table["feh"] > -99) & (table["logg"] > -99)
+    removed["without labels"] = int(np.sum(~complete))
+    meta = {**table.meta, "removed": removed}
+    table = table[complete]
+    if "source_id" in table.colnames:
+        quality = table[best_by] if best_by else np.zeros(len(table))
+        order = np.lexsort((-np.nan_to_num(quality), table["source_id"]))
+        ids = table["source_id"][order]
+        first = np.r_[True, ids[1:] != ids[:-1]] | (ids == 0) if len(ids) else order.astype(bool)
+        removed["repeated"] = int(np.sum(~first))
+        table = table[np.sort(order[first])]
+    table.meta = meta
+    return table
+
+
+def _spectrum_names(raw: Table) -> np.ndarray:
+    """Names of LAMOST spectra as the Hot Payne writes them: date-plan-spectrograph-fibre."""
+    return np.array(
+        [
+            f"{str(date).replace('-', '')}-{str(plan).strip()}-{int(spid):02d}-{int(fibre):03d}"
+            for date, plan, spid, fibre in zip(*(raw[c] for c in SPECTRUM_COLUMNS), strict=True)
+        ]
+    )
+
+
+def _replace_hot(table: Table, names: np.ndarray, path: str | os.PathLike) -> np.ndarray:
+    """Put the Hot Payne's labels of hot stars into a table; tells which rows."""
+    hot = read_fits_table(Path(path), columns={"SpecID", *HOT_PAYNE_COLUMNS.values()})
+    _require(hot, ("SpecID", *HOT_PAYNE_COLUMNS.values()), path, "the Hot Payne's catalogue")
+    hot = hot[float_column(hot["Teff"]) >= HOT_PAYNE_LIMIT]
+    spectra = np.char.strip(np.asarray(hot["SpecID"]).astype(str))
+    unique, first = np.unique(spectra, return_index=True)
+    if not len(unique):
+        return np.zeros(len(table), dtype=bool)
+    place = np.clip(np.searchsorted(unique, names), 0, len(unique) - 1)
+    replaced = unique[place] == names
+    for name, column in HOT_PAYNE_COLUMNS.items():
+        table[name][replaced] = float_column(hot[column])[first[place[replaced]]]
+    return replaced
