@@ -17,3 +17,7 @@ class ModelFileError(XpfitError, ValueError):
 
 class OutputError(XpfitError, OSError):
     """An output that exists already or cannot be written."""
+
+
+class ArchiveError(XpfitError):
+    """The Gaia archive did not answer, or not in full."""

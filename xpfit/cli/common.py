@@ -15,8 +15,10 @@ INPUT_HELP = (
 )
 
 
-def add_command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
-    """Add a command with the options that all have."""
+def add_command(
+    commands, name: str, run, text: str, *, overwrite: bool = True
+) -> argparse.ArgumentParser:
+    """Add a command with the options that all have, or all that write a file."""
     command = commands.add_parser(
         name,
         help=text,
@@ -24,7 +26,8 @@ def add_command(commands, name: str, run, text: str) -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.set_defaults(run=run)
-    command.add_argument("--overwrite", action="store_true", help="replace existing output")
+    if overwrite:
+        command.add_argument("--overwrite", action="store_true", help="replace existing output")
     command.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
     return command
 

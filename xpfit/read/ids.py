@@ -8,21 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .fits import read_fits_table
-from .tables import integer_ids
+from .tables import integer_ids, is_table, read_table
 
 ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
 """Names under which tables hold Gaia source ids."""
 
 
 def read_source_ids(path: str | os.PathLike) -> np.ndarray:
-    """Read source ids from a text file or from a FITS table.
+    """Read source ids from a text file or from a table.
 
     Parameters
     ----------
     path : path-like
         Text with one id per line (blank lines and lines that start with ``#`` are skipped), or a
-        FITS table with one of the columns `ID_COLUMNS`.
+        table (FITS, ECSV, CSV, VOTable) with one of the columns `ID_COLUMNS`.
 
     Returns
     -------
@@ -36,10 +35,10 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
         If a line is not an integer (the line is named), or a table has no column of ids.
     """
     path = Path(path)
-    if path.name.lower().endswith((".fits", ".fits.gz", ".fit")):
-        return integer_ids(read_fits_table(path), ID_COLUMNS, str(path))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
+    if is_table(path):
+        return integer_ids(read_table(path), ID_COLUMNS, str(path))
     ids = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         text = line.strip()

@@ -47,7 +47,7 @@ def read_table(path: str | os.PathLike) -> Table:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    suffix = _suffix(path)
     if suffix not in TABLE_FORMATS:
         raise InputError(
             f"{path}: cannot tell the format from the ending {suffix!r}; known are "
@@ -61,6 +61,16 @@ def read_table(path: str | os.PathLike) -> Table:
             return Table.read(path, format=TABLE_FORMATS[suffix], **_options(path, suffix))
     except Exception as error:  # astropy's readers and their parsers have no common base of errors
         raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({error})") from error
+
+
+def is_table(path: str | os.PathLike) -> bool:
+    """Whether `read_table` knows the ending of a file."""
+    return _suffix(Path(path)) in TABLE_FORMATS
+
+
+def _suffix(path: Path) -> str:
+    """Ending in lower case, before ``.gz``."""
+    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def _options(path: Path, suffix: str) -> dict:

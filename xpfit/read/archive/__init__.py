@@ -1,0 +1,6 @@
+"""The Gaia archive: queries, a client that retries, and the resumable download."""
+
+from .client import ArchiveClient
+from .download import MAX_BATCH, Download, Status
+
+__all__ = ["MAX_BATCH", "ArchiveClient", "Download", "Status"]

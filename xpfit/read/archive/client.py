@@ -1,0 +1,144 @@
+"""Requests to the Gaia archive through astroquery, repeated politely when they fail."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import TypeVar
+
+import numpy as np
+from astropy.table import Table
+
+from ...errors import ArchiveError, InputError
+from .queries import WANTED
+
+RELEASE = "Gaia DR3"
+
+Answer = TypeVar("Answer")
+
+
+class ArchiveClient:
+    """The archive's TAP and datalink services.
+
+    Parameters
+    ----------
+    gaia : astroquery.gaia.GaiaClass, optional
+        What talks to the archive; by default a new, anonymous one.
+    attempts : int
+        How often a request is made before it counts as failed.
+    wait : float
+        Seconds before the second attempt; doubled each time.
+    sleep : callable
+        Waits some seconds.
+
+    Raises
+    ------
+    InputError
+        If astroquery is not installed.
+    """
+
+    def __init__(
+        self,
+        gaia=None,
+        *,
+        attempts: int = 4,
+        wait: float = 10.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ):
+        self.gaia = _new_gaia() if gaia is None else gaia
+        self.attempts, self.wait, self.sleep = attempts, wait, sleep
+
+    def query(self, adql: str, source_id: np.ndarray) -> Table:
+        """Run a query on some sources.
+
+        Parameters
+        ----------
+        adql : str
+            With the sources in ``TAP_UPLOAD.wanted``.
+        source_id : ndarray of int64, shape (n_source,)
+
+        Returns
+        -------
+        astropy.table.Table
+            Names in lower case, whatever the archive's; any number of rows.
+
+        Raises
+        ------
+        ArchiveError
+            If no attempt succeeds.
+        """
+
+        def ask() -> Table:
+            wanted = Table({"source_id": np.asarray(source_id, dtype=np.int64)})
+            job = self.gaia.launch_job_async(adql, upload_resource=wanted, upload_table_name=WANTED)
+            return _lower_case(job.get_results())
+
+        return self._persist(ask)
+
+    def continuous_spectra(self, source_id: np.ndarray) -> list[np.ma.MaskedArray]:
+        """XP continuous spectra of some sources, by datalink.
+
+        Parameters
+        ----------
+        source_id : ndarray of int64, shape (n_source,)
+            At most 5,000, which is what the archive takes at once.
+
+        Returns
+        -------
+        list of numpy.ma.MaskedArray
+            Tables as records, one row per source that the archive sent: often fewer than asked for.
+
+        Raises
+        ------
+        ArchiveError
+            If no attempt succeeds.
+        """
+
+        def ask() -> list[np.ma.MaskedArray]:
+            products = self.gaia.load_data(
+                [int(i) for i in source_id],
+                data_release=RELEASE,
+                retrieval_type="XP_CONTINUOUS",
+                data_structure="RAW",
+                format="votable",
+            )
+            return [table.array for tables in products.values() for table in tables]
+
+        return self._persist(ask)
+
+    def _persist(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask until there is an answer, with longer and longer pauses."""
+        for attempt in range(self.attempts):
+            try:
+                # astroquery reports on standard output, and warns of units that astropy knows not.
+                with redirect_stdout(StringIO()), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    return ask()
+            except Exception as error:  # astroquery passes on whatever its layers raise
+                reason = f"{type(error).__name__}: {error}"
+            if attempt + 1 < self.attempts:
+                self.sleep(self.wait * 2.0**attempt)
+        raise ArchiveError(f"the archive did not answer {self.attempts} times; last: {reason}")
+
+
+def _new_gaia():
+    """An anonymous connection by astroquery."""
+    try:
+        with redirect_stdout(StringIO()):  # it asks for the archive's news when it is imported
+            from astroquery.gaia import GaiaClass
+    except ImportError as error:
+        raise InputError(
+            "downloads need astroquery: python -m pip install 'xpfit[archive]'"
+        ) from error
+    return GaiaClass(show_server_messages=False)
+
+
+def _lower_case(table: Table) -> Table:
+    """Table with names in lower case: the archive writes source_id and SOURCE_ID."""
+    for name in table.colnames:
+        if name != name.lower():
+            table.rename_column(name, name.lower())
+    return table

@@ -1,0 +1,323 @@
+"""Spectra and catalogue columns of a list of sources, batch by batch, every source accounted for.
+
+The directory that a download fills::
+
+    accounts.ecsv           one row per source: its batch, and what became of each request
+    spectra/batch_0000.h5   XP continuous spectra, one dataset per column of the archive
+    gaia_source/batch_0000.fits, photometry/batch_0000.fits
+    gaia_source.fits        all batches together, written at the end: for --astrometry
+    photometry.fits         2MASS, AllWISE and norm_dg: for --photometry
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from enum import Enum
+from pathlib import Path
+
+import h5py
+import numpy as np
+from astropy.table import MaskedColumn, Table, join, vstack
+from tqdm.auto import tqdm
+
+from ...errors import ArchiveError, InputError, OutputError
+from ...files import atomic_output
+from ..tables import read_table
+from .client import ArchiveClient
+from .queries import ALLWISE, GAIA_SOURCE, TWO_MASS
+
+MAX_BATCH = 5000
+"""Most sources that the archive's datalink service takes at once."""
+
+PAUSE = 1.0
+"""Seconds between batches."""
+
+MAX_DEAD_BATCHES = 2
+"""Batches in a row without any answer after which a download gives up."""
+
+REQUESTS = ("gaia_source", "two_mass", "allwise", "spectrum")
+"""What is asked for each source, as columns of the accounts."""
+
+
+_TEXT = "U8"  # as long as the longest status
+
+
+class Status(str, Enum):
+    """What became of a request for one source."""
+
+    RECEIVED = "received"
+    ABSENT = "absent"
+    """The archive answered, and does not have it."""
+    FAILED = "failed"
+    """The archive did not answer, or did not send what it says it has; asked again next time."""
+
+
+class Download:
+    """A directory of downloaded data, to be filled and resumed.
+
+    Parameters
+    ----------
+    directory : path-like
+        Made if it is not there; what it holds already is not asked for again.
+    client : ArchiveClient
+    batch_size : int
+        Sources per request.
+
+    Attributes
+    ----------
+    accounts : astropy.table.Table
+        `source_id`, `batch` and a `Status` for each of `REQUESTS`.
+
+    Raises
+    ------
+    InputError
+        If the batch size is out of range, or the accounts in the directory cannot be read.
+    OutputError
+        If the directory cannot be made.
+    """
+
+    def __init__(
+        self, directory: str | os.PathLike, client: ArchiveClient, batch_size: int = MAX_BATCH
+    ):
+        if not 1 <= batch_size <= MAX_BATCH:
+            raise InputError(
+                f"the archive takes 1 to {MAX_BATCH} sources at once, not {batch_size}"
+            )
+        self.directory, self.client, self.batch_size = Path(directory), client, batch_size
+        try:
+            for name in ("spectra", "gaia_source", "photometry"):
+                (self.directory / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{directory}: cannot make this directory ({error})") from error
+        self.accounts = self._read_accounts()
+
+    def run(self, source_id: Iterable[int], *, progress: bool = True) -> None:
+        """Ask for everything that is not there yet.
+
+        Parameters
+        ----------
+        source_id : iterable of int
+            Sources; repeated ones count once.
+        progress : bool
+            Show a progress bar.
+
+        Raises
+        ------
+        InputError
+            If there are no ids, or one is not a Gaia id.
+        ArchiveError
+            If the archive does not answer at all; run again later to go on.
+        """
+        wanted = np.unique(np.asarray(list(source_id), dtype=np.int64))
+        if not len(wanted) or wanted[0] <= 0:
+            raise InputError("source ids must be positive integers, and at least one is needed")
+        pending = wanted[~np.isin(wanted, self.settled())]
+        dead = 0
+        with tqdm(total=len(wanted), unit="source", disable=not progress) as bar:
+            bar.update(len(wanted) - len(pending))
+            for start in range(0, len(pending), self.batch_size):
+                if start:
+                    self.client.sleep(PAUSE)
+                batch = pending[start : start + self.batch_size]
+                dead = 0 if self._run_batch(batch) else dead + 1
+                bar.update(len(batch))
+                if dead == MAX_DEAD_BATCHES:
+                    raise ArchiveError(
+                        f"{dead} batches in a row had no answer; what has been received is in "
+                        f"{self.directory}, run again later to go on"
+                    )
+        self._merge("gaia_source")
+        self._merge("photometry")
+
+    def settled(self) -> np.ndarray:
+        """Sources for which no request has failed, int64."""
+        done = np.ones(len(self.accounts), dtype=bool)
+        for name in REQUESTS:
+            done &= np.asarray(self.accounts[name]) != Status.FAILED.value
+        return np.asarray(self.accounts["source_id"])[done]
+
+    def summary(self) -> str:
+        """Sources received, absent and failed, by request."""
+        lines = [f"{len(self.accounts)} sources" + "".join(f"{s.value:>12}" for s in Status)]
+        width = len(lines[0]) - 12 * len(Status)
+        for name in REQUESTS:
+            values = np.asarray(self.accounts[name])
+            counts = [int(np.sum(values == status.value)) for status in Status]
+            lines.append(f"{name:{width}}" + "".join(f"{count:12d}" for count in counts))
+        return "\n".join(lines)
+
+    @property
+    def n_failed(self) -> int:
+        """Sources for which a request has failed."""
+        return len(self.accounts) - len(self.settled())
+
+    def _run_batch(self, batch: np.ndarray) -> bool:
+        """Download one batch and account for it; tells whether the archive answered at all."""
+        batches = np.asarray(self.accounts["batch"])
+        number = int(batches.max()) + 1 if len(batches) else 0
+        status = {name: np.full(len(batch), Status.FAILED.value, _TEXT) for name in REQUESTS}
+        tables = {}
+        for name, adql in (
+            ("gaia_source", GAIA_SOURCE), ("two_mass", TWO_MASS), ("allwise", ALLWISE)
+        ):  # fmt: skip
+            try:
+                tables[name] = _first_rows(self.client.query(adql, batch))
+            except ArchiveError:
+                continue
+            there = np.isin(batch, np.asarray(tables[name]["source_id"]))
+            status[name][there] = Status.RECEIVED.value
+            status[name][~there] = Status.ABSENT.value
+        if "gaia_source" in tables:
+            self._write_table("gaia_source", number, tables["gaia_source"])
+            status["spectrum"] = self._spectra(batch, tables["gaia_source"], number)
+        photometry = [tables[name] for name in ("two_mass", "allwise") if name in tables]
+        if photometry:
+            self._write_table("photometry", number, _join(photometry, tables.get("gaia_source")))
+        self._account(batch, number, status)
+        return bool(tables)
+
+    def _spectra(self, batch: np.ndarray, sources: Table, number: int) -> np.ndarray:
+        """Download the spectra that the archive says it has; what became of them."""
+        has_xp = np.array([str(v).lower() in ("true", "1") for v in sources["has_xp_continuous"]])
+        promised = np.asarray(sources["source_id"])[has_xp]
+        status = np.full(len(batch), Status.ABSENT.value, _TEXT)
+        status[np.isin(batch, promised)] = Status.FAILED.value
+        had = np.asarray(self.accounts["spectrum"]) == Status.RECEIVED.value
+        had_ids = np.asarray(self.accounts["source_id"])[had]
+        status[np.isin(batch, had_ids)] = Status.RECEIVED.value
+        received: list[np.ma.MaskedArray] = []
+        missing = promised[~np.isin(promised, had_ids)]
+        # The archive is known to send fewer than it is asked for, and the rest when asked again.
+        for _ in range(2):
+            if not len(missing):
+                break
+            try:
+                received += self.client.continuous_spectra(missing)
+            except ArchiveError:
+                break
+            missing = missing[~np.isin(missing, _ids(received))]
+        if received:
+            path = self.directory / "spectra" / f"batch_{number:04d}.h5"
+            write_mirror(received, path)
+            status[np.isin(batch, _ids(received))] = Status.RECEIVED.value
+        return status
+
+    def _account(self, batch: np.ndarray, number: int, status: dict[str, np.ndarray]) -> None:
+        """Write down what became of a batch, in place of what was known of its sources."""
+        new = Table({"source_id": batch, "batch": np.full(len(batch), number), **status})
+        others = self.accounts[~np.isin(np.asarray(self.accounts["source_id"]), batch)]
+        self.accounts = vstack([others, new]) if len(others) else new
+        self.accounts.sort("source_id")
+        with atomic_output(self.directory / "accounts.ecsv", overwrite=True) as part:
+            self.accounts.write(part, format="ascii.ecsv")
+
+    def _read_accounts(self) -> Table:
+        """Accounts of an earlier run, or empty ones."""
+        path = self.directory / "accounts.ecsv"
+        columns = {"source_id": np.int64, "batch": np.int64, **dict.fromkeys(REQUESTS, _TEXT)}
+        if not path.is_file():
+            return Table(names=list(columns), dtype=list(columns.values()))
+        accounts = read_table(path)
+        missing = [name for name in columns if name not in accounts.colnames]
+        if missing:
+            raise InputError(f"{path}: missing columns {', '.join(missing)}; start a new directory")
+        return accounts
+
+    def _write_table(self, name: str, number: int, table: Table) -> None:
+        """Write one batch of a catalogue."""
+        path = self.directory / name / f"batch_{number:04d}.fits"
+        with atomic_output(path, overwrite=True) as part:
+            _plain(table).write(part, format="fits")
+
+    def _merge(self, name: str) -> None:
+        """Write all batches of a catalogue as one table; of a repeated source the newest row."""
+        paths = sorted((self.directory / name).glob("batch_*.fits"), reverse=True)
+        tables = [table for table in map(read_table, paths) if len(table)]
+        if not tables:
+            return
+        merged = _first_rows(vstack(tables, metadata_conflicts="silent"))
+        merged.sort("source_id")
+        with atomic_output(self.directory / f"{name}.fits", overwrite=True) as part:
+            merged.write(part, format="fits")
+
+
+def write_mirror(tables: list[np.ma.MaskedArray], path: Path) -> None:
+    """Write XP continuous spectra as HDF5, one dataset per column of the archive.
+
+    Parameters
+    ----------
+    tables : list of numpy.ma.MaskedArray
+        Records with the same columns. Of a source that comes twice the first row counts.
+    path : Path
+        Replaced if it is there.
+    """
+    ids, first = np.unique(_ids(tables), return_index=True)
+    with atomic_output(path, overwrite=True) as part, h5py.File(part, "w") as file:
+        for name in tables[0].dtype.names:
+            cells = [cell for table in tables for cell in table[name]]
+            file.create_dataset(
+                name.lower(), data=_stack([cells[i] for i in first]), compression="gzip"
+            )
+        file["source_id"][:] = ids
+
+
+def _stack(cells: list) -> np.ndarray:
+    """Cells as one array: lists padded with NaN, texts as bytes."""
+    arrays = [np.ma.filled(np.ma.asarray(c), np.nan) if _is_float(c) else c for c in cells]
+    arrays = [np.asarray(0 if np.ma.is_masked(a) else a) for a in arrays]
+    if arrays[0].dtype.kind in "SUO":
+        return np.array([str(a).encode() for a in arrays])
+    size = max(a.size for a in arrays)
+    if all(a.ndim == 0 for a in arrays):
+        return np.array(arrays)
+    kind = np.result_type(*(a.dtype for a in arrays if a.size), np.float32)
+    stacked = np.full((len(arrays), size), np.nan, dtype=kind)
+    for row, a in zip(stacked, arrays, strict=True):
+        row[: a.size] = a.ravel()
+    return stacked
+
+
+def _is_float(cell) -> bool:
+    """Whether a cell holds floats, one or many, masked or not."""
+    return np.ma.asarray(cell).dtype.kind == "f"
+
+
+def _ids(tables: list[np.ma.MaskedArray]) -> np.ndarray:
+    """Ids in all tables, whatever the case of the column's name."""
+    if not tables:
+        return np.empty(0, dtype=np.int64)
+    names = [next(n for n in t.dtype.names if n.lower() == "source_id") for t in tables]
+    columns = [np.ma.getdata(t[name]) for t, name in zip(tables, names, strict=True)]
+    return np.concatenate(columns).astype(np.int64)
+
+
+def _first_rows(table: Table) -> Table:
+    """The first row of each source."""
+    _, first = np.unique(np.asarray(table["source_id"]), return_index=True)
+    return table[np.sort(first)]
+
+
+def _join(tables: list[Table], sources: Table | None) -> Table:
+    """Photometry of every source that has any, with its crowding."""
+    filled = [table for table in tables if len(table)]
+    if not filled:
+        return tables[0]
+    joined = filled[0]
+    for other in filled[1:]:
+        joined = join(joined, other, keys="source_id", join_type="outer")
+    if sources is not None and len(sources):
+        joined = join(joined, sources["source_id", "norm_dg"], keys="source_id", join_type="left")
+    return joined
+
+
+def _plain(table: Table) -> Table:
+    """Copy with texts in place of objects, as FITS wants it, and without the archive's remarks."""
+    plain = Table()
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind == "O":
+            texts = ["" if np.ma.is_masked(cell) else str(cell) for cell in column]
+            column = MaskedColumn(np.array(texts, dtype="S"), mask=np.ma.getmaskarray(column))
+        plain[name] = MaskedColumn(np.ma.asarray(column))
+    return plain
