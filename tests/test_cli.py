@@ -56,6 +56,15 @@ def test_quiet_fit_says_nothing(stars, tmp_path, capsys):
     assert (said.out, said.err) == ("", "")
 
 
+def test_several_files_become_one_catalogue_with_repeated_sources_flagged(stars, tmp_path):
+    out = tmp_path / "f.fits"
+    assert run("fit", stars, stars, "--output", out, "--quiet", "--starts", 1) == 0
+    table = read_table(out)
+    assert len(table) == 24 and np.all(table["fit_flags"] & 128)
+    np.testing.assert_array_equal(table["teff"][:12], table["teff"][12:])
+    assert table.meta["INPUT"] == "stars.fits,stars.fits"
+
+
 def test_fit_equals_the_scripted_fit(stars, tmp_path):
     run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet", "--starts", 2)
     model = xpfit.load_model()

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from helpers import simulated_catalogue
+from internal import coefficient_twin, simulate_coefficients
 
+from xpfit.prepare import continuous_spectra
 from xpfit.validate import compare, residual_figure, spectrum_figure
 
 
@@ -27,3 +29,17 @@ def test_spectrum_figure_shows_data_model_and_residuals(model, sample, tmp_path)
     assert len(residual) == 64
     assert np.sum(residual**2) == pytest.approx(result.chi2[0], rel=1e-6)
     figure.savefig(tmp_path / "star.png")
+
+
+def test_spectrum_figure_in_coefficient_space(model):
+    rng = np.random.default_rng(2)
+    twin = coefficient_twin(model)
+    _, stars = simulate_coefficients(twin, 1, rng)
+    spectra = continuous_spectra([stars], twin.space)
+    result = twin.fit(spectra, progress=False)
+    top, bottom = spectrum_figure(twin, spectra, result, 0).axes
+    observed, fitted = (line.get_ydata() for line in top.lines[:2])
+    assert len(observed) == 242
+    assert np.median(np.abs(fitted - observed)) < 0.02 * observed.max()
+    residuals = bottom.lines[-1].get_ydata()
+    assert len(residuals) == 110 and np.std(residuals) < 2.0

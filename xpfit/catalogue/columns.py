@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import astropy.units as u
 import numpy as np
-from astropy.table import MaskedColumn, Table
+from astropy.table import MaskedColumn, Table, vstack
 
 from .._version import __version__
 from ..constants import FLUX_UNIT_SI
 from ..fit import FitResult
 from ..model import XPModel
 from ..prepare import KELVIN_PER_UNIT
-from ..quality import fit_flags, quality_flags
-from ..spectra import Spectra
+from ..prepare.sources import id_flags
+from ..quality import FitFlag, fit_flags, quality_flags
+from ..space import CoefficientSpace
+from ..spectra import InputFlag, Spectra
 
 PARAMETER_UNITS = {
     "teff": u.K,
@@ -61,10 +65,30 @@ def result_table(model: XPModel, spectra: Spectra, result: FitResult) -> Table:
         mask = ~np.isfinite(result.parameters[:, i]) | (name == "parallax" and not model.absolute)
         _add_measurement(table, name, result.parameters[:, i], result.errors[:, i], mask)
     if not model.absolute:
-        _add_amplitude(table, result)
+        _add_amplitude(table, model, result)
     _add_diagnostics(table, model, spectra, result)
     _add_triangles(table, result)
     _add_reference(table, spectra)
+    return table
+
+
+def join_tables(tables: Sequence[Table]) -> Table:
+    """One catalogue from those of several parts of a sample.
+
+    Parameters
+    ----------
+    tables : sequence of astropy.table.Table
+        From `result_table`, with the same model.
+
+    Returns
+    -------
+    astropy.table.Table
+        Rows in order; sources that stand in several parts are flagged.
+    """
+    table = vstack(list(tables), metadata_conflicts="silent")
+    ids = np.ma.filled(table["source_id"], 0)
+    repeated = (id_flags(ids) & InputFlag.DUPLICATE_ID) != 0
+    table["fit_flags"][repeated] |= int(FitFlag.DUPLICATE_ID)
     return table
 
 
@@ -90,14 +114,18 @@ def _add_measurement(table, name, value, error, mask, prefix="", what="") -> Non
         )
 
 
-def _add_amplitude(table: Table, result: FitResult) -> None:
+def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
     """Add what takes the parallax's place in a model that knows shapes only."""
     amplitude = result["parallax"] ** 2
+    if model.space.name == CoefficientSpace.name:
+        factor, unit, what = 1.0, u.electron / u.s, "internal spectrum"
+    else:
+        factor, unit, what = FLUX_UNIT_SI, u.W / u.m**2 / u.nm, "flux"
     table["amplitude"] = MaskedColumn(
-        amplitude * FLUX_UNIT_SI,
+        amplitude * factor,
         mask=~np.isfinite(amplitude),
-        unit=u.W / u.m**2 / u.nm,
-        description="geometric mean of the dust-free flux at 592-782 nm",
+        unit=unit,
+        description=f"geometric mean of the dust-free {what} at 592-782 nm",
     )
 
 

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
+from tqdm.auto import tqdm
 
 from .. import catalogue
 from ..errors import InputError
 from ..files import check_output
 from ..fit import FitStatus
 from ..fit.engine import N_STARTS
+from ..model import XPModel
 from ..model.store import load_model
-from ..prepare import LibrarySettings, XPSettings, read_spectra
+from ..prepare import LibrarySettings, XPSettings, prepare_file
 from ..quality import FitFlag, QualityFlag, is_reliable
+from ..spectra import Spectra
 from .common import INPUT_HELP, add_command, add_tables, additions, settings_of
 
 
 def add(commands) -> None:
     """Add the command."""
     command = add_command(commands, "fit", _fit, "Fit stellar parameters to XP spectra.")
-    command.add_argument("input", metavar="INPUT", help=INPUT_HELP)
+    command.add_argument("inputs", metavar="INPUT", nargs="+", help=INPUT_HELP)
     command.add_argument(
         "--model", metavar="MODEL.h5", help="model file (default: the one that comes with xpfit)"
     )
@@ -44,28 +49,38 @@ def _fit(options: argparse.Namespace) -> None:
     check_output(options.output, overwrite=options.overwrite)
     catalogue.catalogue_format(options.output)
     model = load_model(options.model)
-    spectra = read_spectra(
-        options.input,
-        settings=settings_of(LibrarySettings, model),
-        space=model.space,
-        xp_settings=settings_of(XPSettings, model),
-    )
-    if not len(spectra):
-        raise InputError(f"{options.input}: the table has no rows; there is nothing to fit")
-    spectra = additions(options).apply(spectra)
-    result = model.fit(
-        spectra,
-        n_processes=options.processes,
-        n_starts=options.starts,
-        progress=not options.quiet,
-    )
-    table = catalogue.result_table(model, spectra, result)
-    table.meta["INPUT"] = Path(options.input).name
+    extra, tables = additions(options), []
+    parts = _parts(options.inputs, model)
+    first = next(parts)  # what is wrong with the input is said before a progress bar stands there
+    with tqdm(unit="star", disable=options.quiet) as bar:
+        for part in chain([first], parts):
+            spectra = extra.apply(part)
+            bar.total = (bar.total or 0) + len(spectra)
+            result = model.fit(
+                spectra, n_processes=options.processes, n_starts=options.starts, progress=bar
+            )
+            tables.append(catalogue.result_table(model, spectra, result))
+    table = catalogue.join_tables(tables)
+    table.meta["INPUT"] = ",".join(Path(path).name for path in options.inputs)
     table.meta["MODEL"] = Path(options.model).name if options.model else "default"
     catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(_fit_summary(table))
         print(f"wrote {options.output}")
+
+
+def _parts(paths: Sequence[str], model: XPModel) -> Iterator[Spectra]:
+    """Spectra of all files, as the model wants them, a few at a time."""
+    for path in paths:
+        for part in prepare_file(
+            path,
+            settings_of(LibrarySettings, model),
+            space=model.space,
+            xp_settings=settings_of(XPSettings, model),
+        ):
+            if not len(part):
+                raise InputError(f"{path}: the table has no rows; there is nothing to fit")
+            yield part
 
 
 def _fit_summary(table: Table) -> str:

@@ -22,7 +22,7 @@ def add(commands) -> None:
     command.add_argument(
         "library",
         metavar="LIBRARY",
-        help="the APOGEE-XP library (FITS), or prepared spectra with labels (HDF5)",
+        help="the APOGEE-XP library (FITS), or prepared spectra with labels (HDF5, Parquet)",
     )
     command.add_argument("--output", required=True, metavar="MODEL.h5", help="model file to write")
     command.add_argument(
@@ -31,7 +31,7 @@ def add(commands) -> None:
     command.add_argument(
         "--exclude",
         metavar="IDS",
-        help="source ids never to train on: text, one a line, or a FITS table with ids",
+        help="source ids never to train on: text, one a line, or a table with ids",
     )
     command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
 
@@ -61,8 +61,8 @@ def _train(options: argparse.Namespace) -> None:
 
 def _curve_summary(model: XPModel) -> str:
     """How far the learned curve is from CCM89, both divided by their value at 542 nm."""
-    chosen = (model.wavelength >= 450.0) & (model.wavelength <= 1000.0) & model.trained_channels
-    visual = np.argmin(np.abs(model.wavelength - 542.0))
+    chosen = (model.wavelength >= 450.0) & (model.wavelength <= 1000.0) & model.trained_grid
+    visual = np.argmin(np.where(chosen, np.abs(model.wavelength - 542.0), np.inf))
     curve, published = model.forward.extinction_curve, ccm89_curve(model.wavelength)
     ratio = (curve / curve[visual]) / (published / published[visual])
     worst = np.max(np.abs(ratio[chosen] - 1.0))

@@ -38,7 +38,7 @@ def fit_spectra(
     n_processes: int = 1,
     n_starts: int = N_STARTS,
     max_iterations: int = MAX_ITERATIONS,
-    progress: bool = True,
+    progress: bool | tqdm = True,
     ignore_correction: bool = False,
 ) -> FitResult:
     """Fit stellar type, extinction and parallax of every star.
@@ -53,8 +53,8 @@ def fit_spectra(
         Grid starts to descend from; the best end is kept.
     max_iterations : int
         Of the optimiser, from each start.
-    progress : bool
-        Show a progress bar.
+    progress : bool or tqdm
+        Show a progress bar, or move one that is there already.
     ignore_correction : bool
         Fit data whose flux was corrected otherwise than the model's training data.
 
@@ -88,11 +88,16 @@ def fit_spectra(
         tasks = [spectra]
     n_jobs = min(cpu_count() if n_processes == -1 else n_processes, len(tasks))
     work = (delayed(_fit_task)(model, task, n_starts, max_iterations) for task in tasks)
+    own = isinstance(progress, bool)
+    bar = tqdm(total=len(spectra), unit="star", disable=not progress) if own else progress
     parts = []
-    with tqdm(total=len(spectra), unit="star", disable=not progress) as bar:
+    try:
         for part in Parallel(n_jobs=n_jobs, return_as="generator")(work):
             parts.append(part)
             bar.update(len(part))
+    finally:
+        if own:
+            bar.close()
     return FitResult.concatenate(parts)
 
 

@@ -73,6 +73,11 @@ class XPModel:
         return self.space.wavelength
 
     @property
+    def trained_grid(self) -> np.ndarray:
+        """Grid points that the training data constrained, bool, shape (n_grid,)."""
+        return self.space.grid_channels(self.trained_channels) & self.space.covered
+
+    @property
     def correction(self) -> str:
         """Flux correction that the training data went through, or ``"none"``."""
         return self.preparation.get("correction", UNCORRECTED)

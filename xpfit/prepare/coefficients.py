@@ -145,13 +145,13 @@ def read_band(
         )
     absent = np.isnan(coefficients).all(axis=1)
     good = ~absent & (problem == "")
-    good[good] = _check_band(band, coefficients, errors, correlations, good, problem)
+    good[good], matrices = _check_band(band, coefficients, errors, correlations, good, problem)
     used = np.repeat(good[:, None], n, axis=1)
     if settings.truncate:
         used &= np.arange(n) < _relevant_bases(table, band)[:, None]
     if settings.divide_by_standard_deviation:
         errors = errors / np.asarray(table[f"{band}_standard_deviation"])[:, None]
-    covariance = coefficient_covariance(errors[good], correlations[good])
+    covariance = _scaled(matrices, errors[good])
     if settings.truncate:
         covariance = np.where(used[good][:, :, None] & used[good][:, None, :], covariance, 0.0)
     return BandCoefficients(np.where(used, coefficients, 0.0), covariance, used, good, absent)
@@ -170,9 +170,14 @@ def coefficient_covariance(errors: np.ndarray, correlations: np.ndarray) -> np.n
     -------
     ndarray, shape (n_star, n, n)
     """
-    return _correlation_matrix(correlations, errors.shape[1]) * (
-        errors[:, :, None] * errors[:, None, :]
-    )
+    return _scaled(_correlation_matrix(correlations, errors.shape[1]), errors)
+
+
+def _scaled(matrices: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Correlation matrices times the errors on both sides, in place."""
+    matrices *= errors[:, :, None]
+    matrices *= errors[:, None, :]
+    return matrices
 
 
 def _correlation_matrix(correlations: np.ndarray, n: int) -> np.ndarray:
@@ -192,8 +197,11 @@ def _relevant_bases(table: Table, band: str) -> np.ndarray:
     return np.where(np.isfinite(relevant) & (relevant > 0), relevant, np.inf)
 
 
-def _check_band(band, coefficients, errors, correlations, rows, problem) -> np.ndarray:
-    """Which of some rows have numbers that can be right; the others get a `problem`."""
+def _check_band(band, coefficients, errors, correlations, rows, problem):
+    """Which of some rows have numbers that can be right, and their correlation matrices.
+
+    The others get a `problem`.
+    """
     index = np.flatnonzero(rows)
     ok = np.ones(len(index), dtype=bool)
     finite = np.isfinite(correlations[index])
@@ -208,10 +216,11 @@ def _check_band(band, coefficients, errors, correlations, rows, problem) -> np.n
     for text, bad in tests.items():
         problem[index[ok & bad]] = f"{band}: {text}"
         ok &= ~bad
-    definite = _positive_definite(_correlation_matrix(correlations[index[ok]], errors.shape[1]))
+    matrices = _correlation_matrix(correlations[index[ok]], errors.shape[1])
+    definite = _positive_definite(matrices)
     problem[index[ok][~definite]] = f"{band}: correlations that are not positive definite"
     ok[ok] = definite
-    return ok
+    return ok, matrices if definite.all() else matrices[definite]
 
 
 def _positive_definite(matrices: np.ndarray) -> np.ndarray:

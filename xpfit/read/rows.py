@@ -363,7 +363,8 @@ def _parse_array(text: bytes) -> np.ndarray:
         raise ValueError(f"an array in brackets was expected, not {text[:20]!r}")
     inner = text[1:-1]
     try:
-        return np.array(orjson.loads(b"[" + inner + b"]"), dtype=float)
+        values = orjson.loads(b"[" + inner + b"]")
+        return np.fromiter(values, dtype=float, count=len(values))
     except (orjson.JSONDecodeError, TypeError, ValueError):
         pass  # JSON knows neither NaN nor numbers like "1." and ".5"
     try:

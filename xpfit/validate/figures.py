@@ -8,6 +8,7 @@ import numpy as np
 
 from ..fit import FitResult
 from ..model import XPModel
+from ..space import CoefficientSpace
 from ..spectra import Spectra
 from .metrics import Comparison, metrics
 
@@ -123,29 +124,64 @@ def spectrum_figure(model: XPModel, spectra: Spectra, result: FitResult, row: in
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 4.4), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    top, bottom = figure.subplots(2, 1, height_ratios=(3, 1))
     used = np.isfinite(spectra.flux_err[row]) & model.trained_channels
+    theta = result.theta[row : row + 1].copy()
+    predicted = model.forward.flux(theta)[0]
+    theta[0, -2] = -np.inf
+    curves = {"xpfit": predicted, "without dust": model.forward.flux(theta)[0]}
+    if isinstance(model.space, CoefficientSpace):
+        _draw_internal(top, model, spectra.flux[row], curves)
+        position = np.arange(model.space.n_obs)
+        bottom.set(xlabel="coefficient of BP, then of RP; bands")
+    else:
+        _draw_sampled(top, model, spectra, row, used, curves)
+        position = model.wavelength
+        _wavelength_axis(bottom)
+    top.set_title(_title(result, row), fontsize=9)
+    top.legend(fontsize=8)
+    residual = (spectra.flux[row] - predicted) / spectra.flux_err[row]
+    bottom.axhline(0.0, color="0.5", lw=0.8)
+    bottom.plot(position[used], residual[used], ".", ms=4, color="0.25")
+    bottom.set_ylabel("residual / error")
+    return figure
+
+
+_CURVE_STYLES = {
+    "xpfit": {"color": GROUP_COLOURS["giants"], "lw": 1.5},
+    "without dust": {"color": GROUP_COLOURS["dwarfs"], "lw": 1, "ls": "--"},
+}
+
+
+def _draw_sampled(axes, model, spectra, row, used, curves) -> None:
+    """Observed flux with errors, and predictions."""
     wavelength, flux = model.wavelength[used], spectra.flux[row, used]
     error = spectra.flux_err[row, used]
-    predicted = model.forward.flux(result.theta[row : row + 1])[0, used]
-    top.errorbar(wavelength, flux, error, fmt=".", ms=4, lw=0.8, color="0.25", label="observed")
-    top.plot(wavelength, predicted, color=GROUP_COLOURS["giants"], lw=1.5, label="xpfit")
-    dust_free = predicted * np.exp(result["extinction"][row] * model.forward.extinction_curve[used])
-    top.plot(
-        wavelength, dust_free, color=GROUP_COLOURS["dwarfs"], lw=1, ls="--", label="without dust"
-    )
-    top.set(
-        yscale="log", ylabel=r"flux [$10^{-18}$ W m$^{-2}$ nm$^{-1}$]", title=_title(result, row)
-    )
-    top.legend(fontsize=8)
-    bottom.axhline(0.0, color="0.5", lw=0.8)
-    bottom.plot(wavelength, (flux - predicted) / error, ".", ms=4, color="0.25")
-    bottom.set(xscale="log", xlabel="wavelength [nm]", ylabel="residual / error")
+    axes.errorbar(wavelength, flux, error, fmt=".", ms=4, lw=0.8, color="0.25", label="observed")
+    for name, values in curves.items():
+        axes.plot(wavelength, values[used], label=name, **_CURVE_STYLES[name])
+    axes.set(yscale="log", ylabel=r"flux [$10^{-18}$ W m$^{-2}$ nm$^{-1}$]")
+    _wavelength_axis(axes)
+
+
+def _draw_internal(axes, model, coefficients, curves) -> None:
+    """Spectra on the pseudo-wavelengths of BP and RP, from coefficients."""
+    shown = ~model.space.is_band
+    position = np.arange(shown.sum())
+    observed = model.space.spectrum(coefficients)[shown]
+    axes.plot(position, observed, ".", ms=3, color="0.25", label="observed")
+    for name, values in curves.items():
+        spectrum = model.space.spectrum(values)[shown]
+        axes.plot(position, spectrum, label=name, **_CURVE_STYLES[name])
+    axes.set(xlabel="pseudo-wavelength sample of BP, then of RP", ylabel=r"[e$^-$ s$^{-1}$]")
+
+
+def _wavelength_axis(axes) -> None:
+    """A logarithmic axis of wavelengths with readable ticks."""
+    axes.set(xscale="log", xlabel="wavelength [nm]")
     ticks = [400, 500, 600, 800, 1000, 1500, 2000]
-    bottom.set_xticks(ticks, [str(tick) for tick in ticks])
-    bottom.minorticks_off()
-    top.title.set_fontsize(9)
-    return figure
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
 
 
 def _title(result: FitResult, row: int) -> str:
