@@ -35,7 +35,8 @@ def test_noisy_spectra_give_pulls_of_unit_width(simulated, fitted):
     assert len(pulls) == 1000
     for name, pull in zip(fitted.parameter_names, pulls.T, strict=True):
         assert 0.9 < np.std(pull) < 1.1, name
-        assert 0.9 < robust_width(pull) < 1.1, name
+        # The robust width of 1,000 pulls has a sampling error of 0.037.
+        assert 0.85 < robust_width(pull) < 1.15, name
         assert abs(np.mean(pull)) < 0.15, name
 
 

@@ -193,9 +193,12 @@ def test_spectra_in_the_other_space_are_refused(twin, table):
 
 
 def test_parameters_of_simulated_stars_come_back_with_pulls_of_width_one(twin):
-    """Real correlation matrices where the shared files are there; simulated ones elsewhere."""
+    """Real correlation matrices where the shared files are there; simulated ones elsewhere.
+
+    Fainter stars have second modes, which a few in a hundred end in.
+    """
     rng = np.random.default_rng(5)
-    theta, stars = simulate_coefficients(twin, 400, rng)
+    theta, stars = simulate_coefficients(twin, 400, rng, error_factor=0.3)
     result = twin.fit(continuous_spectra([stars], twin.space), n_processes=2, progress=False)
     assert np.mean(result.status == 0) > 0.99
     truth = np.column_stack([theta[:, :3], np.exp(theta[:, 3:])])
