@@ -63,7 +63,7 @@ def coefficient_twin(model: XPModel) -> XPModel:
     network = multilayer_perceptron(old.n_label, (32, 32, 32), space.n_grid)
     forward = ForwardModel(network, parameters, old.label_mean, old.label_scale, space)
     trained = np.arange(space.n_obs) < space.n_obs - 2
-    return replace(model, forward=forward, trained_channels=trained)
+    return replace(model, forward=forward, trained_channels=trained, covariance=None)
 
 
 def error_templates(rng: np.random.Generator) -> Table:

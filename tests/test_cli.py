@@ -65,6 +65,14 @@ def test_several_files_become_one_catalogue_with_repeated_sources_flagged(stars,
     assert table.meta["INPUT"] == "stars.fits,stars.fits"
 
 
+def test_model_covariance_can_be_left_out(stars, tmp_path):
+    for name, options in (("with", ()), ("without", ("--no-model-covariance",))):
+        run("fit", stars, "--output", tmp_path / f"{name}.fits", "--quiet", *options)
+    known, exact = (read_table(tmp_path / f"{name}.fits") for name in ("with", "without"))
+    assert np.all(known["chi2"] < exact["chi2"])
+    assert np.median(known["teff_err"] / exact["teff_err"]) > 1.2
+
+
 def test_fit_equals_the_scripted_fit(stars, tmp_path):
     run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet", "--starts", 2)
     model = xpfit.load_model()

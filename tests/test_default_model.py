@@ -3,15 +3,21 @@
 import numpy as np
 import pytest
 
-from xpfit import read_spectra, result_table, train_model
+from xpfit import load_model, read_spectra, result_table, train_model
 from xpfit.constants import WAVELENGTH
 from xpfit.model import ccm89_curve
 from xpfit.validate import compare, metrics
 
 LIMITS = {
-    "giants": {"teff": 115.0, "feh": 0.21, "logg": 0.35},
-    "dwarfs": {"teff": 165.0, "feh": 0.20, "logg": 0.30},
+    "giants": {"teff": 80.0, "feh": 0.15, "logg": 0.24},
+    "dwarfs": {"teff": 120.0, "feh": 0.15, "logg": 0.23},
 }
+
+
+@pytest.fixture(scope="module")
+def model():
+    """As users have it, with its covariance."""
+    return load_model()
 
 
 def check_scatter(comparison, group):
@@ -38,8 +44,8 @@ def test_scatter_against_apogee_is_within_the_promised_limits(comparison, group)
     check_scatter(comparison, group)
 
 
-def test_at_least_nine_in_ten_fits_are_unflagged(comparison):
-    assert comparison.counts["unflagged"] >= 0.9 * comparison.counts["fitted"]
+def test_nearly_all_fits_are_unflagged(comparison):
+    assert comparison.counts["unflagged"] >= 0.93 * comparison.counts["fitted"]
 
 
 def test_learned_extinction_curve_is_close_to_ccm89(model):
@@ -75,4 +81,4 @@ def test_training_anew_with_another_seed_is_as_good(sample, sample_path):
     comparison = compare(result_table(model, sample, result))
     for group in LIMITS:
         check_scatter(comparison, group)
-    assert comparison.counts["unflagged"] >= 0.9 * comparison.counts["fitted"]
+    assert comparison.counts["unflagged"] >= 0.93 * comparison.counts["fitted"]

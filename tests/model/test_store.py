@@ -29,6 +29,15 @@ def test_round_trip_keeps_everything(model, saved):
         assert getattr(read, name) == getattr(model, name)
 
 
+def test_round_trip_keeps_the_model_covariance_or_that_there_is_none(model, saved, tmp_path):
+    assert model.covariance is None and xpfit.load_model(saved).covariance is None
+    shipped = xpfit.load_model()
+    shipped.save(tmp_path / "again.h5")
+    read = xpfit.load_model(tmp_path / "again.h5").covariance
+    np.testing.assert_array_equal(read.loadings, shipped.covariance.loadings)
+    np.testing.assert_array_equal(read.diagonal, shipped.covariance.diagonal)
+
+
 def test_round_trip_predicts_the_same_flux_to_the_last_bit(model, saved):
     labels = np.array([[4.8, -0.2, 2.5], [5.7, 0.0, 4.4]])
     np.testing.assert_array_equal(

@@ -91,6 +91,36 @@ def test_first_phase_leaves_the_shape_of_the_extinction_curve_alone(sample):
     )
 
 
+def test_floor_of_the_flux_errors_is_for_training_alone(sample):
+    stars = usable(sample)[:400]
+    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), progress=False)
+    np.testing.assert_array_equal(trainer.measured.flux_err, stars.flux_err)
+    floored = np.hypot(stars.flux_err[:, :61], 0.015 * stars.flux[:, :61])
+    np.testing.assert_allclose(trainer.spectra.flux_err[:, :61], floored)
+    np.testing.assert_array_equal(trainer.spectra.flux_err[:, 61:], stars.flux_err[:, 61:])
+    np.testing.assert_allclose(trainer.spectra.whitener, 1.0 / trainer.spectra.flux_err)
+    full = replace(stars, whitener=np.eye(66) / stars.flux_err[:, None, :])
+    trainer = Trainer(full, LABELS, SHORT, np.random.default_rng(1), progress=False)
+    np.testing.assert_array_equal(trainer.spectra.flux_err, stars.flux_err)
+
+
+def test_model_covariance_explains_the_residuals(sample):
+    model, _ = train_model(
+        sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, progress=False
+    )
+    matrix = model.covariance.matrix()
+    trained = model.trained_channels
+    assert np.linalg.eigvalsh(matrix[np.ix_(trained, trained)])[0] > 0
+    assert not matrix[~trained].any()
+    spread = np.sqrt(np.diag(matrix)[trained])
+    assert 0.005 < np.median(spread) < 0.2  # a poor model after a short training
+    chi2_with, chi2_without = (
+        model.fit(sample[:60], n_starts=1, progress=False, model_covariance=on).chi2
+        for on in (True, False)
+    )
+    assert np.median(chi2_with) < 0.5 * np.median(chi2_without)
+
+
 def test_training_lowers_the_loss(sample):
     _, summary = train_model(
         sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, progress=False

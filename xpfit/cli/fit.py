@@ -41,6 +41,11 @@ def add(commands) -> None:
         default=-1,
         help="processes to work in; -1 for one per processor",
     )
+    command.add_argument(
+        "--no-model-covariance",
+        action="store_true",
+        help="take the emulator to be exact: errors of the measurement alone, as in ZGR23",
+    )
     command.add_argument("--starts", type=int, default=N_STARTS, help="starts tried per star")
 
 
@@ -57,7 +62,11 @@ def _fit(options: argparse.Namespace) -> None:
             spectra = extra.apply(part)
             bar.total = (bar.total or 0) + len(spectra)
             result = model.fit(
-                spectra, n_processes=options.processes, n_starts=options.starts, progress=bar
+                spectra,
+                n_processes=options.processes,
+                n_starts=options.starts,
+                model_covariance=not options.no_model_covariance,
+                progress=bar,
             )
             tables.append(catalogue.result_table(model, spectra, result))
     table = catalogue.join_tables(tables)

@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..model import XPModel
+from ..model.residuals import ModelCovariance, with_model_covariance
 from ..spectra import Spectra, drop_channels
 from .fisher import fisher_matrix, safe_inverse
 from .map import Optimum, maximise_posterior
@@ -40,6 +41,7 @@ def fit_spectra(
     max_iterations: int = MAX_ITERATIONS,
     progress: bool | tqdm = True,
     ignore_correction: bool = False,
+    model_covariance: bool = True,
 ) -> FitResult:
     """Fit stellar type, extinction and parallax of every star.
 
@@ -57,6 +59,8 @@ def fit_spectra(
         Show a progress bar, or move one that is there already.
     ignore_correction : bool
         Fit data whose flux was corrected otherwise than the model's training data.
+    model_covariance : bool
+        Add the emulator's own error, if the model knows it, to each star's covariance.
 
     Returns
     -------
@@ -87,7 +91,8 @@ def fit_spectra(
     if not tasks:
         tasks = [spectra]
     n_jobs = min(cpu_count() if n_processes == -1 else n_processes, len(tasks))
-    work = (delayed(_fit_task)(model, task, n_starts, max_iterations) for task in tasks)
+    covariance = model.covariance if model_covariance else None
+    work = (delayed(_fit_task)(model, task, covariance, n_starts, max_iterations) for task in tasks)
     own = isinstance(progress, bool)
     bar = tqdm(total=len(spectra), unit="star", disable=not progress) if own else progress
     parts = []
@@ -121,7 +126,13 @@ def _check(model, spectra, n_processes, n_starts, max_iterations) -> None:
             raise InputError(f"{name} must be at least 1, got {value}")
 
 
-def _fit_task(model: XPModel, spectra: Spectra, n_starts: int, max_iterations: int) -> FitResult:
+def _fit_task(
+    model: XPModel,
+    spectra: Spectra,
+    covariance: ModelCovariance | None,
+    n_starts: int,
+    max_iterations: int,
+) -> FitResult:
     """Fit some stars in this process."""
     n_star, n_parameter = len(spectra), len(model.parameter_names)
     theta = np.full((n_star, n_parameter), np.nan)
@@ -131,6 +142,8 @@ def _fit_task(model: XPModel, spectra: Spectra, n_starts: int, max_iterations: i
     # Vectors of 66 values are too short for threads; they would only contend.
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
+        if covariance:
+            spectra = with_model_covariance(spectra, covariance)
         grid = StartGrid(model)
         for i in np.flatnonzero(_is_fittable(spectra, n_parameter)):
             objective = Objective(

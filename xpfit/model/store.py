@@ -13,6 +13,7 @@ Layout (format version 1)::
     extinction/ln_curve                 (n_grid,)  b = ln R
     extinction/second_order             (n_grid,)  Q; in coefficient space only
     prior/weights, prior/means, prior/covariances
+    covariance/loadings, covariance/diagonal  of the emulator's own error, if it was learned
     training/source_ids                 int64
 """
 
@@ -34,6 +35,7 @@ from ..nn import Dense, multilayer_perceptron
 from ..space import space_from_datasets
 from .forward import ForwardModel
 from .prior import GaussianMixture
+from .residuals import ModelCovariance
 from .trained import XPModel
 
 FORMAT = "xpfit-model"
@@ -104,10 +106,15 @@ def _datasets(model: XPModel) -> dict[str, np.ndarray]:
     """Arrays of the file by name."""
     forward, prior = model.forward, model.prior
     hidden = [layer.n_out for layer in forward.network.layers if isinstance(layer, Dense)][:-1]
-    second_order = {"extinction/second_order": forward.second_order}
+    optional = {}
+    if model.space.second_order:
+        optional["extinction/second_order"] = forward.second_order
+    if model.covariance:
+        optional["covariance/loadings"] = model.covariance.loadings
+        optional["covariance/diagonal"] = model.covariance.diagonal
     return {
         **model.space.datasets(),
-        **(second_order if model.space.second_order else {}),
+        **optional,
         "trained_channels": model.trained_channels,
         "labels/names": np.array([name.encode() for name in model.label_names]),
         "labels/ranges": model.label_ranges,
@@ -184,6 +191,11 @@ def _build(file: h5py.File) -> XPModel:
     prior = GaussianMixture(
         *(file[f"prior/{name}"][()] for name in ("weights", "means", "covariances"))
     )
+    covariance = None
+    if "covariance" in file:
+        covariance = ModelCovariance(
+            *(file[f"covariance/{name}"][()] for name in ("loadings", "diagonal"))
+        )
     return XPModel(
         forward=forward,
         prior=prior,
@@ -195,4 +207,5 @@ def _build(file: h5py.File) -> XPModel:
         preparation=json.loads(file.attrs["preparation"]),
         training=json.loads(file.attrs["training"]),
         source_ids=file["training/source_ids"][()],
+        covariance=covariance,
     )

@@ -13,6 +13,7 @@ from ..space import ObservationSpace
 from ..spectra import UNCORRECTED
 from .forward import ForwardModel
 from .prior import GaussianMixture
+from .residuals import ModelCovariance
 
 
 @dataclass
@@ -42,6 +43,8 @@ class XPModel:
         Recipe, seed and outcome of the training.
     source_ids : ndarray of int64, shape (n_star,)
         Stars trained on.
+    covariance : ModelCovariance, optional
+        How wrong the emulator itself is; without it, fits take the emulator to be exact.
     """
 
     forward: ForwardModel
@@ -54,6 +57,7 @@ class XPModel:
     preparation: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     source_ids: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    covariance: ModelCovariance | None = None
 
     def __repr__(self) -> str:
         kind = "absolute" if self.absolute else "shapes only"

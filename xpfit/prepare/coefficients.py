@@ -39,7 +39,7 @@ class XPSettings:
     zero_point_error: float = 0.005
     band_error: float = 0.001
     divide_by_standard_deviation: bool = False
-    uncorrelated_error: float = 0.015
+    uncorrelated_error: float = 0.003
     truncate: bool = False
 
     def __post_init__(self):

@@ -25,8 +25,8 @@ class LibrarySettings:
     Parameters
     ----------
     xp_error_floor : float
-        Fractional error added in quadrature to every XP sample. The library brings no covariances,
-        its brightest stars claim 0.2 %, and neither the calibration nor an emulator is that good.
+        Fractional error added in quadrature to every XP sample: the brightest stars claim 0.2 %,
+        and the calibration is not that good. (What the emulator gets wrong is the model's to know.)
     magnitude_err : float
         Error in mag of the 2MASS magnitudes, of which the library gives none: the typical
         uncertainty of bright stars (ZGR23, section 2.3).
@@ -38,7 +38,7 @@ class LibrarySettings:
         Estimates outside are failures of the survey's photometric pipeline and count as unknown.
     """
 
-    xp_error_floor: float = 0.015
+    xp_error_floor: float = 0.003
     magnitude_err: float = 0.03
     extinction_err: float = 0.05
     extinction_fractional_err: float = 0.1

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from ..model.residuals import RANK
+
 LABEL_ERROR_FLOOR = {"teff": 0.05, "feh": 0.05, "logg": 0.05, "alpha_m": 0.03}
 """Smallest errors (kK, dex) at which labels are taken in training.
 
@@ -76,6 +78,12 @@ class Recipe:
         A star is dropped if chi2 per degree of freedom exceeds this.
     clean_fraction : float
         At most this share of the stars is dropped (ZGR23 dropped a quarter).
+    flux_error_floor : float
+        Fraction of the flux added to the errors of spectra that bring no covariances, while
+        training: neither an emulator nor the calibration is as good as their best errors. What
+        the emulator does get wrong is learned at the end, from the errors without this floor.
+    covariance_rank : int
+        Correlated components of the model covariance.
     """
 
     phases: tuple[Phase, ...] = DEFAULT_PHASES
@@ -86,6 +94,8 @@ class Recipe:
     clean_sigma: float = 4.0
     clean_chi2: float = 5.0
     clean_fraction: float = 0.3
+    flux_error_floor: float = 0.015
+    covariance_rank: int = RANK
 
     @property
     def n_epochs(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -13,6 +13,7 @@ from ..errors import InputError, XpfitError
 from ..model import ForwardModel, GaussianMixture, XPModel
 from ..model.gauge import amplitude_channels, best_ln_parallax, fix_gauge
 from ..model.prior import N_COMPONENTS
+from ..model.residuals import ModelCovariance, measured_covariance, residual_scale
 from ..nn import Adam, CosineSchedule, asinh_turnover, chi2, l2_penalty, minibatches
 from ..spectra import Spectra, whiten
 from .cleaning import outliers, trainable
@@ -124,7 +125,8 @@ class Trainer:
         rng: np.random.Generator,
         progress: bool = True,
     ):
-        self.spectra, self.recipe, self.rng = spectra, recipe, rng
+        self.measured, self.recipe, self.rng = spectra, recipe, rng
+        self.spectra = spectra = _with_floor(spectra, recipe.flux_error_floor)
         self.trained_channels = np.isfinite(spectra.flux_err).any(axis=0)
         self.constraints = _constraints(spectra, label_names, recipe)
         self.trained_grid = spectra.space.grid_channels(self.trained_channels)
@@ -165,6 +167,19 @@ class Trainer:
                 rate = schedule(cycle * phase.n_epochs + epoch)
                 self._run_epoch(rows, optimiser, rate, free, phase.name)
             fix_gauge(self.forward, self.trained_grid)
+
+    def model_covariance(self) -> ModelCovariance:
+        """What measurement errors do not explain of the residuals of well-behaved stars."""
+        stars = self.measured[self.kept]
+        predicted = self.forward.flux(self.theta[self.kept])
+        scale = residual_scale(stars.space, predicted)
+        known = np.isfinite(stars.flux_err)
+        residual = np.where(known, (stars.flux - predicted) / scale, np.nan)
+        if stars.whitener.ndim == 2:
+            variance = np.where(known, stars.flux_err / scale, 0.0) ** 2
+        else:
+            variance = measured_covariance(stars) / (scale[:, :, None] * scale[:, None, :])
+        return ModelCovariance.fit(residual, variance, rank=self.recipe.covariance_rank)
 
     def chi2_per_dof(self) -> np.ndarray:
         """chi2 per degree of freedom of every star, shape (n_star,)."""
@@ -335,7 +350,18 @@ def _assemble(
             "loss": [round(value, 4) for value in summary.loss],
         },
         source_ids=np.sort(trainer.spectra.source_id),
+        covariance=trainer.model_covariance(),
     )
+
+
+def _with_floor(spectra: Spectra, floor: float) -> Spectra:
+    """Spectra without covariances with a fraction of the flux added to their errors."""
+    if spectra.whitener.ndim == 3 or not floor:
+        return spectra
+    n_xp = spectra.space.n_obs - spectra.space.n_bands
+    flux_err = spectra.flux_err.copy()
+    flux_err[:, :n_xp] = np.hypot(flux_err[:, :n_xp], floor * spectra.flux[:, :n_xp])
+    return replace(spectra, flux_err=flux_err, whitener=1.0 / flux_err)
 
 
 def _constraints(spectra: Spectra, label_names, recipe: Recipe) -> StarConstraints:
