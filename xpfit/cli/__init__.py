@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import XpfitError
-from . import download, fit, prepare, train, validate
+from . import download, fit, prepare, recipe, train, validate
 
-COMMANDS = (download, prepare, train, fit, validate)
+COMMANDS = (download, prepare, recipe, train, fit, validate)
 """Modules with `add`, which adds the command to a parser, in the order in which users meet them."""
 
 

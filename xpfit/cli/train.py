@@ -33,21 +33,29 @@ def add(commands) -> None:
         metavar="IDS",
         help="source ids never to train on: text, one a line, or a table with ids",
     )
+    command.add_argument(
+        "--recipe",
+        default="default",
+        metavar="NAME|FILE",
+        help="training recipe: a name, or a TOML file ('xpfit recipe show default' is a start)",
+    )
     command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
 
 
 def _train(options: argparse.Namespace) -> None:
     """Train a model and write it."""
-    from ..train import train_model
+    from ..train import load_recipe, train_model
 
     check_output(options.output, overwrite=options.overwrite)
     exclude = read_source_ids(options.exclude) if options.exclude else ()
+    recipe = load_recipe(options.recipe)
     labels = tuple(name.strip() for name in options.labels.split(","))
     spectra = read_spectra(options.library)
     model, summary = train_model(
         spectra,
         labels,
         rng=np.random.default_rng(options.seed),
+        recipe=recipe,
         exclude=exclude,
         progress=not options.quiet,
         provenance={"library": Path(options.library).name, "seed": options.seed},

@@ -1,6 +1,16 @@
 """Recipe, trainer (alternating steps), cleaning."""
 
 from .recipe import Phase, Recipe
+from .recipe_file import RECIPES, load_recipe, recipe_text
 from .trainer import Trainer, TrainingSummary, train_model
 
-__all__ = ["Phase", "Recipe", "Trainer", "TrainingSummary", "train_model"]
+__all__ = [
+    "RECIPES",
+    "Phase",
+    "Recipe",
+    "Trainer",
+    "TrainingSummary",
+    "load_recipe",
+    "recipe_text",
+    "train_model",
+]

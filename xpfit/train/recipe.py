@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from ..errors import InputError
 from ..model.residuals import RANK
 
 LABEL_ERROR_FLOOR = {"teff": 0.05, "feh": 0.05, "logg": 0.05, "alpha_m": 0.03}
@@ -13,6 +15,20 @@ LABEL_ERROR_FLOOR = {"teff": 0.05, "feh": 0.05, "logg": 0.05, "alpha_m": 0.03}
 APOGEE's own are formal (10 K, 0.01 dex); labels cannot be tied closer than to the systematics
 between surveys, or the emulator would learn their quirks.
 """
+
+
+class RecipeError(InputError):
+    """A setting of a recipe that is impossible; `key` is its name."""
+
+    def __init__(self, key: str, message: str):
+        super().__init__(message)
+        self.key = key
+
+
+def _require(settings, key: str, ok: bool, what: str) -> None:
+    """Refuse an impossible setting by name."""
+    if not ok:
+        raise RecipeError(key, f"{key} must be {what}, got {getattr(settings, key)}")
 
 
 @dataclass(frozen=True)
@@ -47,6 +63,13 @@ class Phase:
     low_extinction_only: bool = False
     free_curve: bool = True
     clean: bool = False
+
+    def __post_init__(self):
+        _require(self, "n_cycles", self.n_cycles >= 1, "at least 1")
+        _require(self, "n_epochs", self.n_epochs >= 0, "0 or more")
+        _require(self, "star_iterations", self.star_iterations >= 0, "0 or more")
+        for name in ("learning_rate", "final_learning_rate"):
+            _require(self, name, 0 < getattr(self, name) < math.inf, "positive")
 
 
 DEFAULT_PHASES = (
@@ -96,6 +119,17 @@ class Recipe:
     clean_fraction: float = 0.3
     flux_error_floor: float = 0.015
     covariance_rank: int = RANK
+
+    def __post_init__(self):
+        _require(self, "phases", len(self.phases) > 0, "at least one phase")
+        _require(self, "batch_size", self.batch_size >= 1, "at least 1")
+        _require(self, "covariance_rank", self.covariance_rank >= 1, "at least 1")
+        _require(self, "clean_fraction", 0 <= self.clean_fraction <= 1, "between 0 and 1")
+        _require(self, "flux_error_floor", 0 <= self.flux_error_floor < 1, "0 or more, below 1")
+        for name in ("turnover", "low_extinction", "clean_sigma", "clean_chi2"):
+            _require(self, name, getattr(self, name) > 0, "positive")
+        for label, floor in self.label_error_floor.items():
+            _require(self, "label_error_floor", floor >= 0, f"0 or more for {label}")
 
     @property
     def n_epochs(self) -> int:

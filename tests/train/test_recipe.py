@@ -1,0 +1,110 @@
+import pytest
+
+from xpfit import InputError, Recipe
+from xpfit.cli import main
+from xpfit.train import RECIPES, Phase, load_recipe, recipe_text
+
+SHORT = """
+batch_size = 64
+turnover = inf
+
+[label_error_floor]
+teff = 0.1
+
+[[phases]]
+name = "one"
+n_cycles = 1
+n_epochs = 2
+learning_rate = 1e-3
+final_learning_rate = 1e-3
+
+[[phases]]
+name = "two"
+n_cycles = 2
+n_epochs = 1
+learning_rate = 1e-3
+final_learning_rate = 1e-4
+star_iterations = 1
+clean = true
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_survive_being_written_and_read(name, write):
+    assert load_recipe(write(recipe_text(RECIPES[name]))) == load_recipe(name)
+
+
+def test_default_by_name_is_what_train_uses():
+    assert load_recipe("default") == Recipe()
+
+
+def test_file_says_what_it_changes_and_the_rest_is_default(write):
+    recipe = load_recipe(write(SHORT))
+    assert recipe.batch_size == 64 and recipe.turnover == float("inf")
+    assert recipe.label_error_floor == {"teff": 0.1}
+    assert recipe.clean_sigma == Recipe().clean_sigma
+    assert recipe.phases[0] == Phase("one", 1, 2, 1e-3, 1e-3)
+    assert recipe.phases[1].clean and recipe.n_epochs == 4
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("batch_size = 64", "batchsize = 64", r"line 2: unknown key 'batchsize'"),
+        ("batch_size = 64", "batch_size = 0", r"line 2: batch_size must be at least 1, got 0"),
+        ("batch_size = 64", "batch_size = 6.5", r"line 2: batch_size must be of type int"),
+        ("batch_size = 64", "batch_size = true", r"line 2: batch_size must be of type int"),
+        ("turnover = inf", "turnover = nan", r"line 3: turnover must be positive"),
+        ("teff = 0.1", 'teff = "a"', r"line 5: label_error_floor is a table of numbers"),
+        ("teff = 0.1", "teff = -0.1", r"line 5: label_error_floor must be 0 or more for teff"),
+        ("clean = true", "clean = 1", r"line 22: clean must be of type bool"),
+        ("n_cycles = 2", "n_cycles = 0", r"line 17: n_cycles must be at least 1"),
+        ("star_iterations = 1", "momentum = 0.5", r"line 21: unknown key 'momentum'"),
+        ("n_epochs = 1\n", "", r"line 15: .*n_epochs"),
+        ("[[phases]]", "[phases]", r"not a TOML file|phases are tables"),
+        ("batch_size = 64", "batch_size == 64", r"not a TOML file .*line 2"),
+    ],
+)
+def test_mistakes_are_refused_with_key_and_line(write, old, new, message):
+    assert old in SHORT
+    with pytest.raises(InputError, match=message) as caught:
+        load_recipe(write(SHORT.replace(old, new)))
+    assert "mine.toml" in str(caught.value)
+
+
+def test_no_phases_are_no_recipe(write):
+    with pytest.raises(InputError, match="phases must be at least one phase"):
+        load_recipe(write("phases = []"))
+
+
+def test_unknown_name_lists_the_known_ones():
+    with pytest.raises(FileNotFoundError, match="that come with xpfit: default"):
+        load_recipe("zgr")
+
+
+def test_command_shows_and_checks_recipes(write, capsys):
+    assert main(["recipe", "show", "default"]) == 0
+    assert capsys.readouterr().out == recipe_text(Recipe())
+    assert main(["recipe", "show", str(write("nonsense = 1"))]) == 1
+    assert "unknown key 'nonsense'" in capsys.readouterr().err
+
+
+def test_train_takes_a_recipe_file(sample_path, write, tmp_path):
+    import xpfit
+
+    out = tmp_path / "m.h5"
+    text = SHORT.replace("turnover = inf", "turnover = 300.0")
+    assert main(["train", str(sample_path), "--recipe", str(write(text)), "--output", str(out),
+                 "--quiet"]) == 0  # fmt: skip
+    used = xpfit.load_model(out).training["recipe"]
+    assert used["batch_size"] == 64 and len(used["phases"]) == 2

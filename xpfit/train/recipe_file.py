@@ -1,0 +1,146 @@
+"""Recipes as TOML files: by name or from a path, checked key by key, with the line of a mistake."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import get_type_hints
+
+from ..errors import InputError
+from .recipe import Phase, Recipe, RecipeError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RECIPES = {"default": Recipe()}
+"""Recipes that come with xpfit."""
+
+
+def load_recipe(name: str | os.PathLike) -> Recipe:
+    """A recipe that comes with xpfit, or one from a file.
+
+    Parameters
+    ----------
+    name : str or path-like
+        One of `RECIPES`, or a TOML file as `recipe_text` writes it. Keys that a file leaves out
+        keep their defaults.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such recipe or file.
+    InputError
+        If the file is not TOML, or has an unknown key or an impossible value; the message names
+        key and line.
+    """
+    if str(name) in RECIPES:
+        return RECIPES[str(name)]
+    path = Path(name)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such recipe or file; recipes that come with xpfit: {', '.join(RECIPES)}"
+        )
+    text = path.read_text(encoding="utf-8")
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not a TOML file ({error})") from error
+    tables = values.pop("phases", None)
+    if tables is not None:
+        if not isinstance(tables, list) or not all(isinstance(t, dict) for t in tables):
+            raise InputError(f"{path}{_line(text, 'phases')}: phases are tables, [[phases]]")
+        values["phases"] = tuple(
+            _build(Phase, table, path, text, index) for index, table in enumerate(tables)
+        )
+    return _build(Recipe, values, path, text)
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """A recipe as TOML, to be changed and given to `load_recipe`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+
+    Returns
+    -------
+    str
+    """
+    lines = [
+        f"{f.name} = {_toml(getattr(recipe, f.name))}"
+        for f in fields(Recipe)
+        if f.name not in ("phases", "label_error_floor")
+    ]
+    lines += ["", "[label_error_floor]  # kK, dex"]
+    lines += [f"{name} = {_toml(value)}" for name, value in recipe.label_error_floor.items()]
+    for phase in recipe.phases:
+        lines += ["", "[[phases]]"]
+        lines += [f"{f.name} = {_toml(getattr(phase, f.name))}" for f in fields(Phase)]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _build(kind, values: dict, path: Path, text: str, phase: int | None = None):
+    """A phase or recipe from the values of a table, every key checked."""
+    hints, known = get_type_hints(kind), {f.name: f for f in fields(kind)}
+    for key, value in values.items():
+        if key not in known:
+            raise InputError(
+                f"{path}{_line(text, key, phase)}: unknown key {key!r}; known are "
+                f"{', '.join(known)}"
+            )
+        expected = hints[key]
+        if expected in (int, float, bool, str) and not _is(value, expected):
+            raise InputError(
+                f"{path}{_line(text, key, phase)}: {key} must be of type {expected.__name__}, "
+                f"got {value!r}"
+            )
+        if key == "label_error_floor" and not (
+            isinstance(value, dict) and all(_is(v, float) for v in value.values())
+        ):
+            raise InputError(
+                f"{path}{_line(text, key)}: label_error_floor is a table of numbers by label"
+            )
+    try:
+        return kind(**values)
+    except RecipeError as error:
+        raise InputError(f"{path}{_line(text, error.key, phase)}: {error}") from error
+    except TypeError as error:
+        raise InputError(f"{path}{_line(text, '[[phases]]', phase)}: {error}") from error
+
+
+def _is(value, expected: type) -> bool:
+    """Whether a value is of a type; whole numbers serve as floats, truth values as nothing else."""
+    if expected is bool or isinstance(value, bool):
+        return expected is bool and isinstance(value, bool)
+    return isinstance(value, (int, float) if expected is float else expected)
+
+
+def _line(text: str, key: str, phase: int | None = None) -> str:
+    """Where a key stands, as ", line N": within its phase, or before the first one."""
+    current = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if re.match(r"\[\[\s*phases\s*\]\]", stripped):
+            current = 0 if current is None else current + 1
+            if key == "[[phases]]" and current == phase:
+                return f", line {number}"
+        name = re.match(r"""[\[\s]*["']?([\w-]+)["']?\s*[\]=]""", stripped)
+        if name and name.group(1) == key and (current == phase or key == "phases"):
+            return f", line {number}"
+    return ""
