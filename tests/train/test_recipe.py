@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from xpfit import InputError, Recipe
@@ -104,7 +106,14 @@ def test_train_takes_a_recipe_file(sample_path, write, tmp_path):
 
     out = tmp_path / "m.h5"
     text = SHORT.replace("turnover = inf", "turnover = 300.0")
+    log = tmp_path / "log.jsonl"
     assert main(["train", str(sample_path), "--recipe", str(write(text)), "--output", str(out),
-                 "--quiet"]) == 0  # fmt: skip
+                 "--quiet", "--log", str(log)]) == 0  # fmt: skip
     used = xpfit.load_model(out).training["recipe"]
     assert used["batch_size"] == 64 and len(used["phases"]) == 2
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["phase"], line["cycle"], line["epoch"]) for line in lines] == [
+        ("one", 0, 0), ("one", 0, 1), ("two", 0, 0), ("two", 1, 0)
+    ]  # fmt: skip
+    assert lines[0]["learning_rate"] == 1e-3 and lines[0]["n_stars"] > 1000
+    assert all(line["loss"] > 0 for line in lines)

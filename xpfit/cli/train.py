@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,11 @@ def add(commands) -> None:
         metavar="NAME|FILE",
         help="training recipe: a name, or a TOML file ('xpfit recipe show default' is a start)",
     )
+    command.add_argument(
+        "--log",
+        metavar="FILE.jsonl",
+        help="write loss, rate and stars of every epoch, as JSON lines",
+    )
     command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
 
 
@@ -51,15 +57,21 @@ def _train(options: argparse.Namespace) -> None:
     recipe = load_recipe(options.recipe)
     labels = tuple(name.strip() for name in options.labels.split(","))
     spectra = read_spectra(options.library)
-    model, summary = train_model(
-        spectra,
-        labels,
-        rng=np.random.default_rng(options.seed),
-        recipe=recipe,
-        exclude=exclude,
-        progress=not options.quiet,
-        provenance={"library": Path(options.library).name, "seed": options.seed},
-    )
+    with ExitStack() as stack:
+        log = None
+        if options.log:
+            path = check_output(options.log, overwrite=options.overwrite)
+            log = stack.enter_context(path.open("w", encoding="utf-8"))
+        model, summary = train_model(
+            spectra,
+            labels,
+            rng=np.random.default_rng(options.seed),
+            recipe=recipe,
+            exclude=exclude,
+            progress=not options.quiet,
+            provenance={"library": Path(options.library).name, "seed": options.seed},
+            log=log,
+        )
     model.save(options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(summary)

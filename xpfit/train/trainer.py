@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TextIO
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -115,6 +117,8 @@ class Trainer:
     rng : numpy.random.Generator
     progress : bool
         Show a progress bar.
+    log : file open for writing text, optional
+        Gets one line of JSON per epoch: phase, cycle, epoch, learning rate, stars, loss, seconds.
     """
 
     def __init__(
@@ -124,6 +128,7 @@ class Trainer:
         recipe: Recipe,
         rng: np.random.Generator,
         progress: bool = True,
+        log: TextIO | None = None,
     ):
         self.measured, self.recipe, self.rng = spectra, recipe, rng
         self.spectra = spectra = _with_floor(spectra, recipe.flux_error_floor)
@@ -135,6 +140,7 @@ class Trainer:
         self._start_from_typical_spectrum()
         self.kept = np.arange(len(spectra))
         self.loss: list[float] = []
+        self._log, self._started = log, time.perf_counter()
         self._bar = tqdm(total=recipe.n_epochs, unit="epoch", disable=not progress)
 
     def run(self) -> None:
@@ -166,6 +172,7 @@ class Trainer:
             for epoch in range(phase.n_epochs):
                 rate = schedule(cycle * phase.n_epochs + epoch)
                 self._run_epoch(rows, optimiser, rate, free, phase.name)
+                self._write_log(phase=phase.name, cycle=cycle, epoch=epoch, rate=rate, rows=rows)
             fix_gauge(self.forward, self.trained_grid)
 
     def model_covariance(self) -> ModelCovariance:
@@ -209,6 +216,22 @@ class Trainer:
             )
         self._bar.set_postfix_str(f"{name}: loss {self.loss[-1]:.1f}", refresh=False)
         self._bar.update()
+
+    def _write_log(self, *, phase: str, cycle: int, epoch: int, rate: float, rows) -> None:
+        """Add a line to the log, if there is one."""
+        if self._log is None:
+            return
+        line = {
+            "phase": phase,
+            "cycle": cycle,
+            "epoch": epoch,
+            "learning_rate": rate,
+            "n_stars": len(rows),
+            "loss": self.loss[-1],
+            "seconds": round(time.perf_counter() - self._started, 3),
+        }
+        self._log.write(json.dumps(line) + "\n")
+        self._log.flush()
 
     def _start_from_typical_spectrum(self) -> None:
         """Let the untrained network predict the median star's spectrum for every type."""
@@ -269,6 +292,7 @@ def train_model(
     exclude: Sequence[int] = (),
     progress: bool = True,
     provenance: dict | None = None,
+    log: TextIO | None = None,
 ) -> tuple[XPModel, TrainingSummary]:
     """Train a model on stars with known labels and no parallaxes.
 
@@ -287,6 +311,8 @@ def train_model(
         Show a progress bar.
     provenance : dict, optional
         JSON-able facts (data file, seed, ...) to be kept in the model.
+    log : file open for writing text, optional
+        Gets one line of JSON per epoch (see `Trainer`).
 
     Returns
     -------
@@ -310,7 +336,7 @@ def train_model(
     if len(rows) < MIN_STARS:
         raise InputError(f"{len(rows)} usable stars; training needs at least {MIN_STARS}")
     stars = spectra[rows]
-    trainer = Trainer(stars, label_names, recipe, rng, progress)
+    trainer = Trainer(stars, label_names, recipe, rng, progress, log)
     trainer.run()
     kept = trainer.kept
     summary = TrainingSummary(
