@@ -126,7 +126,7 @@ class Recipe:
         _require(self, "covariance_rank", self.covariance_rank >= 1, "at least 1")
         _require(self, "clean_fraction", 0 <= self.clean_fraction <= 1, "between 0 and 1")
         _require(self, "flux_error_floor", 0 <= self.flux_error_floor < 1, "0 or more, below 1")
-        for name in ("turnover", "low_extinction", "clean_sigma", "clean_chi2"):
+        for name in ("turnover", "clean_sigma", "clean_chi2"):
             _require(self, name, getattr(self, name) > 0, "positive")
         for label, floor in self.label_error_floor.items():
             _require(self, "label_error_floor", floor >= 0, f"0 or more for {label}")
