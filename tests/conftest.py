@@ -1,4 +1,4 @@
-"""Shared fixtures: the real sample, the shipped model, simulated stars."""
+"""Shared fixtures: the real sample, a small model, variants of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import with_variation
 
 import xpfit
 from xpfit.read import read_library
@@ -36,11 +37,18 @@ def sample(sample_path):
 
 @pytest.fixture(scope="session")
 def model():
-    """The shipped model, taken to be exact: what is simulated from it has no other error."""
-    return replace(xpfit.load_model(), covariance=None)
+    """A model of three labels in ZGR23's space, taken to be exact: what is simulated from it has
+    no other error. An earlier default model, trained on the library."""
+    return replace(xpfit.load_model(ROOT / "tests/data/three_labels.h5"), covariance=None)
+
+
+@pytest.fixture(scope="session")
+def varying_model(model):
+    """The same model, absolute, with an extinction curve that varies from star to star."""
+    return with_variation(replace(model, absolute=True))
 
 
 @pytest.fixture(scope="session")
 def absolute_model(model):
-    """The shipped model, declared to know luminosities: for the terms in the parallax."""
+    """The same model, declared to know luminosities: for the terms in the parallax."""
     return replace(model, absolute=True)

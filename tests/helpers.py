@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from xpfit import Spectra, XPModel
+from xpfit.model import ccm89_variation
 
 
 def numerical_gradient(function, x: np.ndarray, step: float = 1e-5) -> np.ndarray:
@@ -26,6 +29,16 @@ def assert_close_derivative(exact, numerical, tolerance=1e-6):
     np.testing.assert_allclose(exact, numerical, rtol=0, atol=tolerance * scale)
 
 
+def with_variation(model: XPModel) -> XPModel:
+    """The model with an extinction curve that varies as CCM89's does with R(V)."""
+    old = model.forward
+    variation = ccm89_variation(model.wavelength)
+    forward = replace(
+        old, parameters=np.concatenate([old.parameters, variation]), curve_varies=True
+    )
+    return replace(model, forward=forward)
+
+
 def simulate(
     model: XPModel, n_star: int, rng: np.random.Generator, *, relative_error: float
 ) -> tuple[np.ndarray, Spectra]:
@@ -39,8 +52,9 @@ def simulate(
     labels = labels[:n_star]
     extinction = rng.uniform(0.1, 1.0, n_star)
     parallax = np.exp(rng.uniform(1.0, 4.0, n_star))
-    truth = np.column_stack([labels, extinction, parallax])
-    flux = np.nan_to_num(model.predict(labels, extinction, parallax))
+    xi = rng.standard_normal(n_star) if model.forward.curve_varies else np.zeros(n_star)
+    truth = np.column_stack([labels, extinction, parallax, xi])[:, : model.forward.n_stellar]
+    flux = np.nan_to_num(model.predict(labels, extinction, parallax, xi=xi))
     noise = np.where(model.trained_channels, relative_error * flux, np.inf)
     noisy = flux + np.where(model.trained_channels, noise, 0.0) * rng.standard_normal(flux.shape)
     return truth, Spectra(np.arange(1, n_star + 1), model.space, noisy, noise)

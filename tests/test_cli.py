@@ -28,8 +28,17 @@ def stars(sample_path, tmp_path):
 def fast_recipe(monkeypatch):
     """Make `train` use a recipe of seconds."""
     short = (
-        recipe.Phase("start", 1, 10, 3e-3, 3e-3, low_extinction_only=True, free_curve=False),
-        recipe.Phase("joint", 2, 5, 3e-3, 1e-3, star_iterations=2, clean=True),
+        recipe.Phase("start", 10, learning_rate=3e-3, final_learning_rate=3e-3, free_curve=False),
+        recipe.Phase(
+            "joint",
+            5,
+            n_cycles=2,
+            learning_rate=3e-3,
+            final_learning_rate=1e-3,
+            star_step="gauss-newton",
+            star_iterations=2,
+            clean=True,
+        ),
     )
     defaults = recipe.Recipe.__init__.__defaults__
     monkeypatch.setattr(recipe.Recipe.__init__, "__defaults__", (short, *defaults[1:]))

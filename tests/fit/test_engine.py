@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from helpers import simulate
 
-from xpfit import FitResult, FitStatus, InputError, Spectra, fit_spectra
+from xpfit import FitResult, FitStatus, InputError, Spectra, fit_spectra, result_table
 
 
 def robust_width(x):
@@ -38,6 +38,24 @@ def test_noisy_spectra_give_pulls_of_unit_width(simulated, fitted):
         # The robust width of 1,000 pulls has a sampling error of 0.037.
         assert 0.85 < robust_width(pull) < 1.15, name
         assert abs(np.mean(pull)) < 0.15, name
+
+
+def test_pulls_are_of_unit_width_where_the_curve_varies(varying_model):
+    """With observed parallaxes; xi's error is that of its prior where there is little dust."""
+    rng = np.random.default_rng(12)
+    truth, spectra = simulate(varying_model, 400, rng, relative_error=0.005)
+    spectra.parallax_err = 0.02 * truth[:, 4]
+    spectra.parallax = truth[:, 4] + spectra.parallax_err * rng.standard_normal(400)
+    result = varying_model.fit(spectra, n_processes=2, n_starts=4, progress=False)
+    assert result.parameter_names == ("teff", "feh", "logg", "extinction", "parallax", "xi")
+    pulls = (result.parameters - truth) / result.errors
+    for name, pull in zip(result.parameter_names, pulls.T, strict=True):
+        assert 0.85 < robust_width(pull) < 1.15, name
+        assert abs(np.median(pull)) < 0.2, name
+    table = result_table(varying_model, spectra, result)
+    np.testing.assert_allclose(table["r_v"], varying_model.r_v(result["xi"]))
+    correlation = np.corrcoef(table["r_v"], varying_model.r_v(truth[:, 5]))[0, 1]
+    assert correlation > 0.9
 
 
 def test_chi2_of_simulated_stars_has_the_right_mean_and_variance(fitted):

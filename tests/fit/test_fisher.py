@@ -32,6 +32,27 @@ def test_fisher_matrix_is_equation_22_in_linear_parameters(model, stars, rng):
         np.testing.assert_allclose(fisher[i], expected, rtol=1e-4, atol=1e-4 * expected.max())
 
 
+def test_prior_of_xi_counts_where_the_curve_varies(varying_model, rng):
+    truth, spectra = simulate(varying_model, 5, rng, relative_error=0.02)
+    theta = np.column_stack([truth[:, :3], np.log(truth[:, 3:5]), truth[:, 5]])
+    parallax_err = np.full(5, 0.2)
+    fisher = fisher_matrix(varying_model.forward, theta, spectra.whitener, parallax_err)
+    for i in range(5):
+        jacobian = np.empty((6, 66))
+        for k in range(6):
+            h = np.zeros(6)
+            h[k] = 1e-5
+            up, down = (varying_model.predict(p[None, :3], p[3], p[4], xi=p[5], extrapolate=True)
+                        for p in (truth[i] + h, truth[i] - h))  # fmt: skip
+            jacobian[k] = np.nan_to_num((up - down)[0] / 2e-5) * spectra.whitener[i]
+        expected = jacobian @ jacobian.T + np.diag([0, 0, 0, 0, 1.0 / 0.2**2, 1.0])
+        np.testing.assert_allclose(fisher[i], expected, rtol=1e-4, atol=1e-4 * expected.max())
+    dust_free = theta.copy()
+    dust_free[:, 3] = -20.0
+    fisher = fisher_matrix(varying_model.forward, dust_free, spectra.whitener, parallax_err)
+    np.testing.assert_allclose(fisher[:, 5, 5], 1.0, rtol=1e-6)
+
+
 def test_safe_inverse_is_the_inverse_of_a_good_matrix(rng):
     root = rng.standard_normal((4, 5, 5))
     matrix = root @ np.swapaxes(root, 1, 2) + np.eye(5)

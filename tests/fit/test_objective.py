@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import assert_close_derivative, numerical_gradient, random_full_whiteners, simulate
@@ -32,6 +34,18 @@ def test_gradient_is_exact_with_every_term(model, absolute_model, star, rng):
         np.testing.assert_allclose(
             exact, numerical, atol=1e-6 * np.abs(numerical).max(), err_msg=name
         )
+
+
+def test_derivatives_are_exact_where_the_curve_varies(varying_model, star):
+    theta, spectra = np.append(star[0], 0.7), star[1]
+    objective = Objective(varying_model, spectra.flux[0], spectra.whitener[0], 10.0, 0.3)
+    numerical = numerical_gradient(objective.value, theta, 1e-6)
+    assert_close_derivative(objective.gradient(theta), numerical)
+    without = Objective(
+        replace(varying_model, absolute=False), spectra.flux[0], spectra.whitener[0]
+    )
+    expected = without.chi2(theta) - 2.0 * without.ln_prior(theta) - 2.0 * theta[3] + 0.7**2
+    assert without.value(theta) == pytest.approx(expected, rel=1e-12)
 
 
 def test_hessian_of_all_but_the_flux_term_is_exact(absolute_model, star):

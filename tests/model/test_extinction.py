@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from xpfit.constants import AK_PER_EXTINCTION, LN_PER_MAG
-from xpfit.model import ccm89, ccm89_curve
+from xpfit.constants import AK_PER_EXTINCTION, LN_PER_MAG, WAVELENGTH
+from xpfit.model import ccm89, ccm89_curve, ccm89_variation, r_v_of_curve
+from xpfit.model.extinction import R_V_SPREAD
 
 
 @pytest.mark.parametrize(
@@ -33,3 +34,23 @@ def test_unit_extinction_dims_ks_as_the_library_defines_it():
 def test_wavelengths_out_of_range_are_refused():
     with pytest.raises(ValueError, match="CCM89"):
         ccm89(np.array([100.0]))
+
+
+def test_variation_is_the_change_of_ccm89_with_r_v_relative_to_the_reddest():
+    variation = ccm89_variation(WAVELENGTH)
+    assert variation[-1] == 0.0
+    low, high = (ccm89(WAVELENGTH, r_v) for r_v in (3.1, 3.1 + R_V_SPREAD))
+    np.testing.assert_allclose(np.exp(variation), (high / high[-1]) / (low / low[-1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("r_v", [2.2, 2.71, 3.1, 3.333, 5.5])
+def test_r_v_of_a_ccm89_curve_is_its_own(r_v):
+    optical = np.arange(400.0, 1000.0, 10.0)
+    curves = np.array([1.0, 17.3])[:, None] * ccm89(optical, r_v)
+    np.testing.assert_allclose(r_v_of_curve(optical, curves), r_v, atol=1e-3)
+
+
+def test_r_v_of_what_is_no_curve_is_nan():
+    optical = np.arange(400.0, 1000.0, 10.0)
+    curves = np.vstack([ccm89(optical), np.full(60, np.nan)])
+    assert np.isnan(r_v_of_curve(optical, curves)).tolist() == [False, True]

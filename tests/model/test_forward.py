@@ -10,10 +10,10 @@ from xpfit.space import SampledSpace
 SPACES = {"sampled": SampledSpace(WAVELENGTH), "coefficient": coefficient_space()}
 
 
-def random_model(space, rng):
+def random_model(space, rng, curve_varies=False):
     """A model with random weights and, where it has one, a second-order term."""
     labels = rng.standard_normal((50, 3)) * [0.8, 0.4, 1.2] + [5.0, -0.2, 3.0]
-    model = ForwardModel.initialise(labels, space, rng)
+    model = ForwardModel.initialise(labels, space, rng, curve_varies=curve_varies)
     model.second_order[:] = 0.02 * rng.standard_normal(len(model.second_order))
     return model
 
@@ -28,15 +28,27 @@ def coefficient(rng):
     return random_model(SPACES["coefficient"], rng)
 
 
-@pytest.fixture(params=SPACES.values(), ids=SPACES.keys())
+@pytest.fixture
+def varying(rng):
+    return random_model(SPACES["sampled"], rng, curve_varies=True)
+
+
+def draw_theta(forward, rng):
+    labels = rng.standard_normal((4, 3)) * [0.5, 0.3, 0.8] + [5.0, -0.2, 3.0]
+    columns = [labels, rng.uniform(-3, 0.5, 4), rng.uniform(-1, 2, 4), rng.standard_normal(4)]
+    return np.column_stack(columns)[:, : forward.n_stellar]
+
+
+@pytest.fixture(params=["sampled", "coefficient", "sampled, xi", "coefficient, xi"])
 def forward(request, rng):
-    return random_model(request.param, rng)
+    space, _, xi = request.param.partition(", ")
+    return random_model(SPACES[space], rng, curve_varies=bool(xi))
 
 
 @pytest.fixture
-def theta(rng):
-    labels = rng.standard_normal((4, 3)) * [0.5, 0.3, 0.8] + [5.0, -0.2, 3.0]
-    return np.column_stack([labels, rng.uniform(-3, 0.5, 4), rng.uniform(-1, 2, 4)])
+def theta(request, rng):
+    name = "forward" if "forward" in request.fixturenames else "sampled"
+    return draw_theta(request.getfixturevalue(name), rng)
 
 
 def test_published_model_has_4484_global_parameters(sampled):
@@ -99,6 +111,16 @@ def test_gradient_with_respect_to_all_global_parameters(forward, theta, rng):
     assert_close_derivative(exact, numerical)
 
 
+def test_curve_of_each_star_is_exp_b_plus_xi_a(varying, rng):
+    theta = draw_theta(varying, rng)
+    dust_free = theta.copy()
+    dust_free[:, 3] = -np.inf
+    optical_depth = -np.log(varying.flux(theta) / varying.flux(dust_free))
+    curve = np.exp(varying.ln_curve + theta[:, 5:] * varying.variation)
+    np.testing.assert_allclose(optical_depth, np.exp(theta[:, 3:4]) * curve, rtol=1e-9)
+    assert varying.n_stellar == 6 and len(varying.scale) == 6
+
+
 def test_extinction_curve_is_positive_whatever_the_parameters(forward, rng):
     forward.parameters = rng.standard_normal(len(forward.parameters)) * 5
     assert np.all(forward.extinction_curve > 0)
@@ -118,6 +140,11 @@ def test_second_order_term_is_free_but_for_photometric_bands(coefficient):
     mask = coefficient.channel_mask(np.ones(247, dtype=bool))
     np.testing.assert_array_equal(mask[-247:], np.arange(247) < 242)
     assert mask[:-247].all()
+
+
+def test_variation_is_free_in_the_chosen_channels(varying):
+    channels = np.arange(66) < 64
+    np.testing.assert_array_equal(varying.channel_mask(channels)[-66:], channels)
 
 
 def test_only_network_weights_are_regularised(forward):

@@ -3,7 +3,13 @@ import pytest
 
 from xpfit.constants import WAVELENGTH
 from xpfit.model import ForwardModel, ccm89_curve
-from xpfit.model.gauge import amplitude_channels, best_ln_parallax, fix_gauge
+from xpfit.model.gauge import (
+    amplitude_channels,
+    best_ln_parallax,
+    fix_gauge,
+    reddest_channel,
+    standardise_variation,
+)
 from xpfit.prepare import coefficient_space
 from xpfit.space import SampledSpace
 from xpfit.spectra import whiten
@@ -88,7 +94,8 @@ def test_best_amplitude_is_the_minimum_of_chi2(forward, rng):
         moved = np.column_stack([stars[:, :-1], ln_parallax])
         return np.sum(whiten(whitener, forward.flux(moved) - flux) ** 2, axis=1)
 
-    best = best_ln_parallax(stars, whiten(whitener, forward.flux(stars)), whiten(whitener, flux))
+    predicted, observed = whiten(whitener, forward.flux(stars)), whiten(whitener, flux)
+    best = best_ln_parallax(stars[:, -1], predicted, observed)
     for shift in (-1e-4, 1e-4):
         assert np.all(chi2(best) < chi2(best + shift))
 
@@ -97,4 +104,24 @@ def test_amplitude_of_stars_without_light_stays_where_it_is(forward, rng):
     stars = theta(rng, 2)
     ones = np.ones(forward.space.n_obs)
     predicted, observed = np.vstack([0.0 * ones, ones]), np.vstack([ones, -ones])
-    np.testing.assert_array_equal(best_ln_parallax(stars, predicted, observed), stars[:, -1])
+    np.testing.assert_array_equal(best_ln_parallax(stars[:, -1], predicted, observed), stars[:, -1])
+
+
+def test_standardised_variation_predicts_the_same_flux(rng):
+    labels = rng.standard_normal((60, 3)) * 0.3 + [5.0, -0.2, 3.0]
+    forward = ForwardModel.initialise(labels, SPACES["sampled"], rng, curve_varies=True)
+    xi = 0.4 + 2.0 * rng.standard_normal(60)
+    stars = np.column_stack([labels, rng.uniform(-3.0, 0.5, 60), np.zeros(60), xi])
+    before, variance = forward.flux(stars), np.full(60, 0.09)
+    dusty = stars[:, 3] > -2.0
+    moved = standardise_variation(forward, stars, variance, dusty)
+    np.testing.assert_allclose(forward.flux(moved), before, rtol=1e-10)
+    np.testing.assert_array_equal(moved[:, :-1], stars[:, :-1])
+    ratio = np.std(stars[dusty, -1]) / np.std(moved[dusty, -1])
+    assert np.mean(moved[dusty, -1]) == pytest.approx(0.0, abs=1e-12)
+    assert np.mean(moved[dusty, -1] ** 2 + 0.09 / ratio**2) == pytest.approx(1.0)
+
+
+def test_reddest_channel_is_among_the_trained(rng):
+    trained = np.arange(66) < 64
+    assert reddest_channel(SPACES["sampled"], trained) == 63

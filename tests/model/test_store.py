@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -36,6 +38,19 @@ def test_round_trip_keeps_the_model_covariance_or_that_there_is_none(model, save
     read = xpfit.load_model(tmp_path / "again.h5").covariance
     np.testing.assert_array_equal(read.loadings, shipped.covariance.loadings)
     np.testing.assert_array_equal(read.diagonal, shipped.covariance.diagonal)
+
+
+def test_round_trip_keeps_a_varying_curve_reasons_and_diagnostics(varying_model, tmp_path):
+    flags = np.arange(len(varying_model.source_ids), dtype=np.int16) % 7
+    diagnostics = {"residual_quantiles": np.eye(3), "history/loss": np.array([3.0, 2.0])}
+    model = replace(varying_model, clean_flags=flags, diagnostics=diagnostics)
+    model.save(tmp_path / "varying.h5")
+    read = xpfit.load_model(tmp_path / "varying.h5")
+    assert read.forward.curve_varies and read.parameter_names[-1] == "xi"
+    np.testing.assert_array_equal(read.forward.parameters, model.forward.parameters)
+    np.testing.assert_array_equal(read.clean_flags, flags)
+    assert read.diagnostics.keys() == diagnostics.keys()
+    np.testing.assert_array_equal(read.diagnostics["history/loss"], [3.0, 2.0])
 
 
 def test_round_trip_predicts_the_same_flux_to_the_last_bit(model, saved):

@@ -43,3 +43,20 @@ def test_impossible_extinction_or_parallax_is_refused(model, extinction, paralla
 
 def test_repr_says_what_the_model_is(model):
     assert "shapes only" in repr(model) and "teff, feh, logg" in repr(model)
+
+
+def test_xi_moves_r_v_and_flux_where_the_curve_varies(varying_model):
+    assert varying_model.parameter_names[-1] == "xi"
+    labels = [[5.0, 0.0, 4.0]] * 3
+    flux = varying_model.predict(labels, 0.5, xi=[-1.0, 0.0, 1.0])
+    # A higher R(V) at the same A(Ks) is a greyer curve: less extinction in the blue.
+    assert np.all(np.diff(flux[:, 0]) > 0)
+    r_v = varying_model.r_v([-1.0, 0.0, 1.0])
+    np.testing.assert_allclose(np.diff(r_v), 0.3, atol=0.1)
+
+
+def test_xi_is_refused_where_there_is_one_curve(model):
+    with pytest.raises(InputError, match="one extinction curve"):
+        model.predict([[5.0, 0.0, 4.0]], xi=1.0)
+    with pytest.raises(InputError, match="one extinction curve"):
+        model.r_v([0.0])

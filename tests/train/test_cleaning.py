@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xpfit import InputError
-from xpfit.train.cleaning import outliers, trainable
+from xpfit.train.cleaning import CleanFlag, Tension, clean_reasons, label_flag, trainable
 
 LABELS = ("teff", "feh", "logg")
 
@@ -39,15 +39,39 @@ def test_unknown_label_is_named(sample):
         trainable(sample, ("teff", "c_m"), np.empty(0))
 
 
-def test_outliers_are_stars_in_tension_or_badly_fitted():
-    pull = np.array([[0.0, 1.0], [4.5, 0.0], [0.0, -4.5], [0.0, 0.0], [0.0, 0.0]])
-    chi2 = np.array([1.0, 1.0, 1.0, 6.0, np.nan])
-    found = outliers(pull, chi2, max_sigma=4.0, max_chi2=5.0)
-    np.testing.assert_array_equal(found, [False, True, True, True, True])
+def tension(n_star, **given):
+    """No tension but what is given."""
+    zero = np.zeros(n_star)
+    parts = {"labels": np.zeros((n_star, 2)), "parallax": zero, "binary": zero, "flux": zero}
+    return Tension(**(parts | {"chi2": zero} | given))
+
+
+def test_every_reason_has_its_bit():
+    one = 1.5 * np.eye(7)
+    flags = Tension(one[:, :2], one[:, 2], one[:, 3], one[:, 4], one[:, 5]).flags()
+    expected = [
+        label_flag(0), label_flag(1), CleanFlag.PARALLAX, CleanFlag.BINARY, CleanFlag.FLUX,
+        CleanFlag.CHI2, 0,
+    ]  # fmt: skip
+    np.testing.assert_array_equal(flags, expected)
+    assert clean_reasons(flags, ("teff", "feh")) == {
+        "flux": 1, "chi2": 1, "parallax": 1, "binary": 1, "not_finite": 0, "teff": 1, "feh": 1
+    }  # fmt: skip
+
+
+def test_a_star_may_have_several_reasons_and_bits_do_not_collide():
+    flags = tension(1, chi2=np.array([2.0]), flux=np.array([1.1])).flags()
+    np.testing.assert_array_equal(flags, [CleanFlag.CHI2 | CleanFlag.FLUX])
+    bits = [int(flag) for flag in CleanFlag] + [label_flag(i) for i in range(4)]
+    assert sum(bits) == np.bitwise_or.reduce(bits)
+
+
+def test_values_that_are_not_finite_are_outliers_however_few_may_be():
+    flags = tension(3, chi2=np.array([0.1, np.nan, np.inf])).flags(max_fraction=0.0)
+    np.testing.assert_array_equal(flags, [0, CleanFlag.NOT_FINITE, CleanFlag.NOT_FINITE])
 
 
 def test_share_of_outliers_can_be_bounded(rng):
-    pull = np.zeros((100, 1))
-    chi2 = rng.uniform(10.0, 20.0, 100)
-    found = outliers(pull, chi2, max_sigma=4.0, max_chi2=5.0, max_fraction=0.3)
-    np.testing.assert_array_equal(np.flatnonzero(found), np.sort(np.argsort(chi2)[-30:]))
+    chi2 = rng.uniform(2.0, 4.0, 100)
+    found = np.flatnonzero(tension(100, chi2=chi2).flags(max_fraction=0.3))
+    np.testing.assert_array_equal(found, np.sort(np.argsort(chi2)[-30:]))

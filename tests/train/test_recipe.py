@@ -15,17 +15,17 @@ teff = 0.1
 
 [[phases]]
 name = "one"
-n_cycles = 1
 n_epochs = 2
 learning_rate = 1e-3
 final_learning_rate = 1e-3
 
 [[phases]]
 name = "two"
-n_cycles = 2
 n_epochs = 1
+n_cycles = 2
 learning_rate = 1e-3
 final_learning_rate = 1e-4
+star_step = "gauss-newton"
 star_iterations = 1
 clean = true
 """
@@ -55,7 +55,7 @@ def test_file_says_what_it_changes_and_the_rest_is_default(write):
     assert recipe.batch_size == 64 and recipe.turnover == float("inf")
     assert recipe.label_error_floor == {"teff": 0.1}
     assert recipe.clean_sigma == Recipe().clean_sigma
-    assert recipe.phases[0] == Phase("one", 1, 2, 1e-3, 1e-3)
+    assert recipe.phases[0] == Phase("one", 2, learning_rate=1e-3, final_learning_rate=1e-3)
     assert recipe.phases[1].clean and recipe.n_epochs == 4
 
 
@@ -71,8 +71,16 @@ def test_file_says_what_it_changes_and_the_rest_is_default(write):
         ("teff = 0.1", "teff = -0.1", r"line 5: label_error_floor must be 0 or more for teff"),
         ("clean = true", "clean = 1", r"line 22: clean must be of type bool"),
         ("n_cycles = 2", "n_cycles = 0", r"line 17: n_cycles must be at least 1"),
-        ("star_iterations = 1", "momentum = 0.5", r"line 21: unknown key 'momentum'"),
-        ("n_epochs = 1\n", "", r"line 15: .*n_epochs"),
+        ("star_iterations = 1", "star_steps = 0.5", r"line 21: unknown key 'star_steps'"),
+        ("star_iterations = 1", "momentum = 0.5", r"line 21: momentum must be 0 unless"),
+        ('"gauss-newton"', '"newton"', r"line 20: star_step must be one of none, gauss-newton"),
+        ('"gauss-newton"', '"adam"', r"line 21: star_iterations must be positive for"),
+        ("final_learning_rate = 1e-4", "milestones = 3", r"line 19: milestones is a list of whole"),
+        ("final_learning_rate = 1e-4", "milestones = [3]", r"line 19: milestones must be empty"),
+        ("learning_rate = 1e-3\nfinal_learning_rate = 1e-4", "", r"n_epochs must be 0 where"),
+        ("batch_size = 64", "hidden_layers = [3.5]", r"line 2: hidden_layers is a list of whole"),
+        ("batch_size = 64", "hidden_layers = []", r"line 2: hidden_layers must be one or more"),
+        ("n_epochs = 2\n", "", r"line 8: .*n_epochs"),
         ("[[phases]]", "[phases]", r"not a TOML file|phases are tables"),
         ("batch_size = 64", "batch_size == 64", r"not a TOML file .*line 2"),
     ],
@@ -89,8 +97,33 @@ def test_no_phases_are_no_recipe(write):
         load_recipe(write("phases = []"))
 
 
+def test_zgr23_is_table_1():
+    recipe = load_recipe("zgr23")
+    assert recipe.batch_size == 512 and recipe.clean_sigma == recipe.clean_flux_sigma == 4.0
+    assert recipe.turnover == float("inf") and recipe.label_error_floor == {}
+    assert recipe.high_quality == {
+        "teff": 0.2, "feh": 0.2, "logg": 0.2, "extinction": 0.1, "parallax": 0.1
+    }  # fmt: skip
+    rates = [(p.learning_rate, p.star_learning_rate) for p in recipe.phases]
+    assert rates == [(1e-3, 0), (1e-5, 1e-4), (0, 1e-4), (0, 0), (1e-7, 1e-5), (0, 1e-2)]
+    stars = [p.stars for p in recipe.phases]
+    assert stars == ["high_quality", "high_quality", "all", "kept", "kept", "all"]
+    for phase in recipe.phases[:5]:
+        if phase.updates_model:
+            assert (phase.optimiser, phase.momentum) == ("sgd", 0.5)
+    assert [p.clean for p in recipe.phases] == [False, False, False, True, False, False]
+    one, two, _, _, _, six = recipe.phases
+    model, stars = two.rates()
+    assert [model(e) for e in (0, 31, 32, 64, 127)] == pytest.approx([1e-5, 1e-5, 1e-6, 1e-7, 1e-8])
+    assert [stars(e) for e in (0, 96)] == pytest.approx([1e-4, 1e-7])
+    assert one.n_epochs == two.n_epochs == 128 and six.n_epochs == 4096
+    assert six.star_step == "adam"
+    _, stars = six.rates()
+    assert [stars(e) for e in (0, 511, 512, 4095)] == pytest.approx([1e-2, 1e-2, 5e-3, 1e-2 / 128])
+
+
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(FileNotFoundError, match="that come with xpfit: default"):
+    with pytest.raises(FileNotFoundError, match="that come with xpfit: default, zgr23"):
         load_recipe("zgr")
 
 

@@ -13,12 +13,28 @@ from xpfit.nn import chi2
 from xpfit.prepare import continuous_spectra
 from xpfit.spectra import whiten
 from xpfit.train import Phase, Trainer
-from xpfit.train.trainer import model_loss
+from xpfit.train.loss import model_loss
 
 SHORT = Recipe(
     phases=(
-        Phase("start", 1, 15, 3e-3, 3e-3, low_extinction_only=True, free_curve=False),
-        Phase("joint", 2, 5, 3e-3, 1e-3, star_iterations=2, clean=True),
+        Phase(
+            "start",
+            15,
+            stars="low_extinction",
+            learning_rate=3e-3,
+            final_learning_rate=3e-3,
+            free_curve=False,
+        ),
+        Phase(
+            "joint",
+            5,
+            n_cycles=2,
+            learning_rate=3e-3,
+            final_learning_rate=1e-3,
+            star_step="gauss-newton",
+            star_iterations=2,
+            clean=True,
+        ),
     )
 )
 LABELS = ("teff", "feh", "logg")
@@ -185,7 +201,9 @@ def test_phase_without_stars_is_named(sample):
 
 
 def test_divergence_is_an_error_that_names_the_phase(sample):
-    recipe = Recipe(phases=(Phase("wild", 1, 20, 1e3, 1e3),), turnover=np.inf)
+    recipe = Recipe(
+        phases=(Phase("wild", 20, learning_rate=1e3, final_learning_rate=1e3),), turnover=np.inf
+    )
     with (
         np.errstate(all="ignore"),
         pytest.raises(XpfitError, match=r"diverged in phase 'wild'.*learning rate"),
@@ -212,8 +230,24 @@ def test_training_in_coefficient_space_learns_spectra_and_dust(model):
     )
     recipe = Recipe(
         phases=(
-            Phase("start", 1, 40, 3e-3, 1e-3, low_extinction_only=True, free_curve=False),
-            Phase("joint", 4, 10, 3e-3, 1e-4, star_iterations=2, clean=True),
+            Phase(
+                "start",
+                40,
+                stars="low_extinction",
+                learning_rate=3e-3,
+                final_learning_rate=1e-3,
+                free_curve=False,
+            ),
+            Phase(
+                "joint",
+                10,
+                n_cycles=4,
+                learning_rate=3e-3,
+                final_learning_rate=1e-4,
+                star_step="gauss-newton",
+                star_iterations=2,
+                clean=True,
+            ),
         ),
         low_extinction=0.5,
         batch_size=128,

@@ -32,6 +32,7 @@ DESCRIPTIONS = {
     "alpha_m": "alpha enhancement [alpha/M] in dex",
     "extinction": "amount of dust E, close to E(B-V)",
     "parallax": "parallax; masked if the model knows no luminosities",
+    "xi": "place of the extinction curve among all, in units of their spread",
 }
 
 REFERENCE_PREFIX = "ref_"
@@ -64,6 +65,11 @@ def result_table(model: XPModel, spectra: Spectra, result: FitResult) -> Table:
     for i, name in enumerate(result.parameter_names):
         mask = ~np.isfinite(result.parameters[:, i]) | (name == "parallax" and not model.absolute)
         _add_measurement(table, name, result.parameters[:, i], result.errors[:, i], mask)
+    if "xi" in result.parameter_names:
+        r_v = model.r_v(result["xi"])
+        table["r_v"] = MaskedColumn(
+            r_v, mask=~np.isfinite(r_v), description="R(V) of the CCM89 curve closest to that at xi"
+        )
     if not model.absolute:
         _add_amplitude(table, model, result)
     _add_diagnostics(table, model, spectra, result)
@@ -160,7 +166,7 @@ def _add_triangles(table: Table, result: FitResult) -> None:
     """Add upper triangles of covariance and inverse covariance, in the model's units."""
     rows, columns = np.triu_indices(len(result.parameter_names))
     order = ", ".join(result.parameter_names)
-    last = "" if result.absolute else "; the last is the square root of the amplitude"
+    last = "" if result.absolute else "; in place of the parallax, the square root of the amplitude"
     for name, matrix, text in (
         ("stellar_params_cov_triu", result.covariance, "covariance"),
         ("stellar_params_icov_triu", result.inverse_covariance, "inverse covariance"),

@@ -35,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (XpfitError, FileNotFoundError) as error:
         print(f"xpfit {options.command}: error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"xpfit {options.command}: interrupted; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        outcome = str(interruption) or "nothing was written"
+        print(f"xpfit {options.command}: interrupted; {outcome}", file=sys.stderr)
         return 130
     return 0
 

@@ -15,6 +15,10 @@ INPUT_HELP = (
 )
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interruption after which there is a way to go on, which the message tells."""
+
+
 def add_command(
     commands, name: str, run, text: str, *, overwrite: bool = True
 ) -> argparse.ArgumentParser:

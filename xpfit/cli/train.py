@@ -8,11 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import OutputError
 from ..files import check_output
 from ..model import XPModel, ccm89_curve
 from ..prepare import read_spectra
 from ..read import read_source_ids
-from .common import add_command
+from ..train import load_recipe, train_model
+from ..train.trainer import CHECKPOINT_MINUTES
+from .common import Interrupted, add_command
+
+CHECKPOINT_SUFFIX = ".checkpoint"
+"""Added to the name of the model file; the checkpoint is removed when the model is written."""
 
 
 def add(commands) -> None:
@@ -23,7 +29,8 @@ def add(commands) -> None:
     command.add_argument(
         "library",
         metavar="LIBRARY",
-        help="the APOGEE-XP library (FITS), or prepared spectra with labels (HDF5, Parquet)",
+        help="the APOGEE-XP library (FITS), or prepared spectra with labels (HDF5, Parquet), whose "
+        "parallaxes are used if they have any",
     )
     command.add_argument("--output", required=True, metavar="MODEL.h5", help="model file to write")
     command.add_argument(
@@ -45,14 +52,36 @@ def add(commands) -> None:
         metavar="FILE.jsonl",
         help="write loss, rate and stars of every epoch, as JSON lines",
     )
+    command.add_argument(
+        "--no-parallax",
+        action="store_true",
+        help="learn the shapes of spectra alone, though the stars have parallaxes",
+    )
+    command.add_argument(
+        "--resume",
+        action="store_true",
+        help=f"go on with an interrupted training, from MODEL.h5{CHECKPOINT_SUFFIX}; all other "
+        "options as they were",
+    )
+    command.add_argument(
+        "--checkpoint-minutes",
+        type=float,
+        default=CHECKPOINT_MINUTES,
+        metavar="MINUTES",
+        help="time between checkpoints, which are also written after every phase and on Ctrl-C",
+    )
     command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
 
 
 def _train(options: argparse.Namespace) -> None:
     """Train a model and write it."""
-    from ..train import load_recipe, train_model
-
     check_output(options.output, overwrite=options.overwrite)
+    checkpoint = Path(f"{options.output}{CHECKPOINT_SUFFIX}")
+    if checkpoint.exists() and not (options.resume or options.overwrite):
+        raise OutputError(
+            f"{checkpoint} is of an unfinished training: --resume goes on with it, --overwrite "
+            "starts again"
+        )
     exclude = read_source_ids(options.exclude) if options.exclude else ()
     recipe = load_recipe(options.recipe)
     labels = tuple(name.strip() for name in options.labels.split(","))
@@ -60,19 +89,29 @@ def _train(options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         log = None
         if options.log:
-            path = check_output(options.log, overwrite=options.overwrite)
+            path = check_output(options.log, overwrite=options.overwrite or options.resume)
             log = stack.enter_context(path.open("w", encoding="utf-8"))
-        model, summary = train_model(
-            spectra,
-            labels,
-            rng=np.random.default_rng(options.seed),
-            recipe=recipe,
-            exclude=exclude,
-            progress=not options.quiet,
-            provenance={"library": Path(options.library).name, "seed": options.seed},
-            log=log,
-        )
+        try:
+            model, summary = train_model(
+                spectra,
+                labels,
+                rng=np.random.default_rng(options.seed),
+                recipe=recipe,
+                absolute=False if options.no_parallax else None,
+                exclude=exclude,
+                progress=not options.quiet,
+                provenance={"library": Path(options.library).name, "seed": options.seed},
+                log=log,
+                checkpoint=checkpoint,
+                checkpoint_minutes=options.checkpoint_minutes,
+                resume=options.resume,
+            )
+        except KeyboardInterrupt:
+            if not checkpoint.exists():
+                raise
+            raise Interrupted(f"the same command with --resume goes on from {checkpoint}") from None
     model.save(options.output, overwrite=options.overwrite)
+    checkpoint.unlink(missing_ok=True)
     if not options.quiet:
         print(summary)
         print(f"extinction curve: {_curve_summary(model)}")

@@ -188,7 +188,8 @@ def _result(model, spectra, theta, values, status, n_iterations) -> FitResult:
     finite = fitted[np.isfinite(fisher[fitted]).all(axis=(1, 2))]
     covariance[finite], inverse[finite] = safe_inverse(fisher[finite])
     parameters = theta.copy()
-    parameters[:, -2:] = np.exp(theta[:, -2:])
+    linear = slice(model.forward.n_label, model.forward.n_label + 2)
+    parameters[:, linear] = np.exp(theta[:, linear])
     return FitResult(
         parameter_names=model.parameter_names,
         absolute=model.absolute,

@@ -24,7 +24,7 @@ def fisher_matrix(
     ----------
     forward : ForwardModel
     theta : ndarray, shape (n_star, n_parameter)
-        (labels, ln E, ln varpi) of the best fit.
+        (labels, ln E, ln varpi[, xi]) of the best fit.
     whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
     parallax_err : ndarray, shape (n_star,)
         mas; infinite where no parallax was observed.
@@ -32,18 +32,23 @@ def fisher_matrix(
     Returns
     -------
     ndarray, shape (n_star, n_parameter, n_parameter)
-        With respect to (labels, E, varpi).
+        With respect to (labels, E, varpi[, xi]).
 
     Notes
     -----
     ZGR23, eqs. 21 and 22: I = J^T C^-1 J + diag(0, 0, 0, 0, 1 / s^2). Their eq. 22 prints s^2.
+    Where the extinction curve varies, the prior of xi adds its 1: without it stars with little dust
+    would know nothing of xi, nor of what correlates with it.
     """
     _, jacobian = forward.flux_and_jacobian(theta)
     # d/dE = (1/E) d/dlnE, and likewise for the parallax.
-    jacobian[:, -2:] *= np.exp(-theta[:, -2:])[:, :, None]
+    linear = slice(forward.n_label, forward.n_label + 2)
+    jacobian[:, linear] *= np.exp(-theta[:, linear])[:, :, None]
     white = whiten(whitener, jacobian)
     fisher = white @ np.swapaxes(white, 1, 2)
-    fisher[:, -1, -1] += 1.0 / parallax_err**2
+    fisher[:, forward.n_label + 1, forward.n_label + 1] += 1.0 / parallax_err**2
+    if forward.curve_varies:
+        fisher[:, -1, -1] += 1.0
     return fisher
 
 

@@ -50,7 +50,7 @@ def maximise_posterior(
     ----------
     objective : Objective
     start : ndarray, shape (n_parameter,)
-        (labels, ln E, ln varpi).
+        (labels, ln E, ln varpi[, xi]).
     scale : ndarray, shape (n_parameter,)
         Lengths that make the parameters comparable.
     max_iterations : int

@@ -9,7 +9,7 @@ from ..model.terms import flux_term, gaussian_term
 
 
 class Objective:
-    """-2 ln posterior of one star as a function of theta = (labels, ln E, ln varpi).
+    """-2 ln posterior of one star as a function of theta = (labels, ln E, ln varpi[, xi]).
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ class Objective:
     -----
     ZGR23, eq. 19: chi2 + ((varpi - varpi_obs) / s)^2 - 2 ln p_gmm(Theta) - 2 ln varpi - 2 ln E.
     For a model that is not absolute, varpi^2 is a free amplitude whose prior is flat in its
-    logarithm, and the terms in varpi are absent.
+    logarithm, and the terms in varpi are absent. Where the extinction curve varies, xi^2 is added.
     """
 
     def __init__(
@@ -84,11 +84,15 @@ class Objective:
         gradient[k] -= 2.0
         hessian[:k, :k] -= 2.0 * prior_hessian[0]
         if self.model.absolute:
-            parallax = np.exp(theta[-1:])
+            parallax = np.exp(theta[k + 1 : k + 2])
             term = gaussian_term(parallax, parallax, self.parallax, self.parallax_err)
-            value += term[0][0] - 2.0 * theta[-1]
-            gradient[-1] += term[1][0] - 2.0
-            hessian[-1, -1] += term[2][0]
+            value += term[0][0] - 2.0 * theta[k + 1]
+            gradient[k + 1] += term[1][0] - 2.0
+            hessian[k + 1, k + 1] += term[2][0]
+        if self.model.forward.curve_varies:
+            value += theta[k + 2] ** 2
+            gradient[k + 2] += 2.0 * theta[k + 2]
+            hessian[k + 2, k + 2] += 2.0
         # A step into nowhere (overflow of the flux) must look bad, not be undefined.
         value = float(value) if np.isfinite(value) else np.inf
         self._at, self._derivatives = key, (value, gradient, hessian)

@@ -26,10 +26,10 @@ class FitResult:
     Attributes
     ----------
     parameter_names : tuple of str
-        The labels, then `extinction` and `parallax`.
+        The labels, then `extinction` and `parallax`, then `xi` if the extinction curve varies.
     absolute : bool
-        Whether the last parameter is a parallax. If not it is the square root of the amplitude, in
-        the gauge of `xpfit.model.gauge`.
+        Whether `parallax` is one. If not it is the square root of the amplitude, in the gauge of
+        `xpfit.model.gauge`.
     source_id : ndarray of int64, shape (n_star,)
     parameters : ndarray, shape (n_star, n_parameter)
         Linear, in kK, dex, mag, mas.
@@ -87,9 +87,10 @@ class FitResult:
 
     @property
     def theta(self) -> np.ndarray:
-        """Parameters as the forward model takes them: (labels, ln E, ln varpi)."""
+        """Parameters as the forward model takes them: (labels, ln E, ln varpi[, xi])."""
         theta = self.parameters.copy()
-        theta[:, -2:] = np.log(theta[:, -2:])
+        first = self._index("extinction")
+        theta[:, first : first + 2] = np.log(theta[:, first : first + 2])
         return theta
 
     def _index(self, name: str) -> int:

@@ -37,8 +37,7 @@ class StartGrid:
     theta : ndarray, shape (n_cell, n_parameter)
     flux : ndarray, shape (n_cell, n_obs)
     scale : ndarray, shape (n_parameter,)
-        Lengths that make the parameters comparable: the labels' spread in training, and one in
-        ln E and ln varpi.
+        Lengths that make the parameters comparable (`ForwardModel.scale`).
     """
 
     def __init__(
@@ -50,12 +49,16 @@ class StartGrid:
             [
                 np.repeat(types, len(extinctions), axis=0),
                 np.tile(np.log(extinctions), n_types),
-                np.zeros(n_types * len(extinctions)),
+                # ln varpi, and xi where the curve varies
+                np.zeros(
+                    (n_types * len(extinctions), model.forward.n_stellar - types.shape[1] - 1)
+                ),
             ]
         )
         self.flux = model.forward.flux(self.theta)
         self.penalty = -2.0 * np.repeat(model.prior.ln_p(types), len(extinctions))
-        self.scale = np.concatenate([model.forward.label_scale, np.ones(2)])
+        self.scale = model.forward.scale
+        self.n_label = types.shape[1]
 
     def starts(self, flux: np.ndarray, whitener: np.ndarray, n_starts: int) -> list[np.ndarray]:
         """Best types that lie apart from each other, best first, for one star.
@@ -88,12 +91,14 @@ class StartGrid:
         chosen = self._separate(best[np.argsort(loss.min(axis=1))], n_starts)
         theta = self.theta[chosen]
         observed = np.broadcast_to(observed, predicted[chosen].shape)
-        theta[:, -1] = best_ln_parallax(theta, predicted[chosen], observed)
+        amplitude = self.n_label + 1
+        theta[:, amplitude] = best_ln_parallax(theta[:, amplitude], predicted[chosen], observed)
         return list(theta)
 
     def _separate(self, candidates: np.ndarray, n_starts: int) -> list[int]:
         """First candidates, in order, that lie `SEPARATION` apart in standardised labels."""
-        labels = self.theta[candidates, :-2] / self.scale[:-2]
+        k = self.n_label
+        labels = self.theta[candidates, :k] / self.scale[:k]
         chosen = [0]
         for i in range(1, len(candidates)):
             if len(chosen) == n_starts:

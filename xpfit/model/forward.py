@@ -1,7 +1,7 @@
 """The forward model: stellar parameters -> observed flux, with its exact derivatives.
 
-Internally a star's parameters are `theta` = (teff in kK, feh, logg[, alpha_m], ln E, ln varpi); the
-logarithms keep extinction and parallax positive (ZGR23, section 4.1).
+Internally a star's parameters are `theta` = (teff in kK, feh, logg[, alpha_m], ln E, ln varpi[,
+xi]); the logarithms keep extinction and parallax positive (ZGR23, section 4.1).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..nn import Network, multilayer_perceptron
 from ..space import ObservationSpace
-from .extinction import ccm89_curve
+from .extinction import ccm89_curve, ccm89_variation
 
 HIDDEN_LAYERS = (32, 32, 32)
 """Width of the hidden layers. ZGR23's text says 16; its 4484 parameters need 32."""
@@ -28,16 +28,22 @@ class ForwardModel:
     those, M(E) = H+ diag(exp(-E R + E^2 Q)) H per band. So dust acts on light that the instrument
     has blurred already; Q makes up for that to second order in E.
 
+    Where the extinction curve varies from star to star, R = exp(b + xi a), with one xi per star of
+    standard normal prior (Zhang & Green 2025).
+
     Parameters
     ----------
     network : Network
         Standardised labels -> ln flux on the grid, at 1 kpc without dust, n_grid values.
     parameters : ndarray, shape (n_parameters,)
-        All global parameters: the network's, then b = ln R, then Q where the space has it.
+        All global parameters: the network's, then b = ln R, then Q where the space has it, then a
+        where the curve varies.
     label_mean, label_scale : ndarray, shape (n_label,)
         Standardisation of the network's inputs.
     space : ObservationSpace
         What the data vector is.
+    curve_varies : bool
+        Whether every star has a xi.
     """
 
     network: Network
@@ -45,6 +51,7 @@ class ForwardModel:
     label_mean: np.ndarray
     label_scale: np.ndarray
     space: ObservationSpace
+    curve_varies: bool = False
 
     @classmethod
     def initialise(
@@ -53,6 +60,7 @@ class ForwardModel:
         space: ObservationSpace,
         rng: np.random.Generator,
         hidden: Sequence[int] = HIDDEN_LAYERS,
+        curve_varies: bool = False,
     ) -> ForwardModel:
         """Start with random weights, the extinction curve of CCM89 and no second-order term.
 
@@ -64,17 +72,36 @@ class ForwardModel:
         rng : numpy.random.Generator
         hidden : sequence of int
             Width of each hidden layer.
+        curve_varies : bool
+            Start with the variation of CCM89's curve with R(V) too.
         """
         network = multilayer_perceptron(labels.shape[1], hidden, space.n_grid)
         curve = ccm89_curve(space.wavelength)
         second_order = np.zeros(space.n_grid if space.second_order else 0)
-        parameters = np.concatenate([network.initialise(rng), np.log(curve), second_order])
-        return cls(network, parameters, labels.mean(axis=0), labels.std(axis=0), space)
+        variation = ccm89_variation(space.wavelength) if curve_varies else np.empty(0)
+        parameters = np.concatenate(
+            [network.initialise(rng), np.log(curve), second_order, variation]
+        )
+        mean, scale = labels.mean(axis=0), labels.std(axis=0)
+        return cls(network, parameters, mean, scale, space, curve_varies)
 
     @property
     def n_label(self) -> int:
         """Number of labels in the stellar type."""
         return len(self.label_mean)
+
+    @property
+    def n_stellar(self) -> int:
+        """Number of parameters of one star, the length of its `theta`."""
+        return self.n_label + 2 + self.curve_varies
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Lengths that make a star's parameters comparable, shape (n_stellar,).
+
+        The labels' spread in training, and one in ln E, ln varpi and xi.
+        """
+        return np.concatenate([self.label_scale, np.ones(self.n_stellar - self.n_label)])
 
     @property
     def weights(self) -> np.ndarray:
@@ -89,11 +116,17 @@ class ForwardModel:
     @property
     def second_order(self) -> np.ndarray:
         """Q (a view of `parameters`), shape (n_grid,), or (0,) where the space has none."""
-        return self.parameters[self.network.n_parameters + self.space.n_grid :]
+        start = self.network.n_parameters + self.space.n_grid
+        return self.parameters[start : start + self.space.n_grid * self.space.second_order]
+
+    @property
+    def variation(self) -> np.ndarray:
+        """a = d ln R / d xi (a view of `parameters`), shape (n_grid,), or (0,) without xi."""
+        return self.parameters[len(self.parameters) - self.space.n_grid * self.curve_varies :]
 
     @property
     def extinction_curve(self) -> np.ndarray:
-        """R = exp(b), shape (n_grid,)."""
+        """R = exp(b), the curve at xi = 0, shape (n_grid,)."""
         return np.exp(self.ln_curve)
 
     @property
@@ -112,8 +145,8 @@ class ForwardModel:
         Returns
         -------
         ndarray of bool, shape (n_parameters,)
-            True for all hidden layers, and for the output weights, biases and b of `channels`; also
-            for their Q, except in photometric bands, which are taken as monochromatic.
+            True for all hidden layers, and for the output weights, biases, b and a of `channels`;
+            also for their Q, except in photometric bands, which are taken as monochromatic.
         """
         output = self.network.layers[-1]
         hidden = np.ones(self.network.n_parameters - output.n_parameters, dtype=bool)
@@ -122,7 +155,8 @@ class ForwardModel:
         weights[:] = channels
         bias[:] = channels
         second_order = (channels & ~self.space.is_band)[: len(self.second_order)]
-        return np.concatenate([hidden, last, channels, second_order])
+        variation = channels[: len(self.variation)]
+        return np.concatenate([hidden, last, channels, second_order, variation])
 
     def ln_absolute_flux(self, labels: np.ndarray) -> np.ndarray:
         """g(Theta): ln flux at 1 kpc without dust.
@@ -142,8 +176,8 @@ class ForwardModel:
 
         Parameters
         ----------
-        theta : ndarray, shape (n_star, n_label + 2)
-            Labels, ln E, ln varpi.
+        theta : ndarray, shape (n_star, n_stellar)
+            Labels, ln E, ln varpi, and xi if there is one.
 
         Returns
         -------
@@ -157,28 +191,30 @@ class ForwardModel:
 
         Parameters
         ----------
-        theta : ndarray, shape (n_star, n_label + 2)
-            Labels, ln E, ln varpi.
+        theta : ndarray, shape (n_star, n_stellar)
+            Labels, ln E, ln varpi, and xi if there is one.
 
         Returns
         -------
         flux : ndarray, shape (n_star, n_obs)
-        jacobian : ndarray, shape (n_star, n_label + 2, n_obs)
+        jacobian : ndarray, shape (n_star, n_stellar, n_obs)
             ``jacobian[s, k, i]`` = d flux[s, i] / d theta[s, k].
         """
         light = self._forward(theta)
         observe, k = self.space.observe, self.n_label
         extinction = np.exp(theta[:, k])[:, None]
-        slope = -extinction * self.extinction_curve
+        slope = -extinction * light.curve
         if self.space.second_order:
             slope += 2.0 * extinction**2 * self.second_order
         directions = np.broadcast_to(np.diag(1.0 / self.label_scale), (len(theta), k, k))
         tangent = self.network.tangent(self.weights, light.caches, directions)
         tangent = self.space.spectrum(observe(tangent * light.emitted[:, None]))
-        jacobian = np.empty((len(theta), k + 2, self.space.n_obs))
+        jacobian = np.empty((len(theta), self.n_stellar, self.space.n_obs))
         jacobian[:, :k] = observe(tangent * light.transmission[:, None])
         jacobian[:, k] = observe(slope * light.dimmed)
         jacobian[:, k + 1] = 2.0 * light.flux
+        if self.curve_varies:
+            jacobian[:, k + 2] = observe(-extinction * light.curve * self.variation * light.dimmed)
         return light.flux, jacobian
 
     def flux_and_pullback(self, theta: np.ndarray):
@@ -186,8 +222,8 @@ class ForwardModel:
 
         Parameters
         ----------
-        theta : ndarray, shape (n_star, n_label + 2)
-            Labels, ln E, ln varpi.
+        theta : ndarray, shape (n_star, n_stellar)
+            Labels, ln E, ln varpi, and xi if there is one.
 
         Returns
         -------
@@ -205,9 +241,10 @@ class ForwardModel:
             d_emitted = space.observe_adjoint(space.spectrum_adjoint(d_dimmed * light.transmission))
             network = self.network.backward(self.weights, light.caches, d_emitted * light.emitted)
             d_ln_transmission = d_dimmed * light.dimmed
-            curve = -(extinction @ d_ln_transmission) * self.extinction_curve
+            d_ln_curve = -extinction[:, None] * light.curve * d_ln_transmission
             second_order = (extinction**2 @ d_ln_transmission)[: len(self.second_order)]
-            return np.concatenate([network, curve, second_order])
+            variation = theta[:, -1] @ d_ln_curve if self.curve_varies else np.empty(0)
+            return np.concatenate([network, d_ln_curve.sum(axis=0), second_order, variation])
 
         return light.flux, pullback
 
@@ -220,12 +257,15 @@ class ForwardModel:
         g, caches = self.network.forward(self.weights, self._standardise(theta[:, :k]))
         emitted = np.exp(g + 2.0 * theta[:, k + 1, None])
         extinction = np.exp(theta[:, k])[:, None]
-        ln_transmission = -extinction * self.extinction_curve
+        curve = self.extinction_curve
+        if self.curve_varies:
+            curve = np.exp(self.ln_curve + theta[:, k + 2, None] * self.variation)
+        ln_transmission = -extinction * curve
         if self.space.second_order:
             ln_transmission += extinction**2 * self.second_order
         transmission = np.exp(ln_transmission)
         dimmed = self.space.spectrum(self.space.observe(emitted)) * transmission
-        return _Light(emitted, transmission, dimmed, self.space.observe(dimmed), caches)
+        return _Light(emitted, curve, transmission, dimmed, self.space.observe(dimmed), caches)
 
 
 @dataclass
@@ -233,10 +273,12 @@ class _Light:
     """Stages of a prediction: on the grid (n_star, n_grid), but for `flux` (n_star, n_obs).
 
     `emitted` is the emulator's spectrum times varpi^2, `dimmed` what the instrument sees of it,
-    times the dust's `transmission`; `flux` is the data vector; `caches` are the network's.
+    times the dust's `transmission`, which follows from the extinction `curve` (n_grid,), or
+    (n_star, n_grid) if that varies; `flux` is the data vector; `caches` are the network's.
     """
 
     emitted: np.ndarray
+    curve: np.ndarray
     transmission: np.ndarray
     dimmed: np.ndarray
     flux: np.ndarray

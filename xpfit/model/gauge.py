@@ -8,6 +8,10 @@ here, so that two trainings give comparable models:
   so that a star's amplitude is the geometric mean of its dust-free flux there;
 * R in the reddest trained channel (Ks for the library) has its CCM89 value, which is in effect the
   definition of E by A(Ks) = 0.36 E; the second-order term Q, where there is one, is zero there.
+
+Where the curve varies, two more are fixed, in every model: a is zero in the reddest trained channel
+(there, E alone sets the extinction), and over the stars with dust xi has mean zero and mean square
+one, its uncertainty included, as its prior says.
 """
 
 from __future__ import annotations
@@ -42,13 +46,12 @@ def fix_gauge(forward: ForwardModel, trained: np.ndarray) -> None:
         Grid points that the training data constrain; the others are left as they are.
     """
     space = forward.space
+    anchor = reddest_channel(space, trained)
     output = forward.network.layers[-1]
     weights, bias = output.split(forward.weights[forward.network.slices[-1]])
     window = amplitude_channels(space) & trained
     weights[:, trained] -= weights[:, window].mean(axis=1, keepdims=True)
     bias[trained] -= bias[window].mean()
-    measured = np.flatnonzero(trained & space.covered)
-    anchor = measured[np.argmax(space.wavelength[measured])]
     shift = ccm89_curve(space.wavelength[anchor : anchor + 1])[0] - forward.extinction_curve[anchor]
     shifted = np.maximum(forward.extinction_curve[trained] + shift, MIN_CURVE)
     forward.ln_curve[trained] = np.log(shifted)
@@ -56,13 +59,49 @@ def fix_gauge(forward: ForwardModel, trained: np.ndarray) -> None:
         forward.second_order[trained] -= forward.second_order[anchor]
 
 
-def best_ln_parallax(theta: np.ndarray, flux_pred: np.ndarray, flux_obs: np.ndarray) -> np.ndarray:
+def reddest_channel(space: ObservationSpace, trained: np.ndarray) -> int:
+    """The grid point of longest wavelength among the trained ones."""
+    measured = np.flatnonzero(trained & space.covered)
+    return int(measured[np.argmax(space.wavelength[measured])])
+
+
+def standardise_variation(
+    forward: ForwardModel, theta: np.ndarray, xi_variance: np.ndarray, dusty: np.ndarray
+) -> np.ndarray:
+    """Give xi the mean and mean square of its prior, by moving b and a, in place.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+        Whose curve varies.
+    theta : ndarray, shape (n_star, n_stellar)
+    xi_variance : ndarray, shape (n_star,)
+        Uncertainty of each xi, squared.
+    dusty : ndarray of bool, shape (n_star,)
+        Stars that xi is known of.
+
+    Returns
+    -------
+    ndarray, shape (n_star, n_stellar)
+        `theta` with new xi. Predictions are the same as before.
+    """
+    xi = theta[:, -1]
+    mean = xi[dusty].mean()
+    spread = np.sqrt(np.mean((xi[dusty] - mean) ** 2 + xi_variance[dusty]))
+    forward.ln_curve[:] += mean * forward.variation
+    forward.variation[:] *= spread
+    return np.column_stack([theta[:, :-1], (xi - mean) / spread])
+
+
+def best_ln_parallax(
+    ln_parallax: np.ndarray, flux_pred: np.ndarray, flux_obs: np.ndarray
+) -> np.ndarray:
     """ln varpi that minimises chi2 when everything else is held, for given predictions.
 
     Parameters
     ----------
-    theta : ndarray, shape (n_star, n_label + 2)
-        Parameters at which the prediction was made.
+    ln_parallax : ndarray, shape (n_star,)
+        At which the prediction was made.
     flux_pred, flux_obs : ndarray, shape (n_star, n_obs)
         Whitened predicted and observed flux.
 
@@ -75,4 +114,4 @@ def best_ln_parallax(theta: np.ndarray, flux_pred: np.ndarray, flux_obs: np.ndar
     norm = np.einsum("si,si->s", flux_pred, flux_pred)
     good = (overlap > 0) & (norm > 0)
     ratio = np.where(good, overlap, 1.0) / np.where(good, norm, 1.0)
-    return theta[:, -1] + 0.5 * np.log(ratio)
+    return ln_parallax + 0.5 * np.log(ratio)

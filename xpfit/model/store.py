@@ -12,9 +12,12 @@ Layout (format version 1)::
     network/label_mean, network/label_scale
     extinction/ln_curve                 (n_grid,)  b = ln R
     extinction/second_order             (n_grid,)  Q; in coefficient space only
+    extinction/variation                (n_grid,)  a = d ln R / d xi; if the curve varies
     prior/weights, prior/means, prior/covariances
     covariance/loadings, covariance/diagonal  of the emulator's own error, if it was learned
     training/source_ids                 int64
+    training/clean_flags                int16, why each was dropped (see `xpfit.train.cleaning`)
+    diagnostics/...                     numbers of the training stars for pictures
 """
 
 from __future__ import annotations
@@ -109,6 +112,8 @@ def _datasets(model: XPModel) -> dict[str, np.ndarray]:
     optional = {}
     if model.space.second_order:
         optional["extinction/second_order"] = forward.second_order
+    if forward.curve_varies:
+        optional["extinction/variation"] = forward.variation
     if model.covariance:
         optional["covariance/loadings"] = model.covariance.loadings
         optional["covariance/diagonal"] = model.covariance.diagonal
@@ -127,6 +132,8 @@ def _datasets(model: XPModel) -> dict[str, np.ndarray]:
         "prior/means": prior.means,
         "prior/covariances": prior.covariances,
         "training/source_ids": model.source_ids,
+        "training/clean_flags": model.clean_flags,
+        **{f"diagnostics/{name}": values for name, values in model.diagnostics.items()},
     }
 
 
@@ -181,12 +188,15 @@ def _build(file: h5py.File) -> XPModel:
     )
     names = ["network/parameters", "extinction/ln_curve"]
     names += ["extinction/second_order"] if space.second_order else []
+    curve_varies = "extinction/variation" in file
+    names += ["extinction/variation"] if curve_varies else []
     forward = ForwardModel(
         network,
         np.concatenate([file[name][()] for name in names]),
         file["network/label_mean"][()],
         file["network/label_scale"][()],
         space,
+        curve_varies,
     )
     prior = GaussianMixture(
         *(file[f"prior/{name}"][()] for name in ("weights", "means", "covariances"))
@@ -207,5 +217,23 @@ def _build(file: h5py.File) -> XPModel:
         preparation=json.loads(file.attrs["preparation"]),
         training=json.loads(file.attrs["training"]),
         source_ids=file["training/source_ids"][()],
+        clean_flags=_optional(file, "training/clean_flags", np.empty(0, dtype=np.int16)),
         covariance=covariance,
+        diagnostics=_tree(file.get("diagnostics", {})),
     )
+
+
+def _optional(file: h5py.File, name: str, default: np.ndarray) -> np.ndarray:
+    """An array that files of older versions lack."""
+    return file[name][()] if name in file else default
+
+
+def _tree(group) -> dict[str, np.ndarray]:
+    """All arrays below a group, by their paths in it."""
+    found = {}
+    for name, node in group.items():
+        if isinstance(node, h5py.Dataset):
+            found[name] = node[()]
+        else:
+            found |= {f"{name}/{inner}": values for inner, values in _tree(node).items()}
+    return found

@@ -1,8 +1,8 @@
 """Terms of the losses for stellar parameters: value, gradient and Gauss-Newton Hessian.
 
-Each function takes `theta` (n_star, n_parameter) = (labels, ln E, ln varpi) and returns the value
-(n_star,), the gradient (n_star, n_parameter) and a Hessian (n_star, n_parameter, n_parameter) that
-is positive semi-definite. The losses of ZGR23 (eqs. 13 and 19) are sums of these terms.
+Each function takes `theta` (n_star, n_parameter) = (labels, ln E, ln varpi[, xi]) and returns the
+value (n_star,), the gradient (n_star, n_parameter) and a Hessian (n_star, n_parameter, n_parameter)
+that is positive semi-definite. The losses of ZGR23 (eqs. 13 and 19) are sums of these terms.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from ..constants import REFERENCE_PARALLAX
 from ..errors import InputError
 from ..space import ObservationSpace
 from ..spectra import UNCORRECTED
+from .extinction import r_v_of_curve
 from .forward import ForwardModel
 from .prior import GaussianMixture
 from .residuals import ModelCovariance
@@ -43,8 +44,12 @@ class XPModel:
         Recipe, seed and outcome of the training.
     source_ids : ndarray of int64, shape (n_star,)
         Stars trained on.
+    clean_flags : ndarray of int16, shape (n_star,)
+        Why each of them was dropped as an outlier (`xpfit.train.cleaning`); zero if it was kept.
     covariance : ModelCovariance, optional
         How wrong the emulator itself is; without it, fits take the emulator to be exact.
+    diagnostics : dict of str to ndarray
+        Numbers of the training stars for pictures (see `xpfit.train.outcome`).
     """
 
     forward: ForwardModel
@@ -57,7 +62,9 @@ class XPModel:
     preparation: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     source_ids: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    clean_flags: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int16))
     covariance: ModelCovariance | None = None
+    diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         kind = "absolute" if self.absolute else "shapes only"
@@ -88,8 +95,9 @@ class XPModel:
 
     @property
     def parameter_names(self) -> tuple[str, ...]:
-        """Names of the fitted parameters: the labels, then `extinction` and `parallax`."""
-        return (*self.label_names, "extinction", "parallax")
+        """Names of the fitted parameters: the labels, `extinction`, `parallax`, and `xi` if any."""
+        xi = ("xi",) if self.forward.curve_varies else ()
+        return (*self.label_names, "extinction", "parallax", *xi)
 
     def predict(
         self,
@@ -97,6 +105,7 @@ class XPModel:
         extinction: np.ndarray | float = 0.0,
         parallax: np.ndarray | float = REFERENCE_PARALLAX,
         *,
+        xi: np.ndarray | float = 0.0,
         extrapolate: bool = False,
     ) -> np.ndarray:
         """Flux of stars of given types (ZGR23, eq. 1).
@@ -109,6 +118,9 @@ class XPModel:
             mag.
         parallax : array_like, shape (n_star,), optional
             mas. For a model that is not absolute: the square root of the amplitude.
+        xi : array_like, shape (n_star,), optional
+            Place of the dust's curve among all curves, in units of their spread; for models whose
+            extinction curve varies.
         extrapolate : bool
             Allow labels outside the range trained on.
 
@@ -125,14 +137,42 @@ class XPModel:
         """
         labels = np.atleast_2d(np.asarray(labels, dtype=float))
         self._check_labels(labels, extrapolate)
-        extinction, parallax = (
-            np.broadcast_to(np.asarray(x, dtype=float), len(labels)) for x in (extinction, parallax)
+        extinction, parallax, xi = (
+            np.broadcast_to(np.asarray(x, dtype=float), len(labels))
+            for x in (extinction, parallax, xi)
         )
+        if np.any(xi != 0) and not self.forward.curve_varies:
+            raise InputError("this model has one extinction curve for all stars: xi must be zero")
         if np.any(~(extinction >= 0)) or np.any(~(parallax > 0)):
             raise InputError("extinction must not be negative, and parallax must be positive")
         with np.errstate(divide="ignore"):
-            theta = np.column_stack([labels, np.log(extinction), np.log(parallax)])
+            theta = np.column_stack([labels, np.log(extinction), np.log(parallax), xi])
+        theta = theta[:, : self.forward.n_stellar]
         return np.where(self.trained_channels, self.forward.flux(theta), np.nan)
+
+    def r_v(self, xi: np.ndarray) -> np.ndarray:
+        """R(V) of the CCM89 curves closest to this model's at given xi.
+
+        Parameters
+        ----------
+        xi : array_like, shape (n_star,)
+
+        Returns
+        -------
+        ndarray, shape (n_star,)
+            By shape alone, over the trained part of 400-1000 nm.
+
+        Raises
+        ------
+        InputError
+            If the model has one curve for all stars.
+        """
+        if not self.forward.curve_varies:
+            raise InputError("this model has one extinction curve for all stars, hence no xi")
+        optical = (self.wavelength > 400.0) & (self.wavelength < 1000.0) & self.trained_grid
+        xi = np.asarray(xi, dtype=float)
+        curve = np.exp(self.forward.ln_curve + xi[:, None] * self.forward.variation)
+        return r_v_of_curve(self.wavelength[optical], curve[:, optical])
 
     def _check_labels(self, labels: np.ndarray, extrapolate: bool) -> None:
         if labels.shape[1] != len(self.label_names):

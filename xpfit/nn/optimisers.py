@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,14 @@ class Optimiser(Protocol):
         self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float
     ) -> np.ndarray:
         """Return the updated parameters; the argument is left as it is."""
+        ...
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the next step depends on, besides its arguments."""
+        ...
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `state` returned."""
         ...
 
 
@@ -36,6 +45,14 @@ class SGD:
         """See `Optimiser.step`."""
         self._velocity = self.momentum * self._velocity - learning_rate * gradient
         return parameters + self._velocity
+
+    def state(self):
+        """See `Optimiser.state`."""
+        return {"velocity": np.asarray(self._velocity)}
+
+    def restore(self, state):
+        """See `Optimiser.restore`."""
+        self._velocity = state["velocity"]
 
 
 class Adam:
@@ -66,3 +83,16 @@ class Adam:
         mean = self._mean / (1.0 - self.beta1**self._n_steps)
         square = self._square / (1.0 - self.beta2**self._n_steps)
         return parameters - learning_rate * mean / (np.sqrt(square) + self.epsilon)
+
+    def state(self):
+        """See `Optimiser.state`."""
+        return {
+            "mean": np.asarray(self._mean),
+            "square": np.asarray(self._square),
+            "n_steps": np.asarray(self._n_steps),
+        }
+
+    def restore(self, state):
+        """See `Optimiser.restore`."""
+        self._mean, self._square = state["mean"], state["square"]
+        self._n_steps = int(state["n_steps"])

@@ -1,8 +1,9 @@
-"""Recipe, trainer (alternating steps), cleaning."""
+"""Recipe (data), trainer (alternating steps), star updates, cleaning, checkpoints, outcome."""
 
 from .recipe import Phase, Recipe
 from .recipe_file import RECIPES, load_recipe, recipe_text
-from .trainer import Trainer, TrainingSummary, train_model
+from .trainer import Trainer
+from .training import TrainingSummary, train_model
 
 __all__ = [
     "RECIPES",

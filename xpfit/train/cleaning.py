@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntFlag
 
 import numpy as np
 
@@ -75,34 +77,94 @@ def trainable(
     return np.flatnonzero(keep), dropped
 
 
-def outliers(
-    label_pull: np.ndarray,
-    chi2_per_dof: np.ndarray,
-    *,
-    max_sigma: float,
-    max_chi2: float,
-    max_fraction: float = 1.0,
-) -> np.ndarray:
-    """Stars in tension with the model (ZGR23, section 3.2, "self-cleaning").
+class CleanFlag(IntFlag):
+    """Why a star was dropped in self-cleaning: bits of `Outliers.flags`.
+
+    The labels' own bits are `label_flag`.
+    """
+
+    FLUX = 1
+    """A flux is far from its prediction."""
+    CHI2 = 2
+    """The whole spectrum is fitted badly."""
+    PARALLAX = 4
+    """The fitted parallax is far from the measured one."""
+    BINARY = 8
+    """log g and parallax together are: likely two stars of nearly equal masses (ZGR23, fig. 4)."""
+    NOT_FINITE = 16
+    """No finite fit was found."""
+
+
+def label_flag(index: int) -> int:
+    """Bit for a label, by its place in the stellar type: 32 for the first, then 64, and so on."""
+    return 32 << index
+
+
+def clean_reasons(flags: np.ndarray, label_names: Sequence[str]) -> dict[str, int]:
+    """Number of stars by reason; a star may have several.
 
     Parameters
     ----------
-    label_pull : ndarray, shape (n_star, n_label)
-        (fitted - measured) / error of each label.
-    chi2_per_dof : ndarray, shape (n_star,)
-    max_sigma, max_chi2 : float
-        Limits on |pull| and on chi2 per degree of freedom.
-    max_fraction : float
-        Largest share of the stars to call outliers, the worst first: while a model is still poor
-        nearly every star is in tension with it, and that is not the stars' fault. Values that are
-        not finite are outliers always.
+    flags : ndarray of int, shape (n_star,)
+    label_names : sequence of str
 
     Returns
     -------
-    ndarray of bool, shape (n_star,)
+    dict of str to int
     """
-    tension = np.maximum(np.max(np.abs(label_pull), axis=1) / max_sigma, chi2_per_dof / max_chi2)
-    broken = ~np.isfinite(tension)
-    tension = np.where(broken, np.inf, tension)
-    limit = np.quantile(tension, 1.0 - max_fraction, method="inverted_cdf")
-    return broken | (tension > max(1.0, limit))
+    bits = {flag.name.lower(): int(flag) for flag in CleanFlag}
+    bits |= {name: label_flag(i) for i, name in enumerate(label_names)}
+    return {name: int(np.sum((flags & bit) != 0)) for name, bit in bits.items()}
+
+
+@dataclass(frozen=True)
+class Tension:
+    """How far training stars are from the model, each in units of its limit.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n_star, n_label)
+        |fitted - measured| / error / limit.
+    parallax, binary, flux, chi2 : ndarray, shape (n_star,)
+        The same of the parallax; of log g and parallax together; of the worst flux; and chi2 per
+        degree of freedom over its limit.
+    """
+
+    labels: np.ndarray
+    parallax: np.ndarray
+    binary: np.ndarray
+    flux: np.ndarray
+    chi2: np.ndarray
+
+    def flags(self, max_fraction: float = 1.0) -> np.ndarray:
+        """Stars in tension with the model, and why (ZGR23, section 3.2, "self-cleaning").
+
+        Parameters
+        ----------
+        max_fraction : float
+            Largest share of the stars to call outliers, the worst first: while a model is still
+            poor nearly every star is in tension with it, and that is not the stars' fault. Values
+            that are not finite are outliers always.
+
+        Returns
+        -------
+        ndarray of int16, shape (n_star,)
+            Sum of `CleanFlag` and `label_flag` values; zero for stars to be kept.
+        """
+        parts = {
+            int(CleanFlag.FLUX): self.flux,
+            int(CleanFlag.CHI2): self.chi2,
+            int(CleanFlag.PARALLAX): self.parallax,
+            int(CleanFlag.BINARY): self.binary,
+        }
+        parts |= {label_flag(i): column for i, column in enumerate(self.labels.T)}
+        worst = np.max(list(parts.values()), axis=0)
+        broken = ~np.isfinite(worst)
+        worst = np.where(broken, np.inf, worst)
+        limit = 1.0
+        if max_fraction < 1.0:
+            limit = max(limit, np.quantile(worst, 1.0 - max_fraction, method="inverted_cdf"))
+        flags = np.where(broken, int(CleanFlag.NOT_FINITE), 0)
+        for bit, tension in parts.items():
+            flags += np.where(~broken & (worst > limit) & (tension > 1.0), bit, 0)
+        return flags.astype(np.int16)

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import get_type_hints
 
 from ..errors import InputError
-from .recipe import Phase, Recipe, RecipeError
+from .recipe import ZGR23, Phase, Recipe, RecipeError
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-RECIPES = {"default": Recipe()}
+RECIPES = {"default": Recipe(), "zgr23": ZGR23}
 """Recipes that come with xpfit."""
 
 
@@ -64,6 +64,13 @@ def load_recipe(name: str | os.PathLike) -> Recipe:
     return _build(Recipe, values, path, text)
 
 
+_TABLES = {
+    "label_error_floor": "kK, dex",
+    "high_quality": "largest errors: kK, dex, mag; of the parallax, relative",
+}
+"""Settings that are tables of numbers, and their units."""
+
+
 def recipe_text(recipe: Recipe) -> str:
     """A recipe as TOML, to be changed and given to `load_recipe`.
 
@@ -78,10 +85,11 @@ def recipe_text(recipe: Recipe) -> str:
     lines = [
         f"{f.name} = {_toml(getattr(recipe, f.name))}"
         for f in fields(Recipe)
-        if f.name not in ("phases", "label_error_floor")
+        if f.name not in ("phases", *_TABLES)
     ]
-    lines += ["", "[label_error_floor]  # kK, dex"]
-    lines += [f"{name} = {_toml(value)}" for name, value in recipe.label_error_floor.items()]
+    for table, units in _TABLES.items():
+        lines += ["", f"[{table}]  # {units}"]
+        lines += [f"{name} = {_toml(value)}" for name, value in getattr(recipe, table).items()]
     for phase in recipe.phases:
         lines += ["", "[[phases]]"]
         lines += [f"{f.name} = {_toml(getattr(phase, f.name))}" for f in fields(Phase)]
@@ -92,6 +100,8 @@ def _toml(value) -> str:
     """A value as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
@@ -110,12 +120,14 @@ def _build(kind, values: dict, path: Path, text: str, phase: int | None = None):
                 f"{path}{_line(text, key, phase)}: {key} must be of type {expected.__name__}, "
                 f"got {value!r}"
             )
-        if key == "label_error_floor" and not (
+        if key in _TABLES and not (
             isinstance(value, dict) and all(_is(v, float) for v in value.values())
         ):
-            raise InputError(
-                f"{path}{_line(text, key)}: label_error_floor is a table of numbers by label"
-            )
+            raise InputError(f"{path}{_line(text, key)}: {key} is a table of numbers by name")
+        if key in ("hidden_layers", "milestones") and not (
+            isinstance(value, list) and all(_is(v, int) for v in value)
+        ):
+            raise InputError(f"{path}{_line(text, key, phase)}: {key} is a list of whole numbers")
     try:
         return kind(**values)
     except RecipeError as error:

@@ -1,33 +1,19 @@
-"""Per-star updates during training: labels, extinction and amplitude at a fixed model.
-
-Damped Gauss-Newton (Levenberg-Marquardt) on the stellar loss of ZGR23 (eq. 13), many stars at a
-time. A star moves only when its loss falls.
-"""
+"""What is known of training stars, and their loss at a fixed model (ZGR23, eq. 13)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from ..model.forward import ForwardModel
-from ..model.terms import flux_term, gaussian_term
+from ..model.terms import Terms, flux_term, gaussian_term
 from ..nn import chi2
 from ..spectra import whiten
 
 CHUNK = 4096
 """Stars handled together, which bounds the memory of the Jacobians."""
-
-INITIAL_DAMPING = 1e-3
-DAMPING_DOWN, DAMPING_UP = 0.2, 8.0
-"""Factors on a star's damping after a step that was accepted or refused."""
-
-MAX_STEP = 1.0
-"""Longest step of one iteration, in standardised labels, ln E and ln varpi.
-
-A longer one leaves the range where the linearised model means anything: ln E could run away to
-where no flux is left, which a very bad star would even prefer.
-"""
 
 
 @dataclass
@@ -40,132 +26,133 @@ class StarConstraints:
         Measured labels and errors, floors included.
     extinction, extinction_err : ndarray, shape (n_star,)
         Estimates of E; infinite error where unknown.
+    parallax, parallax_err : ndarray, shape (n_star,)
+        mas; infinite error where unknown.
+    absolute : bool
+        Whether the amplitude is varpi^2 of a star of known luminosity. If not it is free, with a
+        prior flat in its logarithm.
     """
 
     labels: np.ndarray
     label_err: np.ndarray
     extinction: np.ndarray
     extinction_err: np.ndarray
+    parallax: np.ndarray
+    parallax_err: np.ndarray
+    absolute: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
     def __getitem__(self, rows) -> StarConstraints:
-        return StarConstraints(
-            self.labels[rows],
-            self.label_err[rows],
-            self.extinction[rows],
-            self.extinction_err[rows],
-        )
+        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "absolute"}
+        return StarConstraints(**arrays, absolute=self.absolute)
+
+    def pulls(self, theta: np.ndarray) -> np.ndarray:
+        """(fitted - measured) / error of each label, then of the parallax, (n_star, n_label + 1).
+
+        Zero where nothing was measured.
+        """
+        k = self.labels.shape[1]
+        label = (theta[:, :k] - self.labels) / self.label_err
+        known = np.isfinite(self.parallax_err) & self.absolute
+        with np.errstate(over="ignore"):
+            difference = np.where(known, np.exp(theta[:, k + 1]) - self.parallax, 0.0)
+        return np.column_stack([label, difference / self.parallax_err])
 
 
-def stellar_loss(
-    forward: ForwardModel,
-    theta: np.ndarray,
-    flux: np.ndarray,
-    whitener: np.ndarray,
-    constraints: StarConstraints,
-) -> np.ndarray:
-    """Loss of ZGR23, eq. 13, for stars whose amplitude is free.
+@dataclass
+class StarData:
+    """Data of some stars: what their loss compares a prediction with.
+
+    Parameters
+    ----------
+    flux : ndarray, shape (n_star, n_obs)
+    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    constraints : StarConstraints
+    """
+
+    flux: np.ndarray
+    whitener: np.ndarray
+    constraints: StarConstraints
+
+    def __len__(self) -> int:
+        return len(self.flux)
+
+    def __getitem__(self, rows) -> StarData:
+        return StarData(self.flux[rows], self.whitener[rows], self.constraints[rows])
+
+    def chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, StarData]]:
+        """The stars `rows` a few thousand at a time, with their rows."""
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            yield part, self[part]
+
+
+def stellar_loss(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
+    """Loss of ZGR23, eq. 13.
 
     Parameters
     ----------
     forward : ForwardModel
-    theta : ndarray, shape (n_star, n_label + 2)
-    flux : ndarray, shape (n_star, n_obs)
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
-    constraints : StarConstraints
+    theta : ndarray, shape (n_star, n_stellar)
+    data : StarData
 
     Returns
     -------
     ndarray, shape (n_star,)
-        chi2 + ((E - E_obs) / s)^2 + sum_i ((Theta_i - Theta_obs,i) / s_i)^2 - 2 ln E. There is no
-        term in the amplitude: its prior is flat in ln varpi.
+        chi2 + ((varpi - varpi_obs) / s)^2 + ((E - E_obs) / s)^2
+        + sum_i ((Theta_i - Theta_obs,i) / s_i)^2 - 2 ln varpi - 2 ln E, and xi^2 where the
+        extinction curve varies. The terms in varpi are those of absolute models only.
     """
-    value, _ = chi2(whiten(whitener, forward.flux(theta) - flux))
-    return value + sum(term[0] for term in _constraint_terms(theta, constraints))
+    value, _ = chi2(whiten(data.whitener, forward.flux(theta) - data.flux))
+    return value + _constraint_terms(theta, data.constraints)[0]
 
 
-def update_stars(
-    forward: ForwardModel,
-    theta: np.ndarray,
-    flux: np.ndarray,
-    whitener: np.ndarray,
-    constraints: StarConstraints,
-    n_iterations: int,
-) -> np.ndarray:
-    """Improve every star's parameters by a few damped Gauss-Newton steps.
+def loss_derivatives(forward: ForwardModel, theta: np.ndarray, data: StarData) -> Terms:
+    """`stellar_loss` with its gradient and Gauss-Newton Hessian.
 
     Parameters
     ----------
-    forward, theta, flux, whitener, constraints
+    forward, theta, data
         As for `stellar_loss`.
-    n_iterations : int
 
     Returns
     -------
-    ndarray, shape (n_star, n_label + 2)
-        Updated parameters; no star's loss is higher than before.
+    value : ndarray, shape (n_star,)
+    gradient : ndarray, shape (n_star, n_stellar)
+    hessian : ndarray, shape (n_star, n_stellar, n_stellar)
+        Positive semi-definite: second derivatives of the flux are left out.
     """
-    updated = theta.copy()
-    for start in range(0, len(theta), CHUNK):
-        rows = slice(start, start + CHUNK)
-        data = (flux[rows], whitener[rows], constraints[rows])
-        updated[rows] = _update_chunk(forward, updated[rows], data, n_iterations)
-    return updated
+    value, gradient, hessian = flux_term(forward, theta, data.flux, data.whitener)
+    known, slope, curvature = _constraint_terms(theta, data.constraints)
+    index = np.arange(theta.shape[1])
+    hessian[:, index, index] += curvature
+    return value + known, gradient + slope, hessian
 
 
-def _update_chunk(forward, theta, data, n_iterations):
-    """Levenberg-Marquardt on stars that fit in memory together."""
-    damping = np.full(len(theta), INITIAL_DAMPING)
-    with np.errstate(over="ignore", invalid="ignore"):
-        loss = stellar_loss(forward, theta, *data)
-        for _ in range(n_iterations):
-            gradient, hessian = _loss_derivatives(forward, theta, *data)
-            step = _damped_step(gradient, hessian, damping)
-            trial = theta - step * _shortening(step, forward.label_scale)
-            trial_loss = stellar_loss(forward, trial, *data)
-            better = trial_loss < loss
-            theta = np.where(better[:, None], trial, theta)
-            loss = np.where(better, trial_loss, loss)
-            damping *= np.where(better, DAMPING_DOWN, DAMPING_UP)
-    return theta
+def _constraint_terms(theta: np.ndarray, known: StarConstraints) -> Terms:
+    """Value, gradient and diagonal of the Hessian of all terms but the flux's."""
+    k = known.labels.shape[1]
+    value, gradient, curvature = np.zeros(len(theta)), np.zeros_like(theta), np.zeros_like(theta)
 
+    def add(columns, terms) -> None:
+        nonlocal value
+        value = value + (terms[0].sum(axis=1) if terms[0].ndim == 2 else terms[0])
+        gradient[:, columns] += terms[1]
+        curvature[:, columns] += terms[2]
 
-def _damped_step(gradient, hessian, damping):
-    """Solve (H + damping diag(H)) step = gradient for every star."""
-    index = np.arange(hessian.shape[1])
-    damped = hessian.copy()
-    damped[:, index, index] += damping[:, None] * hessian[:, index, index] + 1e-10
-    return np.linalg.solve(damped, gradient[:, :, None])[:, :, 0]
+    def add_positive(column, observed, error) -> None:
+        """A quantity whose logarithm is fitted, with the Jacobian of that."""
+        linear = np.exp(theta[:, column])
+        add(column, gaussian_term(linear, linear, observed, error))
+        add(column, (-2.0 * theta[:, column], -2.0, 0.0))
 
-
-def _shortening(step, label_scale):
-    """Factor (n_star, 1), at most one, that keeps every step within `MAX_STEP`."""
-    scale = np.concatenate([label_scale, np.ones(2)])
-    length = np.max(np.abs(step) / scale, axis=1, keepdims=True)
-    return 1.0 / np.maximum(length / MAX_STEP, 1.0)
-
-
-def _loss_derivatives(forward, theta, flux, whitener, constraints):
-    """Gradient and Gauss-Newton Hessian of `stellar_loss`."""
-    _, gradient, hessian = flux_term(forward, theta, flux, whitener)
-    k = forward.n_label
-    labels, extinction, jacobian = _constraint_terms(theta, constraints)
-    index = np.arange(k + 1)
-    gradient[:, :k] += labels[1]
-    gradient[:, k] += extinction[1] + jacobian[1]
-    hessian[:, index[:k], index[:k]] += labels[2]
-    hessian[:, k, k] += extinction[2]
-    return gradient, hessian
-
-
-def _constraint_terms(theta, constraints):
-    """Value, gradient and Hessian diagonal of the labels', extinction's and Jacobian terms."""
-    k = constraints.labels.shape[1]
-    pulls, slopes, curvatures = gaussian_term(
-        theta[:, :k], np.ones(1), constraints.labels, constraints.label_err
-    )
-    extinction = np.exp(theta[:, k])
-    known = gaussian_term(
-        extinction, extinction, constraints.extinction, constraints.extinction_err
-    )
-    jacobian = (-2.0 * theta[:, k], np.full(len(theta), -2.0))
-    return (pulls.sum(axis=1), slopes, curvatures), known, jacobian
+    add(slice(k), gaussian_term(theta[:, :k], np.ones(1), known.labels, known.label_err))
+    add_positive(k, known.extinction, known.extinction_err)
+    if known.absolute:
+        add_positive(k + 1, known.parallax, known.parallax_err)
+    if theta.shape[1] > k + 2:
+        xi = theta[:, k + 2]
+        add(k + 2, (xi**2, 2.0 * xi, 2.0))
+    return value, gradient, curvature

@@ -128,7 +128,7 @@ def spectrum_figure(model: XPModel, spectra: Spectra, result: FitResult, row: in
     used = np.isfinite(spectra.flux_err[row]) & model.trained_channels
     theta = result.theta[row : row + 1].copy()
     predicted = model.forward.flux(theta)[0]
-    theta[0, -2] = -np.inf
+    theta[0, model.forward.n_label] = -np.inf
     curves = {"xpfit": predicted, "without dust": model.forward.flux(theta)[0]}
     if isinstance(model.space, CoefficientSpace):
         _draw_internal(top, model, spectra.flux[row], curves)
@@ -186,9 +186,17 @@ def _wavelength_axis(axes) -> None:
 
 def _title(result: FitResult, row: int) -> str:
     """Parameters of one star with their errors."""
-    values = {n: (result[n][row], result.error(n)[row]) for n in result.parameter_names[:-1]}
+    values = {
+        n: (result[n][row], result.error(n)[row]) for n in result.parameter_names if n != "parallax"
+    }
     teff, teff_err = (1000.0 * x for x in values.pop("teff"))
     parts = [rf"$T_{{\rm eff}}$ = {teff:.0f} $\pm$ {teff_err:.0f} K"]
-    names = {"feh": "[Fe/H]", "logg": r"$\log g$", "alpha_m": r"[$\alpha$/M]", "extinction": "E"}
+    names = {
+        "feh": "[Fe/H]",
+        "logg": r"$\log g$",
+        "alpha_m": r"[$\alpha$/M]",
+        "extinction": "E",
+        "xi": r"$\xi$",
+    }
     parts += [rf"{names[n]} = {v:.2f} $\pm$ {e:.2f}" for n, (v, e) in values.items()]
     return f"Gaia DR3 {result.source_id[row]}\n" + ", ".join(parts)

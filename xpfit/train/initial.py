@@ -1,0 +1,117 @@
+"""Where a training starts: data with floored errors, constraints, first guesses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..model import ForwardModel
+from ..model.gauge import amplitude_channels
+from ..spectra import Spectra
+from .recipe import LABEL_ERROR_FLOOR, Recipe
+from .stars import StarConstraints
+
+DEFAULT_EXTINCTION = 0.1
+"""Where E starts (mag) for stars without an estimate."""
+
+MIN_EXTINCTION = 0.02
+"""Lowest start of E (mag): ln E has to be finite."""
+
+FAINTEST = 1e-3
+"""Flux, relative to the brightest point, below which training does not start."""
+
+FORMAL_SHARE = 0.2
+"""Part of the floor of a label's error that stays where labels are taken at their own errors."""
+
+
+def with_floor(spectra: Spectra, floor: float) -> Spectra:
+    """Spectra without covariances with a fraction of the flux added to their errors."""
+    if spectra.whitener.ndim == 3 or not floor:
+        return spectra
+    n_xp = spectra.space.n_obs - spectra.space.n_bands
+    flux_err = spectra.flux_err.copy()
+    flux_err[:, :n_xp] = np.hypot(flux_err[:, :n_xp], floor * spectra.flux[:, :n_xp])
+    return replace(spectra, flux_err=flux_err, whitener=1.0 / flux_err)
+
+
+def star_constraints(
+    spectra: Spectra, label_names: Sequence[str], recipe: Recipe, absolute: bool
+) -> tuple[StarConstraints, StarConstraints]:
+    """What is known of stars besides their flux.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    label_names : sequence of str
+    recipe : Recipe
+    absolute : bool
+
+    Returns
+    -------
+    floored, formal : StarConstraints
+        With the recipe's floors of the labels' errors, and with the errors as they were given.
+        A label without an error is as good as the floor says.
+    """
+    floors = [recipe.label_error_floor.get(name, 0.0) for name in label_names]
+    usual = [recipe.label_error_floor.get(n) or LABEL_ERROR_FLOOR.get(n, 0.1) for n in label_names]
+    labels = np.column_stack([spectra.labels[name] for name in label_names])
+    error = np.column_stack([spectra.label_err[name] for name in label_names])
+    error = np.where(np.isfinite(error) & (error > 0), error, usual)
+    known = np.isfinite(spectra.parallax_err) & absolute
+    floored = StarConstraints(
+        labels,
+        np.hypot(error, floors),
+        spectra.extinction,
+        spectra.extinction_err,
+        np.where(known, spectra.parallax, np.nan),
+        np.where(known, spectra.parallax_err, np.inf),
+        absolute,
+    )
+    return floored, replace(floored, label_err=np.maximum(error, FORMAL_SHARE * np.array(floors)))
+
+
+def initial_theta(
+    spectra: Spectra, known: StarConstraints, trained_grid: np.ndarray, curve_varies: bool
+) -> np.ndarray:
+    """Measured labels, estimated extinction, and parallax or flux in the amplitude window."""
+    estimated = np.isfinite(known.extinction)
+    extinction = np.where(estimated, known.extinction, DEFAULT_EXTINCTION)
+    window = amplitude_channels(spectra.space) & trained_grid
+    spectrum = spectra.space.spectrum(spectra.flux)
+    level = np.maximum(np.median(spectrum[:, window], axis=1), np.finfo(float).tiny)
+    ln_parallax = 0.5 * np.log(level)
+    if known.absolute:
+        ln_parallax = _initial_ln_parallax(known, ln_parallax)
+    columns = [known.labels, np.log(np.maximum(extinction, MIN_EXTINCTION)), ln_parallax]
+    return np.column_stack([*columns, np.zeros(len(spectra))] if curve_varies else columns)
+
+
+def _initial_ln_parallax(known: StarConstraints, half_ln_level: np.ndarray) -> np.ndarray:
+    """ln of the observed parallax, or of its error where that is larger.
+
+    Stars without one are put where the median star would be as bright.
+    """
+    measured = np.isfinite(known.parallax_err)
+    ln_parallax = np.log(np.maximum(known.parallax, known.parallax_err), where=measured,
+                         out=np.zeros(len(known)))  # fmt: skip
+    typical = np.median((ln_parallax - half_ln_level)[measured])
+    return np.where(measured, ln_parallax, half_ln_level + typical)
+
+
+def start_from_typical_spectrum(
+    forward: ForwardModel, spectra: Spectra, theta: np.ndarray, trained_grid: np.ndarray
+) -> None:
+    """Let the untrained network predict the median star's spectrum for every type."""
+    observed = spectra.space.grid_channels(np.isfinite(spectra.flux_err))
+    spectrum = spectra.space.spectrum(spectra.flux)
+    varpi2 = np.exp(2.0 * theta[:, forward.n_label + 1, None])
+    relative = np.where(observed, spectrum / varpi2, np.nan)
+    typical = np.ones(len(trained_grid))
+    typical[trained_grid] = np.nanmedian(relative[:, trained_grid], axis=0)
+    # Where the instrument sees no light, the basis functions leave ripples around zero.
+    typical = np.maximum(typical, FAINTEST * typical.max())
+    output = forward.network.layers[-1]
+    _, bias = output.split(forward.weights[forward.network.slices[-1]])
+    bias += np.log(typical)
