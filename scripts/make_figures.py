@@ -20,7 +20,7 @@ def main() -> None:
     figures = DATA / "figures"
     figures.mkdir(exist_ok=True)
     model = xpfit.load_model()
-    spectra = xpfit.read_spectra(DATA / "apogee_xp_sample.fits")
+    spectra = xpfit.read_spectra(DATA / "apogee_xp_sample.fits", space=model.space)
     result = model.fit(spectra, n_processes=-1)
     table = xpfit.result_table(model, spectra, result)
     residual_figure(compare(table)).savefig(figures / "validation.png", dpi=100)

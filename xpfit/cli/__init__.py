@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import XpfitError
-from . import download, fit, prepare, recipe, train, validate
+from . import download, fit, plot, prepare, recipe, simulate, train, validate
 
-COMMANDS = (download, prepare, recipe, train, fit, validate)
+COMMANDS = (download, prepare, simulate, recipe, train, plot, fit, validate)
 """Modules with `add`, which adds the command to a parser, in the order in which users meet them."""
 
 

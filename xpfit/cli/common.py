@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
+import numpy as np
+
 from ..model import XPModel
 from ..prepare import Additions
 from ..read import read_table
@@ -34,6 +36,22 @@ def add_command(
         command.add_argument("--overwrite", action="store_true", help="replace existing output")
     command.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
     return command
+
+
+def add_wavelength(command: argparse.ArgumentParser) -> None:
+    """Add the option for the wavelengths of sampled space."""
+    command.add_argument(
+        "--wavelength",
+        type=_wavelength_grid,
+        metavar="START:STOP:STEP",
+        help="wavelengths in nm of sampled space, both ends included (default: 392:992:10)",
+    )
+
+
+def _wavelength_grid(text: str) -> np.ndarray:
+    """Wavelengths from START:STOP:STEP."""
+    start, stop, step = (float(part) for part in text.split(":"))
+    return start + step * np.arange(np.floor((stop - start) / step + 1e-9) + 1)
 
 
 def add_tables(command: argparse.ArgumentParser) -> None:

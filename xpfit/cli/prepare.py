@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import warnings
 
-import numpy as np
 from astropy.table import Table
 from tqdm.auto import tqdm
 
@@ -14,7 +13,7 @@ from ..files import check_output
 from ..prepare import TrainingCuts, XPSettings, prepare_file, sampled_space, write_spectra
 from ..prepare.labels import LABEL_EPOCH
 from ..read import read_apogee, read_labels, read_lamost
-from .common import INPUT_HELP, add_command, add_tables, additions
+from .common import INPUT_HELP, add_command, add_tables, add_wavelength, additions
 
 
 def add(commands) -> None:
@@ -32,12 +31,7 @@ def add(commands) -> None:
         default="sampled",
         help="what XP continuous spectra become: flux at some wavelengths, or Gaia's coefficients",
     )
-    command.add_argument(
-        "--wavelength",
-        type=_wavelength_grid,
-        metavar="START:STOP:STEP",
-        help="wavelengths in nm of sampled space, both ends included (default: 392:992:10)",
-    )
+    add_wavelength(command)
     command.add_argument(
         "--truncate", action="store_true", help="use only the coefficients that Gaia found relevant"
     )
@@ -68,12 +62,6 @@ def add(commands) -> None:
         action="store_true",
         help="keep only stars good enough to train on (ZGR23, section 2.5)",
     )
-
-
-def _wavelength_grid(text: str) -> np.ndarray:
-    """Wavelengths from START:STOP:STEP."""
-    start, stop, step = (float(part) for part in text.split(":"))
-    return start + step * np.arange(np.floor((stop - start) / step + 1e-9) + 1)
 
 
 def _labels(options: argparse.Namespace) -> Table | None:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from ..files import check_output
 from ..model import XPModel, ccm89_curve
-from ..prepare import read_spectra
+from ..prepare import read_spectra, sampled_space
 from ..read import read_source_ids
+from ..spectra import Spectra
 from ..train import load_recipe, train_model
 from ..train.trainer import CHECKPOINT_MINUTES
-from .common import Interrupted, add_command
+from .common import Interrupted, add_command, add_wavelength
 
 CHECKPOINT_SUFFIX = ".checkpoint"
 """Added to the name of the model file; the checkpoint is removed when the model is written."""
@@ -33,6 +34,7 @@ def add(commands) -> None:
         "parallaxes are used if they have any",
     )
     command.add_argument("--output", required=True, metavar="MODEL.h5", help="model file to write")
+    add_wavelength(command)
     command.add_argument(
         "--labels", default="teff,feh,logg", help="labels of the stellar type, comma-separated"
     )
@@ -85,7 +87,7 @@ def _train(options: argparse.Namespace) -> None:
     exclude = read_source_ids(options.exclude) if options.exclude else ()
     recipe = load_recipe(options.recipe)
     labels = tuple(name.strip() for name in options.labels.split(","))
-    spectra = read_spectra(options.library)
+    spectra = _read(options)
     with ExitStack() as stack:
         log = None
         if options.log:
@@ -116,6 +118,20 @@ def _train(options: argparse.Namespace) -> None:
         print(summary)
         print(f"extinction curve: {_curve_summary(model)}")
         print(f"wrote {options.output}")
+
+
+def _read(options: argparse.Namespace) -> Spectra:
+    """The stars, at the wavelengths that were asked for."""
+    if options.wavelength is None:
+        return read_spectra(options.library)
+    space = sampled_space(options.wavelength)
+    spectra = read_spectra(options.library, space=space)
+    if not spectra.space.matches(space):
+        raise InputError(
+            f"{options.library} holds spectra that were prepared at other wavelengths; leave out "
+            "--wavelength, or prepare them again"
+        )
+    return spectra
 
 
 def _curve_summary(model: XPModel) -> str:

@@ -10,7 +10,7 @@ from ..prepare import whiten_covariances
 from ..space import CoefficientSpace, ObservationSpace
 from ..spectra import Spectra
 
-RANK = 20
+RANK = 30
 """Correlated components of the model covariance; the rest is independent between values.
 
 Of 8, 12, 20 and 64, chosen on 1,500 validation stars: scatters hardly differ, pulls are best at 20.

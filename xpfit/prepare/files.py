@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..errors import InputError
 from ..read import read_continuous, read_library, read_sampled, spectra_kind
-from ..space import ObservationSpace
+from ..space import CoefficientSpace, ObservationSpace
 from ..spectra import Spectra
 from .coefficients import XPSettings
 from .continuous import continuous_spectra
@@ -33,7 +33,9 @@ def prepare_file(
         `xpfit prepare`), or a FITS file with the columns of the APOGEE-XP library.
     settings : LibrarySettings, optional
         For files of the library.
-    space, xp_settings, correction
+    space
+        What the data vectors are to be, as in `continuous_spectra` and `library_spectra`.
+    xp_settings, correction
         For XP spectra of the archive, as in `continuous_spectra`.
 
     Yields
@@ -56,7 +58,7 @@ def prepare_file(
             space = spectra.space
             yield spectra
     else:
-        yield library_spectra(read_library(path), settings)
+        yield library_spectra(read_library(path), settings, _library_space(space))
 
 
 def read_spectra(
@@ -79,9 +81,11 @@ def read_spectra(
     settings : LibrarySettings, optional
         For files of the library. For a fit, those of the model:
         ``LibrarySettings.from_dict(model.preparation)``.
-    space, xp_settings, correction
-        For XP spectra of the archive, as in `continuous_spectra`. For a fit, the model's:
-        ``space=model.space``.
+    space
+        What the data vectors are to be, as in `continuous_spectra` and `library_spectra`. For a
+        fit, the model's: ``space=model.space``.
+    xp_settings, correction
+        For XP spectra of the archive, as in `continuous_spectra`.
 
     Returns
     -------
@@ -93,10 +97,22 @@ def read_spectra(
         As `prepare_file`, or if `rows` are out of range.
     """
     if spectra_kind(path) == "library":
-        return library_spectra(read_library(path, rows), settings)
+        return library_spectra(read_library(path, rows), settings, _library_space(space))
     options = {"space": space, "xp_settings": xp_settings, "correction": correction}
     spectra = Spectra.concatenate(list(prepare_file(path, **options)))
     try:
         return spectra if rows is None else spectra[rows]
     except IndexError as error:
         raise InputError(f"{path}: {error}; the file has {len(spectra)} rows") from error
+
+
+def _library_space(space: ObservationSpace | str | None) -> ObservationSpace | None:
+    """The space itself; the library's own default for names of spaces that it can be in."""
+    if isinstance(space, str):
+        if space == CoefficientSpace.name:
+            raise InputError(
+                "the library holds sampled spectra, without coefficients; leave coefficient space "
+                "to XP continuous spectra"
+            )
+        return None
+    return space

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from astropy.table import Table
 
-from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH, XP_WAVELENGTH
+from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH
 from ..errors import InputError
 from ..read import LIBRARY_WAVELENGTH
 from ..read.tables import float_column
-from ..space import SampledSpace
+from ..space import ObservationSpace, SampledSpace
 from ..spectra import InputFlag, Spectra
 from .photometry import band_flux
 from .sources import id_flags
@@ -76,11 +76,15 @@ KELVIN_PER_UNIT = 1000.0
 """Temperatures are in kK inside the model and in K in files."""
 
 
-def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Spectra:
+def library_spectra(
+    table: Table,
+    settings: LibrarySettings | None = None,
+    space: ObservationSpace | None = None,
+) -> Spectra:
     """Turn rows of the library into data vectors.
 
-    XP at ZGR23's 61 wavelengths, then J, H, Ks as flux; W1 and W2, which the library lacks, carry
-    no weight. Samples that are not finite, or whose error is not positive, carry no weight either;
+    XP at some wavelengths, then J, H, Ks as flux; W1 and W2, which the library lacks, carry no
+    weight. Samples that are not finite, or whose error is not positive, carry no weight either;
     a negative flux with a good error is a measurement and stays.
 
     Parameters
@@ -89,14 +93,22 @@ def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Sp
         From `xpfit.read.read_library`.
     settings : LibrarySettings, optional
         Error floors and limits.
+    space : ObservationSpace, optional
+        Sampled space at some of the library's wavelengths; by default ZGR23's 61.
 
     Returns
     -------
     Spectra
         With `extinction` = A(Ks) / 0.36 and the labels of `LIBRARY_LABELS`.
+
+    Raises
+    ------
+    InputError
+        If the space is another than that.
     """
     settings = settings or LibrarySettings()
-    xp_flux, xp_err = _xp_flux(table, settings.xp_error_floor)
+    space = space or SampledSpace(WAVELENGTH)
+    xp_flux, xp_err = _xp_flux(table, _library_samples(space), settings.xp_error_floor)
     bands = [
         band_flux(float_column(table[name]), settings.magnitude_err, band)
         for name, band in zip(("j", "h", "k"), BANDS[:3], strict=True)
@@ -111,7 +123,7 @@ def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Sp
     source_id = np.ma.filled(table["gaiaedr3_source_id"], 0).astype(np.int64)
     return Spectra(
         source_id=source_id,
-        space=SampledSpace(WAVELENGTH),
+        space=space,
         flux=flux,
         flux_err=flux_err,
         extinction=extinction,
@@ -124,9 +136,27 @@ def library_spectra(table: Table, settings: LibrarySettings | None = None) -> Sp
     )
 
 
-def _xp_flux(table: Table, error_floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Flux and error at the XP wavelengths, infinite error where a sample is unusable."""
-    columns = np.searchsorted(LIBRARY_WAVELENGTH, XP_WAVELENGTH)
+def _library_samples(space: ObservationSpace) -> np.ndarray:
+    """Which of the library's samples a space takes, as indices."""
+    if not isinstance(space, SampledSpace):
+        raise InputError(
+            "the library holds sampled spectra, without coefficients; use a model in sampled space"
+        )
+    wanted = space.wavelength[~space.is_band]
+    known = np.isin(wanted, LIBRARY_WAVELENGTH)
+    if not known.all():
+        raise InputError(
+            f"the library has no flux at {wanted[~known][0]:g} nm; its samples are at "
+            f"{LIBRARY_WAVELENGTH[0]:g}, {LIBRARY_WAVELENGTH[1]:g}, ... "
+            f"{LIBRARY_WAVELENGTH[-1]:g} nm"
+        )
+    return np.searchsorted(LIBRARY_WAVELENGTH, wanted)
+
+
+def _xp_flux(
+    table: Table, columns: np.ndarray, error_floor: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Flux and error at some samples, infinite error where a sample is unusable."""
     scale = float_column(table["medflux"])[:, None] / FLUX_UNIT_SI
     flux = float_column(table["flux"])[:, columns] * scale
     error = float_column(table["flux_error"])[:, columns] * scale

@@ -9,9 +9,11 @@ import numpy as np
 
 from ..model import ForwardModel
 from ..model.gauge import amplitude_channels
+from ..model.residuals import measured_covariance, residual_scale
+from ..prepare import whiten_covariances
 from ..spectra import Spectra
 from .recipe import LABEL_ERROR_FLOOR, Recipe
-from .stars import StarConstraints
+from .stars import CHUNK, StarConstraints
 
 DEFAULT_EXTINCTION = 0.1
 """Where E starts (mag) for stars without an estimate."""
@@ -22,37 +24,36 @@ MIN_EXTINCTION = 0.02
 FAINTEST = 1e-3
 """Flux, relative to the brightest point, below which training does not start."""
 
-FORMAL_SHARE = 0.2
-"""Part of the floor of a label's error that stays where labels are taken at their own errors."""
-
 
 def with_floor(spectra: Spectra, floor: float) -> Spectra:
-    """Spectra without covariances with a fraction of the flux added to their errors."""
-    if spectra.whitener.ndim == 3 or not floor:
+    """Spectra with a fraction of the flux added to their errors, independently for each value.
+
+    Photometric bands keep theirs. What coefficients are fractions of is `residual_scale`.
+    """
+    if not floor:
         return spectra
     n_xp = spectra.space.n_obs - spectra.space.n_bands
-    flux_err = spectra.flux_err.copy()
-    flux_err[:, :n_xp] = np.hypot(flux_err[:, :n_xp], floor * spectra.flux[:, :n_xp])
-    return replace(spectra, flux_err=flux_err, whitener=1.0 / flux_err)
+    added = floor * np.abs(residual_scale(spectra.space, spectra.flux))
+    added[:, n_xp:] = 0.0
+    flux_err = np.hypot(spectra.flux_err, added)
+    if spectra.whitener.ndim == 2:
+        return replace(spectra, flux_err=flux_err, whitener=1.0 / flux_err)
+    whitener, index = np.empty_like(spectra.whitener), np.arange(spectra.space.n_obs)
+    for start in range(0, len(spectra), CHUNK):
+        rows = slice(start, start + CHUNK)
+        covariance = measured_covariance(spectra[rows])
+        covariance[:, index, index] += added[rows] ** 2
+        mask = ~np.isfinite(spectra.flux_err[rows])
+        whitener[rows] = whiten_covariances(covariance, mask).whitener
+    return replace(spectra, flux_err=flux_err, whitener=whitener)
 
 
 def star_constraints(
     spectra: Spectra, label_names: Sequence[str], recipe: Recipe, absolute: bool
-) -> tuple[StarConstraints, StarConstraints]:
-    """What is known of stars besides their flux.
+) -> StarConstraints:
+    """What is known of stars besides their flux, labels with the recipe's floors of their errors.
 
-    Parameters
-    ----------
-    spectra : Spectra
-    label_names : sequence of str
-    recipe : Recipe
-    absolute : bool
-
-    Returns
-    -------
-    floored, formal : StarConstraints
-        With the recipe's floors of the labels' errors, and with the errors as they were given.
-        A label without an error is as good as the floor says.
+    A label without an error is as good as the floor says.
     """
     floors = [recipe.label_error_floor.get(name, 0.0) for name in label_names]
     usual = [recipe.label_error_floor.get(n) or LABEL_ERROR_FLOOR.get(n, 0.1) for n in label_names]
@@ -60,7 +61,7 @@ def star_constraints(
     error = np.column_stack([spectra.label_err[name] for name in label_names])
     error = np.where(np.isfinite(error) & (error > 0), error, usual)
     known = np.isfinite(spectra.parallax_err) & absolute
-    floored = StarConstraints(
+    return StarConstraints(
         labels,
         np.hypot(error, floors),
         spectra.extinction,
@@ -69,7 +70,6 @@ def star_constraints(
         np.where(known, spectra.parallax_err, np.inf),
         absolute,
     )
-    return floored, replace(floored, label_err=np.maximum(error, FORMAL_SHARE * np.array(floors)))
 
 
 def initial_theta(

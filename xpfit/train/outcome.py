@@ -8,12 +8,7 @@ from ..constants import AMPLITUDE_WINDOW, FLUX_UNIT_SI
 from ..model import GaussianMixture, XPModel
 from ..model.gauge import amplitude_channels
 from ..model.residuals import ModelCovariance, measured_covariance, residual_scale
-from .stars import StarData
 from .trainer import Trainer
-from .updates import gauss_newton
-
-COVARIANCE_ITERATIONS = 10
-"""Gauss-Newton steps to the labels' own errors before the model covariance is learned."""
 
 N_LABEL_BINS = 8
 """Bins of each label, with equal numbers of stars, in which residuals are summed up."""
@@ -24,6 +19,9 @@ QUANTILES = (0.16, 0.5, 0.84)
 
 SOLAR_TYPE = {"teff": (5.7, 0.05, 0.1), "logg": (4.5, 0.1, 0.1), "feh": (0.0, 0.1, 0.1)}
 """Centre, half width and largest error of the stars that ZGR23 call solar-type (eq. 16)."""
+
+SOLAR_ENOUGH = 200
+"""Stars that make a picture."""
 
 SOLAR_MAX_EXTINCTION = 0.05
 SOLAR_MAX_PARALLAX_ERROR = 0.1
@@ -49,19 +47,14 @@ def learn_model_covariance(trainer: Trainer) -> ModelCovariance | None:
 
     Notes
     -----
-    Labels are held to what was measured within their own errors, without the recipe's floors;
-    extinction and amplitude are fitted. So the residuals show all that a fit to the flux alone will
-    get wrong, also about the labels.
+    Labels were held to what was measured within their own errors, extinction and amplitude fitted:
+    so the residuals show all that a fit to the flux alone will get wrong, also about the labels.
     """
     rank, kept = trainer.recipe.covariance_rank, trainer.kept
     if not rank:
         return None
-    stars, known = trainer.measured[kept], trainer.formal[kept]
-    theta = trainer.theta[kept]
-    theta[:, : trainer.forward.n_label] = known.labels
-    data = StarData(trainer.spectra.flux[kept], trainer.spectra.whitener[kept], known)
-    theta = gauss_newton(trainer.forward, theta, data, COVARIANCE_ITERATIONS)
-    predicted = trainer.forward.flux(theta)
+    stars = trainer.measured[kept]
+    predicted = trainer.forward.flux(trainer.theta[kept])
     scale = residual_scale(stars.space, predicted)
     used = np.isfinite(stars.flux_err)
     residual = np.where(used, (stars.flux - predicted) / scale, np.nan)
@@ -143,22 +136,27 @@ def _quantiles(residual: np.ndarray) -> np.ndarray:
 
 def _solar_type(trainer: Trainer) -> dict[str, np.ndarray]:
     """Pulls and absolute magnitudes of low-extinction solar-type stars (ZGR23, fig. 4)."""
-    known, names, k = trainer.formal, trainer.label_names, trainer.forward.n_label
+    known, names, k = trainer.constraints, trainer.label_names, trainer.forward.n_label
+    if not set(SOLAR_TYPE) <= set(names):
+        return {}
     with np.errstate(invalid="ignore"):
         chosen = known.parallax_err < SOLAR_MAX_PARALLAX_ERROR * known.parallax
         chosen &= known.extinction < SOLAR_MAX_EXTINCTION
         chosen &= known.extinction_err < SOLAR_MAX_EXTINCTION
+    distance = np.zeros(len(chosen))
     for name, (centre, width, error) in SOLAR_TYPE.items():
-        if name not in names:
-            return {}
         i = names.index(name)
-        chosen &= np.abs(known.labels[:, i] - centre) < width
+        distance = np.maximum(distance, np.abs(known.labels[:, i] - centre) / width)
         chosen &= known.label_err[:, i] < error
+    # Small surveys have hardly such a star: then the limits are widened.
+    wide = next((w for w in (1, 2, 3, 5) if np.sum(chosen & (distance < w)) >= SOLAR_ENOUGH), 8)
+    chosen &= distance < wide
     pulls = trainer.constraints.pulls(trainer.theta)
     return {
         "solar_type/pull_logg": pulls[chosen, names.index("logg")],
         "solar_type/pull_parallax": pulls[chosen, k],
         "solar_type/absolute_magnitude": _absolute_magnitude(trainer)[chosen],
+        "solar_type/width": np.array([wide]),
         "solar_type/clean_flags": trainer.clean_flags[chosen],
     }
 

@@ -77,7 +77,7 @@ class Trainer:
         self.spectra = spectra = with_floor(spectra, recipe.flux_error_floor)
         self.trained_channels = np.isfinite(spectra.flux_err).any(axis=0)
         self.trained_grid = spectra.space.grid_channels(self.trained_channels)
-        self.constraints, self.formal = star_constraints(spectra, label_names, recipe, absolute)
+        self.constraints = star_constraints(spectra, label_names, recipe, absolute)
         self._data = StarData(spectra.flux, spectra.whitener, self.constraints)
         self.forward = ForwardModel.initialise(
             self.constraints.labels,
@@ -294,6 +294,10 @@ class Trainer:
             data = self._data[stars]
             if not self.absolute:
                 self._solve_amplitude(stars)
+            if phase.star_step == "joint":
+                self.theta[stars] = gauss_newton(
+                    self.forward, self.theta[stars], data, phase.star_iterations
+                )
             value, gradient = model_loss(
                 self.forward, self.theta[stars], data.flux, data.whitener, self.recipe.turnover
             )
@@ -313,7 +317,7 @@ class Trainer:
         """Bring every star's amplitude, and with Gauss-Newton steps all else, up to date."""
         if not self.absolute:
             self._solve_amplitude(np.arange(len(self.spectra)))
-        if phase.star_step != "gauss-newton":
+        if phase.star_step not in ("gauss-newton", "joint"):
             return
         self.theta = gauss_newton(self.forward, self.theta, self._data, phase.star_iterations)
         if self.forward.curve_varies and phase.free_curve:

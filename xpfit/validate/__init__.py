@@ -1,15 +1,23 @@
-"""Fitted against reference labels: metrics and figures."""
+"""Metrics against reference labels, simulated surveys, figures of fits and models."""
 
 from .figures import residual_figure, spectrum_figure
 from .metrics import Comparison, Selection, compare, metrics
+from .model_plots import model_figures
 from .reference import attach_reference
+from .simulate import Survey, SurveySettings, read_truth, simulate_survey, write_survey
 
 __all__ = [
     "Comparison",
     "Selection",
+    "Survey",
+    "SurveySettings",
     "attach_reference",
     "compare",
     "metrics",
+    "model_figures",
+    "read_truth",
     "residual_figure",
+    "simulate_survey",
     "spectrum_figure",
+    "write_survey",
 ]

@@ -1,0 +1,86 @@
+"""``xpfit simulate``."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..files import check_output
+from ..model.store import load_model
+from ..prepare import read_spectra
+from ..validate.simulate import SurveySettings, iterate_survey, write_survey
+from .common import add_command
+
+
+def add(commands) -> None:
+    """Add the command."""
+    command = add_command(
+        commands,
+        "simulate",
+        _simulate,
+        "Simulate a survey with known truth: spectra, parallaxes and labels to train and fit on.",
+    )
+    command.add_argument("--n", type=int, required=True, metavar="N", help="number of stars")
+    command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
+    command.add_argument(
+        "--output", required=True, metavar="FILE.h5", help="prepared spectra, with the truth"
+    )
+    command.add_argument(
+        "--model",
+        metavar="MODEL.h5",
+        help="model of the spectra, in sampled space (default: the one that comes with xpfit)",
+    )
+    command.add_argument(
+        "--library",
+        metavar="FILE",
+        help="spectra whose labels are the types to draw from (default: the model's prior, which "
+        "was learned from real stars)",
+    )
+    defaults = SurveySettings()
+    for option, name, text in (
+        ("--binaries", "binary_fraction", "share of binaries, all of them dwarfs"),
+        ("--wrong-labels", "wrong_label_fraction", "share of stars with another star's labels"),
+        ("--mean-extinction", "mean_extinction", "mean E in mag"),
+        ("--label-errors", "label_err", "factor on LAMOST-like errors of the labels"),
+    ):
+        command.add_argument(
+            option, dest=name, type=float, default=getattr(defaults, name), help=text
+        )
+    command.add_argument(
+        "--g-limits",
+        nargs=2,
+        type=float,
+        default=defaults.g_limits,
+        metavar=("BRIGHT", "FAINT"),
+        help="range of G magnitudes",
+    )
+
+
+def _simulate(options: argparse.Namespace) -> None:
+    """Simulate and write a survey."""
+    check_output(options.output, overwrite=options.overwrite)
+    settings = SurveySettings(
+        binary_fraction=options.binary_fraction,
+        wrong_label_fraction=options.wrong_label_fraction,
+        mean_extinction=options.mean_extinction,
+        label_err=options.label_err,
+        g_limits=tuple(options.g_limits),
+    )
+    model = load_model(options.model)
+    types = None
+    if options.library:
+        labels = read_spectra(options.library).labels
+        types = np.column_stack([labels[name] for name in model.label_names])
+    parts = iterate_survey(model, options.n, np.random.default_rng(options.seed), settings, types)
+
+    def watched():
+        with tqdm(total=options.n, unit="star", disable=options.quiet) as bar:
+            for part in parts:
+                yield part
+                bar.update(len(part.spectra))
+
+    n_star = write_survey(watched(), model, options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        print(f"wrote {n_star} stars to {options.output}")
