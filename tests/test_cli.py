@@ -85,7 +85,8 @@ def test_model_covariance_can_be_left_out(stars, tmp_path):
 def test_fit_equals_the_scripted_fit(stars, tmp_path):
     run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet", "--starts", 2)
     model = xpfit.load_model()
-    result = model.fit(xpfit.read_spectra(stars), progress=False, n_starts=2)
+    spectra = xpfit.read_spectra(stars, space=model.space)
+    result = model.fit(spectra, progress=False, n_starts=2)
     table = read_table(tmp_path / "f.ecsv")
     np.testing.assert_allclose(table["teff"], 1000.0 * result["teff"], rtol=1e-9)
 

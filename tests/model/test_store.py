@@ -33,7 +33,7 @@ def test_round_trip_keeps_everything(model, saved):
 
 def test_round_trip_keeps_the_model_covariance_or_that_there_is_none(model, saved, tmp_path):
     assert model.covariance is None and xpfit.load_model(saved).covariance is None
-    shipped = xpfit.load_model()
+    shipped = xpfit.load_model()  # the default model has one
     shipped.save(tmp_path / "again.h5")
     read = xpfit.load_model(tmp_path / "again.h5").covariance
     np.testing.assert_array_equal(read.loadings, shipped.covariance.loadings)

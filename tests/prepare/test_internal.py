@@ -36,8 +36,8 @@ def table(path):
 
 
 @pytest.fixture(scope="module")
-def twin():
-    return coefficient_twin(xpfit.load_model())
+def twin(model):
+    return coefficient_twin(model)
 
 
 def test_basis_is_that_of_gaiaxpy_s_convert(path, table):

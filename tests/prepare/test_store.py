@@ -170,8 +170,8 @@ def test_truncated_file_is_refused(sample, any_path, share):
         list(iterate_spectra(any_path))
 
 
-def test_other_and_newer_files_are_refused(sample, path, tmp_path):
-    xpfit.load_model().save(tmp_path / "model.h5")
+def test_other_and_newer_files_are_refused(sample, model, path, tmp_path):
+    model.save(tmp_path / "model.h5")
     with pytest.raises(InputError, match="not one of prepared spectra"):
         list(iterate_spectra(tmp_path / "model.h5"))
     write_spectra([sample[:2]], path)
@@ -193,7 +193,7 @@ def test_prepare_then_fit_equals_fitting_the_files(rng, tmp_path, any_path, caps
     model = xpfit.load_model()
     prepared = model.fit(xpfit.read_spectra(any_path), progress=False)
     for rows, file in ((slice(0, 3), files[0]), (slice(3, 4), files[1])):
-        direct = model.fit(xpfit.read_spectra(file), progress=False)
+        direct = model.fit(xpfit.read_spectra(file, space=model.space), progress=False)
         np.testing.assert_allclose(prepared.loss[rows], direct.loss, rtol=1e-6)
 
 

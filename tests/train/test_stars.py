@@ -12,7 +12,13 @@ from helpers import (
 
 from xpfit.spectra import whiten
 from xpfit.train import stars as stars_module
-from xpfit.train.stars import StarConstraints, StarData, loss_derivatives, stellar_loss
+from xpfit.train.stars import (
+    StarConstraints,
+    StarData,
+    loss_derivatives,
+    project,
+    stellar_loss,
+)
 from xpfit.train.updates import AdamDescent, gauss_newton, gradient_descent
 
 N_STAR = 30
@@ -222,3 +228,76 @@ def test_correlated_errors_are_heeded(case, rng):
     before = stellar_loss(forward, theta, data)
     after = stellar_loss(forward, gauss_newton(forward, theta, data, 10), data)
     assert np.all(after < before)
+
+
+def test_projected_loss_is_chi2_with_the_labels_uncertainty_carried_to_the_flux(case):
+    """The slow twin: r^T (C + J^T S J)^-1 r, with r from the measured, not the fitted, labels."""
+    forward, theta, _, data = case
+    data.constraints.jacobian_terms = False
+    known, k = data.constraints, 3
+    projection = project(forward, theta, data)
+    flux, jacobian = forward.flux_and_jacobian(theta)
+    value, _ = projection.chi2(whiten(data.whitener, flux - data.flux))
+    used = np.arange(64)
+    for i in (7, 8):
+        extinction, parallax = np.exp(theta[i, k : k + 2])
+        spread = np.zeros(theta.shape[1])
+        measured = np.zeros(theta.shape[1])
+        spread[:k], measured[:k] = known.label_err[i], known.labels[i] - theta[i, :k]
+        spread[k] = known.extinction_err[i] / extinction
+        measured[k] = (known.extinction[i] - extinction) / extinction
+        if known.absolute:
+            spread[k + 1] = known.parallax_err[i] / parallax
+            measured[k + 1] = (known.parallax[i] - parallax) / parallax
+        else:
+            spread[k + 1] = 100.0
+        if forward.curve_varies:
+            spread[k + 2], measured[k + 2] = 1.0, -theta[i, k + 2]
+        carried = (spread[:, None] * jacobian[i])[:, used]
+        residual = (flux[i] - data.flux[i] + measured @ jacobian[i])[used]
+        covariance = np.diag(data.whitener[i, used] ** -2.0) + carried.T @ carried
+        expected = residual @ np.linalg.solve(covariance, residual)
+        assert value[i] == pytest.approx(expected, rel=1e-5)
+
+
+def test_projected_loss_of_a_star_at_its_best_is_its_loss(case):
+    forward, theta, _, data = case
+    data.constraints.jacobian_terms = False
+    best = gauss_newton(forward, theta, data, 40)
+    residual = whiten(data.whitener, forward.flux(best) - data.flux)
+    value, _ = project(forward, best, data).chi2(residual)
+    np.testing.assert_allclose(value, stellar_loss(forward, best, data), rtol=1e-5)
+
+
+def test_gradient_of_the_projected_loss(case, rng):
+    forward, theta, _, data = case
+    projection = project(forward, theta, data)
+    residual = rng.standard_normal(data.flux.shape)
+    _, gradient = projection.chi2(residual)
+    for i in (0, 7):
+        numerical = numerical_gradient(
+            lambda r, i=i: projection[i : i + 1].chi2(r[None])[0][0], residual[i]
+        )
+        assert_close_derivative(gradient[i], numerical)
+
+
+def test_projection_does_not_depend_on_chunks(case, monkeypatch):
+    forward, theta, _, data = case
+    whole = project(forward, theta, data)
+    monkeypatch.setattr(stars_module, "CHUNK", 7)
+    parts = project(forward, theta, data)
+    np.testing.assert_allclose(parts.offset, whole.offset, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(parts.taken_up, whole.taken_up, rtol=1e-9, atol=1e-12)
+
+
+def test_jacobian_terms_can_be_left_out(case):
+    forward, theta, _, data = case
+    with_terms = stellar_loss(forward, theta, data)
+    data.constraints.jacobian_terms = False
+    expected = with_terms + 2.0 * theta[:, 3]
+    if data.constraints.absolute:
+        expected = expected + 2.0 * theta[:, 4]
+    np.testing.assert_allclose(stellar_loss(forward, theta, data), expected, rtol=1e-12)
+    _, gradient, _ = loss_derivatives(forward, theta, data)
+    numerical = numerical_gradient(lambda t: stellar_loss(forward, t[None], data[7:8])[0], theta[7])
+    assert_close_derivative(gradient[7], numerical)

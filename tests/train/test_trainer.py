@@ -14,6 +14,7 @@ from xpfit.prepare import continuous_spectra
 from xpfit.spectra import whiten
 from xpfit.train import Phase, Trainer
 from xpfit.train.loss import model_loss
+from xpfit.train.stars import StarConstraints, StarData, project
 
 SHORT = Recipe(
     phases=(
@@ -46,23 +47,30 @@ def usable(sample):
 
 
 @pytest.mark.parametrize("turnover", [np.inf, 50.0])
-@pytest.mark.parametrize("kind", ["diagonal", "full"])
-def test_gradient_of_the_training_loss(model, rng, turnover, kind):
+@pytest.mark.parametrize("kind", ["diagonal", "full", "projected", "xi"])
+def test_gradient_of_the_training_loss(model, varying_model, rng, turnover, kind):
+    model = varying_model if kind == "xi" else model
     truth, spectra = simulate(model, 3, rng, relative_error=0.02)
-    theta = np.column_stack([truth[:, :3] + 0.05, np.log(truth[:, 3:])])
-    whitener = spectra.whitener
+    theta = np.column_stack([truth[:, :3] + 0.05, np.log(truth[:, 3:5]), *truth.T[5:]])
+    whitener, projection = spectra.whitener, None
     if kind == "full":
         error = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 1e6)
         whitener = random_full_whiteners(error, rng)[1]
     forward = model.forward
+    if kind in ("projected", "xi"):
+        known = StarConstraints(
+            truth[:, :3], np.full((3, 3), 0.05), truth[:, 3], np.full(3, 0.05), truth[:, 4],
+            np.full(3, 0.3), absolute=True,
+        )  # fmt: skip
+        projection = project(forward, theta, StarData(spectra.flux, whitener, known))
     start = forward.parameters
 
     def loss(parameters):
         forward.parameters = parameters
-        return model_loss(forward, theta, spectra.flux, whitener, turnover)[0]
+        return model_loss(forward, theta, spectra.flux, whitener, turnover, projection)[0]
 
     try:
-        _, gradient = model_loss(forward, theta, spectra.flux, whitener, turnover)
+        _, gradient = model_loss(forward, theta, spectra.flux, whitener, turnover, projection)
         numerical = numerical_gradient(loss, start.copy())
     finally:
         forward.parameters = start

@@ -44,7 +44,7 @@ def add_wavelength(command: argparse.ArgumentParser) -> None:
         "--wavelength",
         type=_wavelength_grid,
         metavar="START:STOP:STEP",
-        help="wavelengths in nm of sampled space, both ends included (default: 392:992:10)",
+        help="wavelengths in nm of sampled space, both ends included; ZGR23's are 392:992:10",
     )
 
 

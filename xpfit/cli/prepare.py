@@ -10,9 +10,11 @@ from tqdm.auto import tqdm
 
 from ..errors import InputError
 from ..files import check_output
+from ..model.store import load_model
 from ..prepare import TrainingCuts, XPSettings, prepare_file, sampled_space, write_spectra
 from ..prepare.labels import LABEL_EPOCH
 from ..read import read_apogee, read_labels, read_lamost
+from ..space import ObservationSpace
 from .common import INPUT_HELP, add_command, add_tables, add_wavelength, additions
 
 
@@ -28,8 +30,13 @@ def add(commands) -> None:
     command.add_argument(
         "--space",
         choices=("sampled", "coefficient"),
-        default="sampled",
-        help="what XP continuous spectra become: flux at some wavelengths, or Gaia's coefficients",
+        help="what spectra become: flux at wavelengths (ZGR23's, or those of --wavelength), or "
+        "Gaia's coefficients (default: what the model wants)",
+    )
+    command.add_argument(
+        "--model",
+        metavar="MODEL.h5",
+        help="model to prepare for (default: the one that comes with xpfit)",
     )
     add_wavelength(command)
     command.add_argument(
@@ -82,12 +89,21 @@ def _labels(options: argparse.Namespace) -> Table | None:
     return read_labels(options.labels, {name: column for name, _, column in pairs})
 
 
+def _space(options: argparse.Namespace) -> ObservationSpace | str:
+    """What the options say that spectra become."""
+    if options.wavelength is not None:
+        if options.space == "coefficient":
+            raise InputError(
+                "--wavelength is for sampled space; leave it out with --space coefficient"
+            )
+        return sampled_space(options.wavelength)
+    return options.space or load_model(options.model).space
+
+
 def _prepare(options: argparse.Namespace) -> None:
     """Prepare files of spectra into one."""
     check_output(options.output, overwrite=options.overwrite)
-    if options.wavelength is not None and options.space != "sampled":
-        raise InputError("--wavelength is for sampled space; leave it out with --space coefficient")
-    space = options.space if options.wavelength is None else sampled_space(options.wavelength)
+    space = _space(options)
     settings = XPSettings(truncate=options.truncate)
     labels = _labels(options)
     extra = additions(

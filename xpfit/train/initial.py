@@ -69,6 +69,7 @@ def star_constraints(
         np.where(known, spectra.parallax, np.nan),
         np.where(known, spectra.parallax_err, np.inf),
         absolute,
+        recipe.jacobian_terms,
     )
 
 

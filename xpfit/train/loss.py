@@ -7,6 +7,7 @@ import numpy as np
 from ..model import ForwardModel
 from ..nn import asinh_turnover, chi2, l2_penalty
 from ..spectra import whiten
+from .stars import Projection
 
 
 def model_loss(
@@ -15,6 +16,7 @@ def model_loss(
     flux: np.ndarray,
     whitener: np.ndarray,
     turnover: float,
+    projection: Projection | None = None,
 ) -> tuple[float, np.ndarray]:
     """Loss of the global parameters for one batch, and its gradient.
 
@@ -26,6 +28,8 @@ def model_loss(
     whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
     turnover : float
         Scale of the robust turnover of chi2.
+    projection : Projection, optional
+        Lets the stars follow the model within their constraints (to first order).
 
     Returns
     -------
@@ -34,7 +38,8 @@ def model_loss(
     gradient : ndarray, shape (n_parameters,)
     """
     predicted, pullback = forward.flux_and_pullback(theta)
-    value, d_residual = chi2(whiten(whitener, predicted - flux))
+    residual = whiten(whitener, predicted - flux)
+    value, d_residual = projection.chi2(residual) if projection else chi2(residual)
     robust, influence = asinh_turnover(value, turnover)
     d_residual *= influence[:, None] / len(theta)
     # d chi2 / d flux = L^T (d chi2 / d residual); a diagonal L is its own transpose.

@@ -149,7 +149,7 @@ def _solar_type(trainer: Trainer) -> dict[str, np.ndarray]:
         distance = np.maximum(distance, np.abs(known.labels[:, i] - centre) / width)
         chosen &= known.label_err[:, i] < error
     # Small surveys have hardly such a star: then the limits are widened.
-    wide = next((w for w in (1, 2, 3, 5) if np.sum(chosen & (distance < w)) >= SOLAR_ENOUGH), 8)
+    wide = next((w for w in (1, 2, 3) if np.sum(chosen & (distance < w)) >= SOLAR_ENOUGH), 4)
     chosen &= distance < wide
     pulls = trainer.constraints.pulls(trainer.theta)
     return {

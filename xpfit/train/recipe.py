@@ -24,7 +24,7 @@ HIGH_QUALITY = {"teff": 0.2, "feh": 0.2, "logg": 0.2, "extinction": 0.1, "parall
 STARS = ("kept", "all", "high_quality", "low_extinction")
 OPTIMISERS = ("adam", "sgd")
 SCHEDULES = ("cosine", "steps")
-STAR_STEPS = ("none", "gauss-newton", "joint", "sgd", "adam")
+STAR_STEPS = ("none", "gauss-newton", "projected", "sgd", "adam")
 
 
 class RecipeError(InputError):
@@ -70,11 +70,12 @@ class Phase:
     drop : float
     star_step : str
         How stars are updated: ``none`` holds their labels and extinction (their amplitude too in
-        absolute models); ``gauss-newton``, all stars at the start of each cycle; ``joint``, then
-        too and also the stars of each minibatch before the model's step; ``sgd``, those after that
-        step, by gradient; ``adam``, all, while the model is held.
+        absolute models); ``gauss-newton``, all stars at the start of each cycle; ``projected``,
+        then too, and while the model moves they follow it within their constraints, to first order
+        (`xpfit.train.stars.Projection`); ``sgd``, after each of the model's steps the stars of its
+        minibatch, by gradient; ``adam``, all, while the model is held.
     star_iterations : int
-        Gauss-Newton steps at a time.
+        Gauss-Newton steps per cycle.
     star_learning_rate : float
         Of ``sgd`` and ``adam``; falls as the model's does.
     free_curve : bool
@@ -123,12 +124,12 @@ class Phase:
         """Refuse settings that contradict each other."""
         sgd = self.optimiser == "sgd" or not self.momentum
         _require(self, "momentum", sgd, "0 unless the optimiser is sgd")
-        newton = self.star_step in ("gauss-newton", "joint")
+        newton = self.star_step in ("gauss-newton", "projected")
         _require(
             self,
             "star_iterations",
             newton == (self.star_iterations > 0),
-            "positive for the star_steps gauss-newton and joint, and 0 for others",
+            "positive for the star_steps gauss-newton and projected, and 0 for others",
         )
         first_order = self.star_step in ("sgd", "adam")
         _require(
@@ -169,36 +170,47 @@ class Phase:
         )
 
 
+_FOLLOWING = {"star_step": "projected", "star_iterations": 3}
+
 DEFAULT_PHASES = (
     Phase(
         "start",
-        200,
+        100,
         stars="low_extinction",
         learning_rate=3e-3,
-        final_learning_rate=3e-4,
+        final_learning_rate=1e-3,
         free_curve=False,
     ),
     Phase(
-        "joint",
-        20,
-        n_cycles=16,
+        "all stars",
+        10,
+        n_cycles=8,
+        stars="all",
         learning_rate=3e-3,
+        final_learning_rate=1e-3,
+        free_curve=False,
+        **_FOLLOWING,
+    ),
+    Phase(
+        "free curve",
+        20,
+        n_cycles=10,
+        learning_rate=2e-3,
         final_learning_rate=3e-4,
-        star_step="gauss-newton",
-        star_iterations=3,
         clean=True,
+        **_FOLLOWING,
     ),
     Phase(
         "final",
-        200,
-        learning_rate=1e-3,
+        40,
+        n_cycles=5,
+        learning_rate=3e-4,
         final_learning_rate=1e-5,
-        star_step="gauss-newton",
-        star_iterations=5,
         clean=True,
+        **_FOLLOWING,
     ),
 )
-"""Start on stars of low extinction with the CCM89 curve, free the curve, then settle."""
+"""Good stars of low extinction with CCM89's curve, then all stars, a free curve, and rest."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +224,10 @@ class Recipe:
         Widths of the emulator's hidden layers.
     extinction_variation : bool
         Whether the extinction curve varies from star to star, R = exp(b + xi a).
+    jacobian_terms : bool
+        Whether the stellar loss has the terms -2 ln varpi - 2 ln E of ZGR23's eq. 14. They belong
+        to the posterior of a single star; in a training their small shifts, all to one side, add
+        up to luminosities that are too low and a curve that is too weak.
     batch_size : int
         Stars per minibatch (ZGR23: 512).
     turnover : float
@@ -248,6 +264,7 @@ class Recipe:
     phases: tuple[Phase, ...] = DEFAULT_PHASES
     hidden_layers: tuple[int, ...] = (64, 64, 64)
     extinction_variation: bool = False
+    jacobian_terms: bool = False
     batch_size: int = 512
     turnover: float = 300.0
     gradient_clip: float = math.inf
@@ -338,6 +355,7 @@ ZGR23 = Recipe(
     clean_chi2=math.inf,
     clean_fraction=1.0,
     hidden_layers=(32, 32, 32),
+    jacobian_terms=True,
     flux_error_floor=0.0,
     covariance_rank=0,
 )

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -23,7 +24,7 @@ from .cleaning import Tension, clean_reasons
 from .initial import initial_theta, star_constraints, start_from_typical_spectrum, with_floor
 from .loss import model_loss
 from .recipe import Phase, Recipe
-from .stars import StarData, loss_derivatives
+from .stars import Projection, StarData, loss_derivatives, project
 from .updates import AdamDescent, gauss_newton, gradient_descent
 
 MIN_STARS = 10 * N_COMPONENTS
@@ -97,6 +98,8 @@ class Trainer:
         self._median_chi2 = np.nan
         self._optimiser: Optimiser | None = None
         self._descent: AdamDescent | None = None
+        self._projection: Projection | None = None
+        self._cycle_parameters = self.forward.parameters
         self._log = log
         self._bar = tqdm(total=recipe.n_epochs, unit="epoch", disable=not progress)
         self._checkpoint = Path(checkpoint) if checkpoint else None
@@ -155,7 +158,7 @@ class Trainer:
                 fix_gauge(self.forward, self.trained_grid)
             self._cycle, self._epoch = self._cycle + 1, 0
         self._phase, self._cycle = self._phase + 1, 0
-        self._descent = None
+        self._descent = self._projection = None
         self._keep_state(phase_done=True)
 
     def resume(self) -> None:
@@ -183,6 +186,9 @@ class Trainer:
             phase = self.recipe.phases[self._phase]
             self._optimiser = SGD(phase.momentum) if phase.optimiser == "sgd" else Adam()
             self._optimiser.restore(parts["optimiser"])
+        self._cycle_parameters = arrays["cycle_parameters"]
+        if self._epoch:
+            self._project(self.recipe.phases[self._phase])
         if parts["descent"]:
             self._descent = AdamDescent.from_state(parts["descent"])
         self._started -= facts["seconds"]
@@ -228,6 +234,15 @@ class Trainer:
             )
         if phase.star_step == "adam":
             self._descent = AdamDescent(self.theta[self._rows])
+        self._cycle_parameters = self.forward.parameters
+        self._project(phase)
+
+    def _project(self, phase: Phase) -> None:
+        """Let the stars follow the model from the cycle's start on, if the phase wants that."""
+        self._projection = None
+        if phase.star_step == "projected":
+            start = replace(self.forward, parameters=self._cycle_parameters)
+            self._projection = project(start, self.theta, self._data)
 
     def _choose(self, which: str) -> np.ndarray:
         """Rows of the stars that `Phase.stars` names."""
@@ -292,14 +307,16 @@ class Trainer:
         for batch in minibatches(len(rows), self.recipe.batch_size, self.rng):
             stars = rows[batch]
             data = self._data[stars]
-            if not self.absolute:
+            projection = self._projection[stars] if self._projection else None
+            if not (self.absolute or projection):
                 self._solve_amplitude(stars)
-            if phase.star_step == "joint":
-                self.theta[stars] = gauss_newton(
-                    self.forward, self.theta[stars], data, phase.star_iterations
-                )
             value, gradient = model_loss(
-                self.forward, self.theta[stars], data.flux, data.whitener, self.recipe.turnover
+                self.forward,
+                self.theta[stars],
+                data.flux,
+                data.whitener,
+                self.recipe.turnover,
+                projection,
             )
             gradient = np.where(free, gradient, 0.0)
             length = np.linalg.norm(gradient)
@@ -317,7 +334,7 @@ class Trainer:
         """Bring every star's amplitude, and with Gauss-Newton steps all else, up to date."""
         if not self.absolute:
             self._solve_amplitude(np.arange(len(self.spectra)))
-        if phase.star_step not in ("gauss-newton", "joint"):
+        if phase.star_step not in ("gauss-newton", "projected"):
             return
         self.theta = gauss_newton(self.forward, self.theta, self._data, phase.star_iterations)
         if self.forward.curve_varies and phase.free_curve:
@@ -378,6 +395,7 @@ class Trainer:
         """Copies of all that the rest of the training depends on."""
         arrays = {
             "parameters": self.forward.parameters,
+            "cycle_parameters": self._cycle_parameters,
             "theta": self.theta,
             "clean_flags": self.clean_flags,
             "rows": self._rows,

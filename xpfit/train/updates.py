@@ -11,9 +11,13 @@ from ..model.forward import ForwardModel
 from ..nn import Adam
 from .stars import StarData, loss_derivatives, stellar_loss
 
-INITIAL_DAMPING = 1e-3
-DAMPING_DOWN, DAMPING_UP = 0.2, 8.0
-"""Factors on a star's damping after a step that was accepted or refused."""
+INITIAL_DAMPING = 1e-6
+DAMPING_DOWN, DAMPING_UP = 0.1, 30.0
+"""Factors on the damping of a star after a step that was accepted or refused.
+
+Damping must start small: where flux ties parameters to each other, labels alone hold the rest, and
+even 1e-3 of the curvature of the flux would outweigh them.
+"""
 
 MAX_STEP = 1.0
 """Longest step of one iteration, in standardised labels, ln E, ln varpi and xi.

@@ -49,7 +49,7 @@ class SurveySettings:
     wrong_label_fraction : float
         Share of the stars that carry the labels of another.
     g_limits : tuple of float
-        Range of G; numbers rise as 10^(0.2 G).
+        Range of G; numbers rise linearly from the bright limit, about as the library's do.
     mean_extinction : float
         Mean E (mag) of nine tenths of the stars; of the rest it is three times as large.
     label_err : float
@@ -62,7 +62,7 @@ class SurveySettings:
     binary_fraction: float = 0.05
     twin_fraction: float = 0.4
     wrong_label_fraction: float = 0.02
-    g_limits: tuple[float, float] = (9.0, 16.0)
+    g_limits: tuple[float, float] = (8.0, 15.0)
     mean_extinction: float = 0.15
     label_err: float = 1.0
     magnitude_err: float = 0.025
@@ -359,8 +359,8 @@ class _Simulator:
 
     def _draw_parallax(self, flux: np.ndarray) -> np.ndarray:
         """Parallaxes (mas) that put the stars at magnitudes as they are observed."""
-        low, high = 10.0 ** (0.2 * np.array(self.settings.g_limits))
-        g = 5.0 * np.log10(self.rng.uniform(low, high, len(flux)))
+        bright, faint = self.settings.g_limits
+        g = bright + (faint - bright) * np.sqrt(self.rng.random(len(flux)))
         at_1kpc = g_magnitude(self.model.wavelength, flux)
         return np.exp(0.5 * LN_PER_MAG * (at_1kpc - g))
 
