@@ -28,7 +28,7 @@ SHORT = Recipe(
 
 @pytest.fixture(scope="module")
 def survey(model):
-    settings = SurveySettings(binary_fraction=0.1, wrong_label_fraction=0.05)
+    settings = SurveySettings(binary_fraction=0.2, wrong_label_fraction=0.05)
     return simulate_survey(model, 1500, np.random.default_rng(1), settings)
 
 

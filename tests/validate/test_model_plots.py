@@ -7,16 +7,14 @@ from internal import coefficient_twin
 
 from xpfit import InputError
 from xpfit.cli import main
-from xpfit.validate import model_plots as module
-from xpfit.validate.model_plots import (
-    extinction_figure,
+from xpfit.validate import curves as module
+from xpfit.validate.curves import extinction_figure
+from xpfit.validate.model_plots import model_figures, model_residual_figure, training_figure
+from xpfit.validate.tracks import (
     giant_branch_teff,
     main_sequence_logg,
-    model_figures,
-    model_residual_figure,
     over_continuum,
     track_figure,
-    training_figure,
 )
 
 FIGURES = {

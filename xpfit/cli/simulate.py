@@ -40,7 +40,7 @@ def add(commands) -> None:
     )
     defaults = SurveySettings()
     for option, name, text in (
-        ("--binaries", "binary_fraction", "share of binaries, all of them dwarfs"),
+        ("--binaries", "binary_fraction", "share of the dwarfs that have a companion"),
         ("--wrong-labels", "wrong_label_fraction", "share of stars with another star's labels"),
         ("--mean-extinction", "mean_extinction", "mean E in mag"),
         ("--label-errors", "label_err", "factor on LAMOST-like errors of the labels"),

@@ -10,6 +10,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..spectra import InputFlag, Spectra
+from .recipe import Recipe
+from .stars import StarConstraints
 
 PLAUSIBLE_LABELS = {
     "teff": (1.0, 100.0),
@@ -135,6 +137,48 @@ class Tension:
     binary: np.ndarray
     flux: np.ndarray
     chi2: np.ndarray
+
+    @classmethod
+    def measure(
+        cls,
+        known: StarConstraints,
+        theta: np.ndarray,
+        residual: np.ndarray,
+        chi2_per_dof: np.ndarray,
+        label_names: Sequence[str],
+        recipe: Recipe,
+    ) -> Tension:
+        """Tension of stars at their fitted parameters.
+
+        Parameters
+        ----------
+        known : StarConstraints
+        theta : ndarray, shape (n_star, n_stellar)
+        residual : ndarray, shape (n_star, n_obs)
+            (predicted - observed) / error of each value.
+        chi2_per_dof : ndarray, shape (n_star,)
+        label_names : sequence of str
+        recipe : Recipe
+            With the limits.
+
+        Returns
+        -------
+        Tension
+        """
+        k = len(label_names)
+        pull = np.abs(known.pulls(theta))
+        floors = [recipe.clean_label_floor.get(name, 0.0) for name in label_names]
+        pull[:, :k] *= known.label_err / np.hypot(known.label_err, floors)
+        binary = np.zeros(len(pull))
+        if known.absolute and "logg" in label_names:
+            binary = np.hypot(pull[:, label_names.index("logg")], pull[:, k])
+        return cls(
+            labels=pull[:, :k] / recipe.clean_sigma,
+            parallax=pull[:, k] / recipe.clean_sigma,
+            binary=binary / recipe.clean_binary_sigma,
+            flux=np.max(np.abs(residual), axis=1) / recipe.clean_flux_sigma,
+            chi2=chi2_per_dof / recipe.clean_chi2,
+        )
 
     def flags(self, max_fraction: float = 1.0) -> np.ndarray:
         """Stars in tension with the model, and why (ZGR23, section 3.2, "self-cleaning").

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW, FLUX_UNIT_SI
 from ..model import GaussianMixture, XPModel
 from ..model.gauge import amplitude_channels
 from ..model.residuals import ModelCovariance, measured_covariance, residual_scale
+from .stars import StarData, loss_derivatives
 from .trainer import Trainer
+from .updates import gauss_newton
+
+COVARIANCE_STARS = 6000
+"""About so many stars, evenly spaced, the model covariance is learned from: it bounds memory."""
+
+COVARIANCE_ITERATIONS = 5
+HELD = 1e-3
+"""Gauss-Newton steps at the measured labels, and the factor on their errors that holds them."""
 
 N_LABEL_BINS = 8
 """Bins of each label, with equal numbers of stars, in which residuals are summed up."""
@@ -47,22 +58,46 @@ def learn_model_covariance(trainer: Trainer) -> ModelCovariance | None:
 
     Notes
     -----
-    Labels were held to what was measured within their own errors, extinction and amplitude fitted:
-    so the residuals show all that a fit to the flux alone will get wrong, also about the labels.
+    Residuals are taken at the measured labels, with extinction and amplitude fitted: they show all
+    that a fit to the flux alone will get wrong, also about the labels. What the labels' own errors
+    do to them is taken off, like the errors of the flux.
     """
     rank, kept = trainer.recipe.covariance_rank, trainer.kept
     if not rank:
         return None
-    stars = trainer.measured[kept]
-    predicted = trainer.forward.flux(trainer.theta[kept])
+    kept = kept[:: max(1, len(kept) // COVARIANCE_STARS)]
+    stars, known = trainer.measured[kept], trainer.constraints[kept]
+    theta = trainer.theta[kept]
+    theta[:, : trainer.forward.n_label] = known.labels
+    held = replace(known, label_err=HELD * known.label_err)
+    data = StarData(trainer.spectra.flux[kept], trainer.spectra.whitener[kept], held)
+    theta = gauss_newton(trainer.forward, theta, data, COVARIANCE_ITERATIONS)
+    predicted = trainer.forward.flux(theta)
     scale = residual_scale(stars.space, predicted)
     used = np.isfinite(stars.flux_err)
     residual = np.where(used, (stars.flux - predicted) / scale, np.nan)
-    if stars.whitener.ndim == 2:
-        variance = np.where(used, stars.flux_err / scale, 0.0) ** 2
-    else:
-        variance = measured_covariance(stars) / (scale[:, :, None] * scale[:, None, :])
-    return ModelCovariance.fit(residual, variance, rank=rank)
+    covariance = measured_covariance(stars)
+    for rows, part in data.chunks(np.arange(len(kept))):
+        carried = _carried(trainer.forward, theta[rows], part, known.label_err[rows])
+        covariance[rows] += np.swapaxes(carried, 1, 2) @ carried
+    covariance /= scale[:, :, None]
+    covariance /= scale[:, None, :]
+    covariance[~(used[:, :, None] & used[:, None, :])] = 0.0
+    return ModelCovariance.fit(residual, covariance, rank=rank)
+
+
+def _carried(forward, theta, data, label_err) -> np.ndarray:
+    """Labels' errors as changes of the flux that extinction and amplitude do not make good.
+
+    Shape (n_star, n_label, n_obs).
+    """
+    k = forward.n_label
+    _, jacobian = forward.flux_and_jacobian(theta)
+    _, _, hessian = loss_derivatives(forward, theta, data)
+    labels, rest = jacobian[:, :k], jacobian[:, k:]
+    # How the rest follows a change of the labels: H_rest^-1 H_rest,labels.
+    following = np.linalg.solve(hessian[:, k:, k:], hessian[:, k:, :k])
+    return label_err[:, :, None] * (labels - np.swapaxes(following, 1, 2) @ rest)
 
 
 def assemble(trainer: Trainer, facts: dict) -> XPModel:

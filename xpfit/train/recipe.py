@@ -21,6 +21,13 @@ of [alpha/M] too small by half.
 HIGH_QUALITY = {"teff": 0.2, "feh": 0.2, "logg": 0.2, "extinction": 0.1, "parallax": 0.1}
 """Largest errors of high-quality stars: kK, dex, mag; of the parallax, relative (ZGR23, eq. 15)."""
 
+CLEAN_LABEL_FLOOR = {"teff": 0.05, "feh": 0.05, "logg": 0.05, "alpha_m": 0.03}
+"""Added to labels' errors where outliers are looked for: systematics between surveys, kK and dex.
+
+By formal errors alone every tenth star of the library would be one, and those that are left would
+make the emulator look better than it is.
+"""
+
 STARS = ("kept", "all", "high_quality", "low_extinction")
 OPTIMISERS = ("adam", "sgd")
 SCHEDULES = ("cosine", "steps")
@@ -244,6 +251,8 @@ class Recipe:
     clean_sigma : float
         A star is dropped if a label or its parallax moves further than this from its measured
         value (ZGR23: 4).
+    clean_label_floor : mapping of str to float
+        Added in quadrature to each label's error for that.
     clean_flux_sigma : float
         A star is dropped if any flux is further than this from its prediction (ZGR23: 4).
     clean_chi2 : float
@@ -271,6 +280,7 @@ class Recipe:
     low_extinction: float = 0.1
     label_error_floor: Mapping[str, float] = field(default_factory=lambda: dict(LABEL_ERROR_FLOOR))
     high_quality: Mapping[str, float] = field(default_factory=lambda: dict(HIGH_QUALITY))
+    clean_label_floor: Mapping[str, float] = field(default_factory=lambda: dict(CLEAN_LABEL_FLOOR))
     clean_sigma: float = 4.0
     clean_flux_sigma: float = math.inf
     clean_chi2: float = 5.0
@@ -294,7 +304,8 @@ class Recipe:
             "clean_binary_sigma",
         ):  # fmt: skip
             _require(self, name, getattr(self, name) > 0, "positive")
-        for name, lowest in (("label_error_floor", 0.0), ("high_quality", 1e-12)):
+        lowest_values = {"label_error_floor": 0.0, "clean_label_floor": 0.0, "high_quality": 1e-12}
+        for name, lowest in lowest_values.items():
             for label, value in getattr(self, name).items():
                 what = f"{'0 or more' if lowest == 0 else 'positive'} for {label}"
                 _require(self, name, value >= lowest, what)
@@ -351,6 +362,7 @@ ZGR23 = Recipe(
     turnover=math.inf,
     gradient_clip=100.0,
     label_error_floor={},
+    clean_label_floor={},
     clean_flux_sigma=4.0,
     clean_chi2=math.inf,
     clean_fraction=1.0,

@@ -66,6 +66,7 @@ def load_recipe(name: str | os.PathLike) -> Recipe:
 
 _TABLES = {
     "label_error_floor": "kK, dex",
+    "clean_label_floor": "kK, dex",
     "high_quality": "largest errors: kK, dex, mag; of the parallax, relative",
 }
 """Settings that are tables of numbers, and their units."""

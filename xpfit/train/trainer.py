@@ -361,26 +361,16 @@ class Trainer:
 
     def _clean(self) -> None:
         """Note which stars are in tension with the model, and why (ZGR23, section 3.2)."""
-        self.clean_flags = self.tension().flags(self.recipe.clean_fraction)
-
-    def tension(self) -> Tension:
-        """How far every star is from the model, in units of the recipe's limits."""
-        recipe, data, k = self.recipe, self.spectra, self.forward.n_label
-        pull = np.abs(self.constraints.pulls(self.theta))
-        binary = np.zeros(len(data))
-        if self.absolute and "logg" in self.label_names:
-            binary = np.hypot(pull[:, self.label_names.index("logg")], pull[:, k])
-        worst = np.zeros(len(data))
-        if np.isfinite(recipe.clean_flux_sigma):
-            residual = (self.forward.flux(self.theta) - data.flux) / data.flux_err
-            worst = np.max(np.abs(residual), axis=1)
-        return Tension(
-            labels=pull[:, :k] / recipe.clean_sigma,
-            parallax=pull[:, k] / recipe.clean_sigma,
-            binary=binary / recipe.clean_binary_sigma,
-            flux=worst / recipe.clean_flux_sigma,
-            chi2=self.chi2_per_dof() / recipe.clean_chi2,
+        residual = (self.forward.flux(self.theta) - self.spectra.flux) / self.spectra.flux_err
+        tension = Tension.measure(
+            self.constraints,
+            self.theta,
+            residual,
+            self.chi2_per_dof(),
+            self.label_names,
+            self.recipe,
         )
+        self.clean_flags = tension.flags(self.recipe.clean_fraction)
 
     def _keep_state(self, phase_done: bool = False) -> None:
         """Remember a state to go back to; write it if it is time to."""

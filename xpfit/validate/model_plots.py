@@ -1,13 +1,11 @@
-"""Pictures of a trained model (ZGR23, figs. 4, 5, 12-15), from the model alone.
+"""Pictures of a trained model: its training, cleaning, prior and residuals (ZGR23, figs. 4, 5).
 
 Each function takes an `XPModel` and returns a matplotlib figure. `model_figures` makes all that the
-model has numbers for.
+model has numbers for, with those of `tracks` and `curves` (figs. 12-15).
 """
 
 from __future__ import annotations
 
-import csv
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,75 +13,20 @@ from scipy.ndimage import gaussian_filter
 
 from ..constants import BANDS
 from ..errors import InputError
-from ..model import XPModel, ccm89_curve
+from ..model import XPModel
 from ..space import SampledSpace
+from .curves import extinction_figure
 from .figures import AXIS_LABELS, GROUP_COLOURS
+from .tracks import TRACKS, require_sampled, track_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LINES = {
-    r"H$\delta$": 410.2,
-    r"H$\gamma$": 434.0,
-    r"H$\beta$": 486.1,
-    r"H$\alpha$": 656.3,
-    "Ca I": 422.7,
-    "Mg b": 517.5,
-    "Na D": 589.3,
-    "TiO": 705.4,
-    "Ca II": 857.0,
-    r"Pa$\delta$": 1004.9,
-    r"Pa$\epsilon$": 954.6,
-}
-"""Spectral features (nm, in air) that show at the resolution of XP spectra."""
-
-CONTINUUM_DEGREE = 5
-"""ZGR23 take a polynomial of this degree for each spectrum's continuum."""
-
-R_V_SHOWN = (2.6, 3.1, 3.6)
-NORMALISED_AT = 542.0
-"""Wavelength (nm) at which extinction curves are made equal."""
-
 CONTOURS = (0.68, 0.95, 0.99)
 
 RESIDUALS_SHOWN = 10.0
 """Half height (%) of the panel of residuals; faint stars scatter more in the blue."""
-
-SHAPE_WINDOW = (392.0, 992.0)
-"""Wavelengths (nm) that ZGR23 show."""
-
-
-def main_sequence_logg(teff: np.ndarray) -> np.ndarray:
-    """log g along the main sequence (ZGR23, eq. 28).
-
-    Parameters
-    ----------
-    teff : array_like
-        kK.
-
-    Returns
-    -------
-    ndarray
-    """
-    teff = np.asarray(teff, dtype=float)
-    return np.where(teff < 5.0, 4.6, np.where(teff < 6.3, 4.6 - 0.5 * (teff - 5.0), 3.95))
-
-
-def giant_branch_teff(logg: np.ndarray) -> np.ndarray:
-    """Teff along the giant branch (ZGR23, eq. 29).
-
-    Parameters
-    ----------
-    logg : array_like
-
-    Returns
-    -------
-    ndarray
-        kK.
-    """
-    logg = np.asarray(logg, dtype=float)
-    return np.where(logg < 3.65, 5.2 - 0.44186 * (3.65 - logg), 5.9 - 1.4 * (4.15 - logg))
 
 
 def model_figures(model: XPModel) -> dict[str, Figure]:
@@ -149,199 +92,6 @@ def training_figure(model: XPModel) -> Figure:
     return figure
 
 
-def _main_sequence(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
-    teff = np.linspace(*_range(model, "teff", 3.5, 11.0), 9)
-    return teff, _types(model, teff, main_sequence_logg(teff), 0.0), r"$T_{\rm eff}$ [kK]"
-
-
-def _giant_branch(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
-    logg = np.linspace(*_range(model, "logg", 0.5, 3.8), 9)
-    return logg, _types(model, giant_branch_teff(logg), logg, 0.0), r"$\log g$"
-
-
-def _metallicity(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
-    feh = np.linspace(*_range(model, "feh", -1.5, 0.4), 9)
-    teff = np.full(len(feh), 5.5)
-    return feh, _types(model, teff, main_sequence_logg(teff), feh), "[Fe/H]"
-
-
-TRACKS = {
-    "main_sequence": ("solar-metallicity main sequence", _main_sequence),
-    "giant_branch": ("solar-metallicity giant branch", _giant_branch),
-    "metallicity": ("main sequence at 5500 K", _metallicity),
-}
-"""Tracks through the stellar types: ZGR23's figs. 12, 14 and 13."""
-
-
-def track_figure(model: XPModel, track: str) -> Figure:
-    """Model spectra along a track, and the same over their continuum (ZGR23, figs. 12-14).
-
-    Parameters
-    ----------
-    model : XPModel
-        In sampled space.
-    track : str
-        One of `TRACKS`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    InputError
-        If there is no such track, or the model is in coefficient space.
-    """
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
-
-    if track not in TRACKS:
-        raise InputError(f"no track {track!r}; there are {', '.join(TRACKS)}")
-    _require_sampled(model)
-    title, draw = TRACKS[track]
-    values, types, label = draw(model)
-    shown = model.trained_channels
-    flux = model.predict(types, extrapolate=True)
-    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    colours = ScalarMappable(Normalize(values.min(), values.max()), colormaps["viridis"])
-    spectrum = shown & ~model.space.is_band
-    bands = shown & model.space.is_band
-    at = model.wavelength[spectrum]
-    window = (at >= SHAPE_WINDOW[0]) & (at <= SHAPE_WINDOW[1])
-    for value, one in zip(values, flux, strict=True):
-        colour = colours.to_rgba(value)
-        left.plot(at, one[spectrum], color=colour, lw=1)
-        left.plot(model.wavelength[bands], one[bands], "o", ms=3, color=colour)
-        right.plot(
-            at[window], over_continuum(at[window], one[spectrum][window]), color=colour, lw=1
-        )
-    left.set(xscale="log", yscale="log", xlabel="wavelength [nm]", title=title)
-    ticks = [400, 600, 1000, 2000] + ([4000] if model.wavelength[shown].max() > 3000 else [])
-    left.set_xticks(ticks, [str(tick) for tick in ticks])
-    left.minorticks_off()
-    distance = "at 1 kpc " if model.absolute else "(mean of ln at 592-782 nm is 0) "
-    unit = r"[$10^{-18}$ W m$^{-2}$ nm$^{-1}$]" if model.absolute else ""
-    left.set_ylabel(f"flux {distance}{unit}")
-    right.set(xlabel="wavelength [nm]", ylabel="flux / continuum", title="over the continuum")
-    _label_lines(right, *at[window][[0, -1]])
-    figure.colorbar(colours, ax=right, label=label)
-    return figure
-
-
-def over_continuum(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
-    """A spectrum over its continuum, a polynomial of degree 5 (ZGR23, figs. 12-14).
-
-    Parameters
-    ----------
-    wavelength, flux : ndarray, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n,)
-    """
-    # Weights make it a fit of fractions: cool stars have next to no light in the blue.
-    continuum = np.polynomial.Polynomial.fit(wavelength, flux, CONTINUUM_DEGREE, w=1.0 / flux)
-    return flux / continuum(wavelength)
-
-
-def _label_lines(axes: Axes, low: float, high: float) -> None:
-    """Mark the spectral features within the range."""
-    top = axes.get_ylim()[1]
-    for i, (name, wavelength) in enumerate(sorted(LINES.items(), key=lambda item: item[1])):
-        if low < wavelength < high:
-            hydrogen = name.startswith(("H$", "Pa$"))
-            axes.axvline(wavelength, color="0.6", lw=0.7, ls=":" if hydrogen else "--", zorder=0)
-            height = top + 0.03 * (i % 3)
-            axes.text(wavelength, height, name, fontsize=7, ha="center", va="bottom")
-    axes.set_ylim(top=top + 0.1)
-
-
-def extinction_figure(model: XPModel) -> Figure:
-    """The learned extinction curve against CCM89 and, where installed, Zhang & Yuan's (fig. 15).
-
-    Parameters
-    ----------
-    model : XPModel
-        In sampled space.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    InputError
-        If the model is in coefficient space.
-    """
-    from matplotlib.figure import Figure
-
-    _require_sampled(model)
-    shown = model.trained_grid
-    wavelength, curve = model.wavelength[shown], model.forward.extinction_curve[shown]
-    at = np.argmin(np.abs(wavelength - NORMALISED_AT))
-    figure = Figure(figsize=(7.0, 5.0), layout="constrained")
-    top, bottom = figure.subplots(2, 1, height_ratios=(2, 1), sharex=True)
-    top.plot(wavelength, curve / curve[at], "k.-", ms=4, lw=1, label="xpfit, learned")
-    if model.forward.curve_varies:
-        spread = np.exp(np.array([[-1.0], [1.0]]) * model.forward.variation[shown]) * curve
-        low, high = spread / spread[:, at : at + 1]
-        top.fill_between(wavelength, low, high, color="0.8", label=r"$\xi$ = -1 .. 1")
-    for r_v, colour in zip(R_V_SHOWN, ("#0072B2", "#009E73", "#D55E00"), strict=True):
-        published = ccm89_curve(wavelength, r_v)
-        published /= published[at]
-        top.plot(wavelength, published, lw=1, color=colour, label=f"CCM89, R(V) = {r_v}")
-        bottom.plot(wavelength, curve / curve[at] / published, lw=1, color=colour)
-    measured = xp_extinction_curve()
-    if measured is not None:
-        inside = (measured[0] >= wavelength.min()) & (measured[0] <= wavelength.max())
-        x, y = measured[0][inside], measured[1][inside]
-        y = y / np.interp(wavelength[at], x, y)
-        top.plot(x, y, lw=1, ls="--", color="#CC79A7", label="Zhang & Yuan, XP spectra")
-    bottom.axhline(1.0, color="0.6", lw=0.8)
-    top.set(ylabel=f"R / R({wavelength[at]:.0f} nm)", xscale="log")
-    bottom.set(xlabel="wavelength [nm]", ylabel="learned / CCM89", ylim=(0.8, 1.2))
-    ticks = [400, 500, 600, 800, 1000, 1500, 2000] + ([4000] if wavelength.max() > 3000 else [])
-    bottom.set_xticks(ticks, [str(tick) for tick in ticks])
-    bottom.minorticks_off()
-    top.legend(fontsize=8)
-    return figure
-
-
-def xp_extinction_curve() -> tuple[np.ndarray, np.ndarray] | None:
-    """The extinction curve that Zhang & Yuan measured on XP spectra, if their package is installed.
-
-    Returns
-    -------
-    wavelength, curve : ndarray
-        nm, and extinction in any normalisation; None without the package ``XP-Extinction-Toolkit``.
-    """
-    try:
-        files = metadata.files("XP-Extinction-Toolkit") or []
-    except metadata.PackageNotFoundError:
-        return None
-    path = next((file for file in files if file.name == "XP_extinction_curve.csv"), None)
-    if path is None:
-        return None
-    with open(path.locate(), newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row]
-    numbers = np.array([row[:2] for row in rows if _is_number(row[0])], dtype=float)
-    wavelength = numbers[:, 0]
-    # Their file may be in Angstrom.
-    return wavelength / (10.0 if wavelength.max() > 5000.0 else 1.0), numbers[:, 1]
-
-
-def _is_number(text: str) -> bool:
-    """Whether a cell holds a number, not a heading."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def prior_figure(model: XPModel, n_draws: int = 100_000, seed: int = 1) -> Figure:
     """The prior on stellar type, with contours that enclose 68, 95 and 99 % (ZGR23, fig. 5).
 
@@ -401,7 +151,7 @@ def model_residual_figure(model: XPModel) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    _require_sampled(model)
+    require_sampled(model)
     shown = model.trained_channels
     position = np.arange(shown.sum())
     low, middle, high = 100.0 * _diagnostic(model, "residual_quantiles")[:, shown]
@@ -493,22 +243,3 @@ def _diagnostic(model: XPModel, name: str) -> np.ndarray:
     if name not in model.diagnostics:
         raise InputError(f"this model file has no {name} of its training; train it again")
     return model.diagnostics[name]
-
-
-def _require_sampled(model: XPModel) -> None:
-    if not isinstance(model.space, SampledSpace):
-        raise InputError("this picture shows flux by wavelength; the model works on coefficients")
-
-
-def _range(model: XPModel, name: str, low: float, high: float) -> tuple[float, float]:
-    """Part of a range that the model was trained on."""
-    trained = model.label_ranges[model.label_names.index(name)]
-    return max(low, trained[0]), min(high, trained[1])
-
-
-def _types(model: XPModel, teff, logg, feh) -> np.ndarray:
-    """Labels with every other one at its solar value."""
-    labels = np.zeros((len(teff), len(model.label_names)))
-    for name, values in (("teff", teff), ("logg", logg), ("feh", feh)):
-        labels[:, model.label_names.index(name)] = values
-    return labels

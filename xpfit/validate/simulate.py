@@ -43,7 +43,7 @@ class SurveySettings:
     Parameters
     ----------
     binary_fraction : float
-        Share of the stars that have a companion, all of them dwarfs.
+        Share of the dwarfs that have a companion; giants outshine theirs, and are single here.
     twin_fraction : float
         Share of the binaries with mass ratios above 0.95; the others' are uniform from 0.3.
     wrong_label_fraction : float
@@ -324,10 +324,9 @@ class _Simulator:
     def _draw_mass_ratios(self, labels: np.ndarray) -> np.ndarray:
         """Mass ratios of binaries, zero for single stars."""
         n, settings = len(labels), self.settings
-        dwarfs = np.flatnonzero(labels[:, self.names.index("logg")] > DWARF_LOGG)
-        n_binary = min(self.rng.binomial(n, settings.binary_fraction), len(dwarfs))
-        rows = self.rng.choice(dwarfs, n_binary, replace=False)
-        twin = self.rng.random(n_binary) < settings.twin_fraction
+        dwarf = labels[:, self.names.index("logg")] > DWARF_LOGG
+        rows = np.flatnonzero(dwarf & (self.rng.random(n) < settings.binary_fraction))
+        twin = self.rng.random(len(rows)) < settings.twin_fraction
         lowest = np.where(twin, TWIN_MASS_RATIO, 0.3)
         highest = np.where(twin, 1.0, TWIN_MASS_RATIO)
         ratio = np.zeros(n)

@@ -1,0 +1,102 @@
+"""The learned extinction curve beside published ones (ZGR23, fig. 15)."""
+
+from __future__ import annotations
+
+import csv
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..model import XPModel, ccm89_curve
+from .tracks import require_sampled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+R_V_SHOWN = (2.6, 3.1, 3.6)
+NORMALISED_AT = 542.0
+"""Wavelength (nm) at which extinction curves are made equal."""
+
+
+def extinction_figure(model: XPModel) -> Figure:
+    """The learned extinction curve against CCM89 and, where installed, Zhang & Yuan's (fig. 15).
+
+    Parameters
+    ----------
+    model : XPModel
+        In sampled space.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If the model is in coefficient space.
+    """
+    from matplotlib.figure import Figure
+
+    require_sampled(model)
+    shown = model.trained_grid
+    wavelength, curve = model.wavelength[shown], model.forward.extinction_curve[shown]
+    at = np.argmin(np.abs(wavelength - NORMALISED_AT))
+    figure = Figure(figsize=(7.0, 5.0), layout="constrained")
+    top, bottom = figure.subplots(2, 1, height_ratios=(2, 1), sharex=True)
+    top.plot(wavelength, curve / curve[at], "k.-", ms=4, lw=1, label="xpfit, learned")
+    if model.forward.curve_varies:
+        spread = np.exp(np.array([[-1.0], [1.0]]) * model.forward.variation[shown]) * curve
+        low, high = spread / spread[:, at : at + 1]
+        top.fill_between(wavelength, low, high, color="0.8", label=r"$\xi$ = -1 .. 1")
+    for r_v, colour in zip(R_V_SHOWN, ("#0072B2", "#009E73", "#D55E00"), strict=True):
+        published = ccm89_curve(wavelength, r_v)
+        published /= published[at]
+        top.plot(wavelength, published, lw=1, color=colour, label=f"CCM89, R(V) = {r_v}")
+        bottom.plot(wavelength, curve / curve[at] / published, lw=1, color=colour)
+    measured = xp_extinction_curve()
+    if measured is not None:
+        inside = (measured[0] >= wavelength.min()) & (measured[0] <= wavelength.max())
+        x, y = measured[0][inside], measured[1][inside]
+        y = y / np.interp(wavelength[at], x, y)
+        top.plot(x, y, lw=1, ls="--", color="#CC79A7", label="Zhang & Yuan, XP spectra")
+    bottom.axhline(1.0, color="0.6", lw=0.8)
+    top.set(ylabel=f"R / R({wavelength[at]:.0f} nm)", xscale="log")
+    bottom.set(xlabel="wavelength [nm]", ylabel="learned / CCM89", ylim=(0.8, 1.2))
+    ticks = [400, 500, 600, 800, 1000, 1500, 2000] + ([4000] if wavelength.max() > 3000 else [])
+    bottom.set_xticks(ticks, [str(tick) for tick in ticks])
+    bottom.minorticks_off()
+    top.legend(fontsize=8)
+    return figure
+
+
+def xp_extinction_curve() -> tuple[np.ndarray, np.ndarray] | None:
+    """The extinction curve that Zhang & Yuan measured on XP spectra, if their package is installed.
+
+    Returns
+    -------
+    wavelength, curve : ndarray
+        nm, and extinction in any normalisation; None without the package ``XP-Extinction-Toolkit``.
+    """
+    try:
+        files = metadata.files("XP-Extinction-Toolkit") or []
+    except metadata.PackageNotFoundError:
+        return None
+    path = next((file for file in files if file.name == "XP_extinction_curve.csv"), None)
+    if path is None:
+        return None
+    with open(path.locate(), newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.reader(file) if row]
+    numbers = np.array([row[:2] for row in rows if _is_number(row[0])], dtype=float)
+    wavelength = numbers[:, 0]
+    # Their file may be in Angstrom.
+    return wavelength / (10.0 if wavelength.max() > 5000.0 else 1.0), numbers[:, 1]
+
+
+def _is_number(text: str) -> bool:
+    """Whether a cell holds a number, not a heading."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
