@@ -24,7 +24,7 @@ def test_absolute_fluxes_and_the_curve_are_learned(model, survey, trained):
     known, truth = trained.trained_channels, survey.truth
     learned = trained.forward.ln_absolute_flux(truth["labels"])[:, known]
     error = learned - truth["ln_absolute_flux"][:, known]
-    assert np.median(np.abs(error)) < 0.02
+    assert np.median(np.abs(error)) < 0.02  # wanted: 0.01; best so far 0.014
     ratio = trained.forward.extinction_curve[known] / model.forward.extinction_curve[known]
     # The gauge: the scale of E is known by its estimates alone.
     np.testing.assert_allclose(ratio / np.median(ratio), 1.0, atol=0.02)
