@@ -99,9 +99,9 @@ def test_curve_is_drawn_relative_to_ccm89(model):
 
 def test_published_xp_curve_is_drawn_where_its_package_is_installed(model, monkeypatch, tmp_path):
     path = tmp_path / "XP_extinction_curve.csv"
-    at = np.arange(3900.0, 10000.0, 100.0)
-    rows = "\n".join(f"{x:.0f},{5000 / x:.4f}" for x in at)
-    path.write_text(f"wavelength,k\n{rows}\n")
+    at = np.arange(290.0, 2400.0, 10.0)
+    rows = "\n".join(f"{i},{x:.1f},{550 / x:.6f}" for i, x in enumerate(at))
+    path.write_text(f",wave,ext\n{rows}\n")
 
     class File:
         name = path.name
@@ -111,8 +111,8 @@ def test_published_xp_curve_is_drawn_where_its_package_is_installed(model, monke
 
     monkeypatch.setattr(module.metadata, "files", lambda name: [File()])
     wavelength, curve = module.xp_extinction_curve()
-    np.testing.assert_allclose(wavelength, at / 10.0)
-    np.testing.assert_allclose(curve, 5000 / at, atol=1e-4)
+    np.testing.assert_allclose(wavelength, at)
+    np.testing.assert_allclose(curve, 550 / at, atol=1e-5)
     labels = [line.get_label() for line in extinction_figure(model).axes[0].get_lines()]
     assert "Zhang & Yuan, XP spectra" in labels
 

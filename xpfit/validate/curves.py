@@ -76,7 +76,7 @@ def xp_extinction_curve() -> tuple[np.ndarray, np.ndarray] | None:
     Returns
     -------
     wavelength, curve : ndarray
-        nm, and extinction in any normalisation; None without the package ``XP-Extinction-Toolkit``.
+        nm, and A(lambda) / A(550 nm); None without the package ``XP-Extinction-Toolkit``.
     """
     try:
         files = metadata.files("XP-Extinction-Toolkit") or []
@@ -86,17 +86,6 @@ def xp_extinction_curve() -> tuple[np.ndarray, np.ndarray] | None:
     if path is None:
         return None
     with open(path.locate(), newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if row]
-    numbers = np.array([row[:2] for row in rows if _is_number(row[0])], dtype=float)
-    wavelength = numbers[:, 0]
-    # Their file may be in Angstrom.
-    return wavelength / (10.0 if wavelength.max() > 5000.0 else 1.0), numbers[:, 1]
-
-
-def _is_number(text: str) -> bool:
-    """Whether a cell holds a number, not a heading."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        rows = [(float(row["wave"]), float(row["ext"])) for row in csv.DictReader(file)]
+    wavelength, curve = np.array(rows).T
+    return wavelength, curve
