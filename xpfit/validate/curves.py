@@ -87,5 +87,6 @@ def xp_extinction_curve() -> tuple[np.ndarray, np.ndarray] | None:
         return None
     with open(path.locate(), newline="", encoding="utf-8") as file:
         rows = [(float(row["wave"]), float(row["ext"])) for row in csv.DictReader(file)]
-    wavelength, curve = np.array(rows).T
-    return wavelength, curve
+    wavelength, excess = np.array(sorted(rows)).T
+    # The file holds E(lambda - 55) / E(44 - 55), up to 100 um, where there is no extinction left.
+    return wavelength, 1.0 - excess / excess[-1]
