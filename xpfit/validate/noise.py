@@ -79,7 +79,7 @@ class XPNoise:
         self.settings = settings or XPSettings()
         self._wavelength = np.asarray(wavelength, dtype=float)
         design = sampled_design(self._wavelength, 55, 55)
-        self._unit, self._share = [], []
+        self._unit = []
         with (
             resources.as_file(resources.files("xpfit.validate") / "noise.h5") as path,
             h5py.File(path) as file,
@@ -87,9 +87,7 @@ class XPNoise:
             for band in XP_BANDS:
                 matrix = getattr(design, band)
                 self._unit.append(matrix.T @ file[f"{band}/covariance_per_rate"][()] @ matrix)
-        # Where both bands contribute, the merge weights are all that tells them apart.
-        size = [np.sqrt(np.diagonal(unit)) for unit in self._unit]
-        self._share = [s > 0 for s in size]
+        self._share = [np.diagonal(unit) > 0 for unit in self._unit]
 
     def covariance(self, flux: np.ndarray) -> np.ndarray:
         """Covariances for noise-free spectra.
@@ -109,6 +107,7 @@ class XPNoise:
             total += rate[:, None, None] * unit
             parts.append(flux * used)
         both = self._share[0] & self._share[1]
+        # How the merge shares the flux there matters little to terms of half a per cent.
         parts = [np.where(both, 0.5 * part, part) for part in parts]
         return inflate(total, (self.settings.independent_error * flux) ** 2, parts, self.settings)
 
