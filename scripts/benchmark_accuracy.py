@@ -83,7 +83,7 @@ def forward_model(training, stars, seed: int) -> dict:
     start = time.perf_counter()
     model, _ = xpfit.train_model(training, LABELS, rng=np.random.default_rng(seed))
     trained = time.perf_counter()
-    result = model.fit(stars, n_processes=-1)
+    result = model.fit(stars, n_jobs=-1)
     fitted = time.perf_counter()
     comparison = compare(xpfit.result_table(model, stars, result))
     counts = comparison.counts

@@ -21,7 +21,7 @@ def main() -> None:
     figures.mkdir(exist_ok=True)
     model = xpfit.load_model()
     spectra = xpfit.read_spectra(DATA / "apogee_xp_sample.fits", space=model.space)
-    result = model.fit(spectra, n_processes=-1)
+    result = model.fit(spectra, n_jobs=-1)
     table = xpfit.result_table(model, spectra, result)
     residual_figure(compare(table)).savefig(figures / "validation.png", dpi=100)
     reliable = is_reliable(table["quality_flags"], table["fit_flags"])

@@ -50,7 +50,7 @@ def run(*arguments):
 
 def test_fit_writes_a_catalogue_and_says_what_it_did(stars, tmp_path, capsys):
     out = tmp_path / "fitted.fits"
-    assert run("fit", stars, "--output", out, "--processes", 1) == 0
+    assert run("fit", stars, "--output", out, "--jobs", 1) == 0
     table = read_table(out)
     assert len(table) == 12
     assert table.meta["INPUT"] == "stars.fits" and table.meta["MODEL"] == "default"

@@ -33,7 +33,7 @@ def check_scatter(comparison, group):
 
 @pytest.fixture(scope="module")
 def comparison(model, sample):
-    result = model.fit(sample, n_processes=2, progress=False)
+    result = model.fit(sample, n_jobs=2, progress=False)
     return compare(result_table(model, sample, result))
 
 
@@ -92,7 +92,7 @@ def test_training_anew_with_another_seed_is_as_good(model, sample, sample_path):
     model, _ = train_model(
         spectra, model.label_names, rng=rng, exclude=sample.source_id, progress=False
     )
-    result = model.fit(sample, n_processes=2, progress=False)
+    result = model.fit(sample, n_jobs=2, progress=False)
     comparison = compare(result_table(model, sample, result))
     for group in LIMITS:
         check_scatter(comparison, group)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from .constants import BANDS
 from .errors import InputError
@@ -45,7 +46,7 @@ class ObservationSpace(ABC):
     @property
     def n_grid(self) -> int:
         """Number of grid points."""
-        return len(self.wavelength)
+        return self.wavelength.shape[0]
 
     @property
     @abstractmethod
@@ -143,7 +144,7 @@ class SampledSpace(ObservationSpace):
 
     @property
     def n_obs(self) -> int:
-        return len(self.wavelength)
+        return self.wavelength.shape[0]
 
     @cached_property
     def n_bands(self) -> int:
@@ -210,6 +211,9 @@ class CoefficientSpace(ObservationSpace):
                     f"the {band} basis has condition number {condition:.3g} on this grid of "
                     f"pseudo-wavelengths, above {self.MAX_CONDITION}: take more of them"
                 )
+        # H+ of BP and RP, each (n_u, n_coefficient)
+        inverses = np.linalg.pinv(self.bp_basis), np.linalg.pinv(self.rp_basis)
+        object.__setattr__(self, "inverses", inverses)
 
     def __repr__(self) -> str:
         return (
@@ -219,22 +223,17 @@ class CoefficientSpace(ObservationSpace):
 
     @property
     def n_obs(self) -> int:
-        return len(self.bp_basis) + len(self.rp_basis) + self.n_bands
+        return self.bp_basis.shape[0] + self.rp_basis.shape[0] + self.n_bands
 
     @property
     def n_bands(self) -> int:
-        return len(self.wavelength) - self.bp_basis.shape[1] - self.rp_basis.shape[1]
-
-    @cached_property
-    def _inverses(self) -> tuple[np.ndarray, np.ndarray]:
-        """H+ of BP and RP, each (n_u, n_coefficient)."""
-        return np.linalg.pinv(self.bp_basis), np.linalg.pinv(self.rp_basis)
+        return self.wavelength.shape[0] - self.bp_basis.shape[1] - self.rp_basis.shape[1]
 
     def observe(self, spectrum: np.ndarray) -> np.ndarray:
-        return _by_band(spectrum, self._inverses)
+        return _by_band(spectrum, self.inverses)
 
     def observe_adjoint(self, values: np.ndarray) -> np.ndarray:
-        return _by_band(values, [inverse.T for inverse in self._inverses])
+        return _by_band(values, [inverse.T for inverse in self.inverses])
 
     def spectrum(self, values: np.ndarray) -> np.ndarray:
         return _by_band(values, (self.bp_basis, self.rp_basis))
@@ -263,9 +262,9 @@ def _by_band(values: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
     """Multiply BP's and RP's parts of the last axis by their matrices; keep what follows."""
     parts, start = [], 0
     for matrix in matrices:
-        parts.append(values[..., start : start + len(matrix)] @ matrix)
-        start += len(matrix)
-    return np.concatenate([*parts, values[..., start:]], axis=-1)
+        parts.append(values[..., start : start + matrix.shape[0]] @ matrix)
+        start += matrix.shape[0]
+    return array_namespace(values).concat([*parts, values[..., start:]], axis=-1)
 
 
 def as_space(space: ObservationSpace | Sequence[float]) -> ObservationSpace:

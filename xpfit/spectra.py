@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from enum import IntFlag
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from .errors import InputError
 from .space import ObservationSpace, as_space
@@ -55,7 +56,7 @@ def whiten(whitener: np.ndarray, values: np.ndarray) -> np.ndarray:
         return values * (whitener if is_vector else whitener[:, None, :])
     if is_vector:
         return (whitener @ values[:, :, None])[:, :, 0]
-    return values @ np.swapaxes(whitener, 1, 2)
+    return values @ array_namespace(values).matrix_transpose(whitener)
 
 
 @dataclass

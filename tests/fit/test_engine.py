@@ -16,7 +16,7 @@ def simulated(model):
 
 @pytest.fixture(scope="module")
 def fitted(model, simulated):
-    return model.fit(simulated[1], n_processes=2, progress=False)
+    return model.fit(simulated[1], n_jobs=2, progress=False)
 
 
 def test_noiseless_spectra_give_their_parameters_back(model, rng):
@@ -46,7 +46,7 @@ def test_pulls_are_of_unit_width_where_the_curve_varies(varying_model):
     truth, spectra = simulate(varying_model, 400, rng, relative_error=0.005)
     spectra.parallax_err = 0.02 * truth[:, 4]
     spectra.parallax = truth[:, 4] + spectra.parallax_err * rng.standard_normal(400)
-    result = varying_model.fit(spectra, n_processes=2, n_starts=4, progress=False)
+    result = varying_model.fit(spectra, n_jobs=2, n_starts=4, progress=False)
     assert result.parameter_names == ("teff", "feh", "logg", "extinction", "parallax", "xi")
     pulls = (result.parameters - truth) / result.errors
     for name, pull in zip(result.parameter_names, pulls.T, strict=True):
@@ -78,7 +78,7 @@ def test_errors_and_covariances_agree(fitted):
 
 
 def test_number_of_processes_does_not_matter(model, simulated, fitted):
-    alone = model.fit(simulated[1][:120], n_processes=1, progress=False)
+    alone = model.fit(simulated[1][:120], n_jobs=1, progress=False)
     np.testing.assert_allclose(alone.parameters, fitted.parameters[:120], rtol=1e-10)
 
 
@@ -148,7 +148,7 @@ def test_spectra_on_other_wavelengths_are_refused(model):
         model.fit(spectra)
 
 
-@pytest.mark.parametrize("option", ["n_processes", "n_starts", "max_iterations"])
+@pytest.mark.parametrize("option", ["n_jobs", "n_starts", "max_iterations"])
 def test_impossible_options_are_refused_by_name(model, simulated, option):
     with pytest.raises(InputError, match=f"{option} must be at least 1"):
         model.fit(simulated[1][:1], **{option: 0})

@@ -128,7 +128,7 @@ def test_an_emulator_with_known_errors_has_pulls_of_width_one(model):
     known = replace(model, covariance=covariance)
     widths = {}
     for switch in (True, False):
-        result = known.fit(spectra, n_processes=2, progress=False, model_covariance=switch)
+        result = known.fit(spectra, n_jobs=2, progress=False, model_covariance=switch)
         pull = (result.parameters - truth) / result.errors
         widths[switch] = 1.4826 * np.median(np.abs(pull), axis=0)
     assert np.all((widths[True] > 0.8) & (widths[True] < 1.2)), widths[True]

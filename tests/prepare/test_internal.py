@@ -199,7 +199,7 @@ def test_parameters_of_simulated_stars_come_back_with_pulls_of_width_one(twin):
     """
     rng = np.random.default_rng(5)
     theta, stars = simulate_coefficients(twin, 400, rng, error_factor=0.3)
-    result = twin.fit(continuous_spectra([stars], twin.space), n_processes=2, progress=False)
+    result = twin.fit(continuous_spectra([stars], twin.space), n_jobs=2, progress=False)
     assert np.mean(result.status == 0) > 0.99
     truth = np.column_stack([theta[:, :3], np.exp(theta[:, 3:])])
     error = np.sqrt(np.diagonal(result.covariance, axis1=1, axis2=2))

@@ -47,7 +47,7 @@ def test_blind_fits_have_honest_errors(model, trained):
 
     settings = SurveySettings(binary_fraction=0.0, wrong_label_fraction=0.0)
     survey = simulate_survey(model, 1500, np.random.default_rng(7), settings)
-    result = trained.fit(survey.spectra, n_processes=2, progress=False)
+    result = trained.fit(survey.spectra, n_jobs=2, progress=False)
     truth = np.column_stack([survey.truth[name] for name in ("labels", "extinction", "parallax")])
     good = result.status == FitStatus.CONVERGED
     pulls = ((result.parameters - truth) / result.errors)[good]

@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 from .. import catalogue
 from ..errors import InputError
 from ..files import check_output
-from ..fit import FitStatus
-from ..fit.engine import N_STARTS
+from ..fit import FitStatus, Fitter
+from ..fit.engines import ENGINES
+from ..fit.fitter import N_STARTS, STARTS
 from ..model import XPModel
 from ..model.store import load_model
 from ..prepare import LibrarySettings, XPSettings, prepare_file
@@ -36,17 +37,43 @@ def add(commands) -> None:
     )
     add_tables(command)
     command.add_argument(
-        "--processes",
+        "--jobs",
         type=int,
         default=-1,
-        help="processes to work in; -1 for one per processor",
+        help="threads to work in (processes for scipy); -1 for one per processor",
+    )
+    command.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what descends: auto is numba if it is installed, else array",
+    )
+    command.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="where to fit; a GPU needs CuPy"
+    )
+    command.add_argument(
+        "--single",
+        action="store_true",
+        help="descend in single precision and finish in double (array engine)",
     )
     command.add_argument(
         "--no-model-covariance",
         action="store_true",
         help="take the emulator to be exact: errors of the measurement alone, as in ZGR23",
     )
-    command.add_argument("--starts", type=int, default=N_STARTS, help="starts tried per star")
+    command.add_argument("--n-starts", type=int, default=N_STARTS, help="starts tried per star")
+    command.add_argument(
+        "--starts",
+        choices=tuple(STARTS),
+        default="profile",
+        help="how starts are found: grid is ZGR23's, 512 types times 61 extinctions",
+    )
+    command.add_argument(
+        "--multistart",
+        type=int,
+        metavar="K",
+        help="follow K starts to their end, and tell of second modes",
+    )
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -54,6 +81,17 @@ def _fit(options: argparse.Namespace) -> None:
     check_output(options.output, overwrite=options.overwrite)
     catalogue.catalogue_format(options.output)
     model = load_model(options.model)
+    fitter = Fitter(
+        model,
+        engine=options.engine,
+        device=options.device,
+        single=options.single,
+        n_jobs=options.jobs,
+        starts=options.starts,
+        n_starts=options.n_starts,
+        multistart=options.multistart,
+        model_covariance=not options.no_model_covariance,
+    )
     extra, tables = additions(options), []
     parts = _parts(options.inputs, model)
     first = next(parts)  # what is wrong with the input is said before a progress bar stands there
@@ -61,13 +99,7 @@ def _fit(options: argparse.Namespace) -> None:
         for part in chain([first], parts):
             spectra = extra.apply(part)
             bar.total = (bar.total or 0) + len(spectra)
-            result = model.fit(
-                spectra,
-                n_processes=options.processes,
-                n_starts=options.starts,
-                model_covariance=not options.no_model_covariance,
-                progress=bar,
-            )
+            result = fitter.fit(spectra, bar)
             tables.append(catalogue.result_table(model, spectra, result))
     table = catalogue.join_tables(tables)
     table.meta["INPUT"] = ",".join(Path(path).name for path in options.inputs)

@@ -1,6 +1,6 @@
 """Objective, starts, MAP per star, Fisher errors."""
 
-from .engine import fit_spectra
+from .fitter import Fitter, fit_spectra
 from .result import FitResult, FitStatus
 
-__all__ = ["FitResult", "FitStatus", "fit_spectra"]
+__all__ = ["FitResult", "FitStatus", "Fitter", "fit_spectra"]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model import ForwardModel
-from ..spectra import whiten
-
 EIGENVALUE_FLOOR = 1e-6
 """Smallest eigenvalue of the Fisher matrix, in inverse squared kK, dex, mag, mas.
 
@@ -16,18 +13,19 @@ where a matrix inverse would give infinity or a negative variance.
 
 
 def fisher_matrix(
-    forward: ForwardModel, theta: np.ndarray, whitener: np.ndarray, parallax_err: np.ndarray
+    information: np.ndarray, theta: np.ndarray, parallax_err: np.ndarray, n_label: int
 ) -> np.ndarray:
     """Fisher matrix of flux and parallax, without the prior, in linear parameters.
 
     Parameters
     ----------
-    forward : ForwardModel
+    information : ndarray, shape (n_star, n_parameter, n_parameter)
+        J^T C^-1 J with respect to `theta` (see `xpfit.fit.objective.Evaluation`).
     theta : ndarray, shape (n_star, n_parameter)
         (labels, ln E, ln varpi[, xi]) of the best fit.
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
     parallax_err : ndarray, shape (n_star,)
         mas; infinite where no parallax was observed.
+    n_label : int
 
     Returns
     -------
@@ -40,14 +38,13 @@ def fisher_matrix(
     Where the extinction curve varies, the prior of xi adds its 1: without it stars with little dust
     would know nothing of xi, nor of what correlates with it.
     """
-    _, jacobian = forward.flux_and_jacobian(theta)
     # d/dE = (1/E) d/dlnE, and likewise for the parallax.
-    linear = slice(forward.n_label, forward.n_label + 2)
-    jacobian[:, linear] *= np.exp(-theta[:, linear])[:, :, None]
-    white = whiten(whitener, jacobian)
-    fisher = white @ np.swapaxes(white, 1, 2)
-    fisher[:, forward.n_label + 1, forward.n_label + 1] += 1.0 / parallax_err**2
-    if forward.curve_varies:
+    factor = np.ones_like(theta)
+    linear = slice(n_label, n_label + 2)
+    factor[:, linear] = np.exp(-theta[:, linear])
+    fisher = information * factor[:, :, None] * factor[:, None, :]
+    fisher[:, n_label + 1, n_label + 1] += 1.0 / parallax_err**2
+    if theta.shape[1] > n_label + 2:
         fisher[:, -1, -1] += 1.0
     return fisher
 

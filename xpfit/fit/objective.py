@@ -1,22 +1,62 @@
-"""The inference loss of one star, with gradient and Hessian (ZGR23, eq. 19)."""
+"""The inference loss of many stars, with its derivatives (ZGR23, eq. 19)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from array_api_compat import array_namespace
 
-from ..model import XPModel
-from ..model.terms import flux_term, gaussian_term
+from ..model import ForwardModel, GaussianMixture
+from ..model.terms import gaussian_term
+from ..nn import chi2
+from ..spectra import whiten
 
 
+@dataclass
+class Evaluation:
+    """The loss of N stars at one point each, and its derivatives with respect to theta.
+
+    Attributes
+    ----------
+    loss, chi2, ln_prior : ndarray, shape (n_star,)
+        The loss is infinite where the prediction overflows: a step into nowhere must look bad.
+    gradient : ndarray, shape (n_star, n_parameter)
+        Exact.
+    information : ndarray, shape (n_star, n_parameter, n_parameter)
+        J^T C^-1 J, the Fisher matrix of the flux.
+    gauss_newton : ndarray, shape (n_star, n_parameter, n_parameter)
+        Hessian without the second derivatives of the model, and with the prior as if each of its
+        components were centred here: positive semi-definite.
+    hessian : ndarray, shape (n_star, n_parameter, n_parameter)
+        Exact.
+    """
+
+    loss: np.ndarray
+    chi2: np.ndarray
+    ln_prior: np.ndarray
+    gradient: np.ndarray
+    information: np.ndarray
+    gauss_newton: np.ndarray
+    hessian: np.ndarray
+
+
+@dataclass
 class Objective:
-    """-2 ln posterior of one star as a function of theta = (labels, ln E, ln varpi[, xi]).
+    """-2 ln posterior of N stars as a function of theta = (labels, ln E, ln varpi[, xi]).
+
+    Array code: all arrays, those of the model too, are of one namespace and on one device. Flux,
+    whitener and forward model may be of single precision; sums over them are double where theta is.
 
     Parameters
     ----------
-    model : XPModel
-    flux : ndarray, shape (n_obs,)
-    whitener : ndarray, shape (n_obs,) or (n_obs, n_obs)
-    parallax, parallax_err : float
+    forward : ForwardModel
+    prior : GaussianMixture
+    absolute : bool
+        Whether the model knows luminosities.
+    flux : ndarray, shape (n_star, n_obs)
+    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    parallax, parallax_err : ndarray, shape (n_star,)
         mas; an infinite error means that none was observed.
 
     Notes
@@ -26,74 +66,84 @@ class Objective:
     logarithm, and the terms in varpi are absent. Where the extinction curve varies, xi^2 is added.
     """
 
-    def __init__(
-        self,
-        model: XPModel,
-        flux: np.ndarray,
-        whitener: np.ndarray,
-        parallax: float = np.nan,
-        parallax_err: float = np.inf,
-    ):
-        self.model = model
-        self.flux = flux[None]
-        self.whitener = whitener[None]
-        self.parallax = np.array([parallax])
-        self.parallax_err = np.array([parallax_err])
-        self._at: bytes | None = None
-        self._derivatives: tuple = ()
+    forward: ForwardModel
+    prior: GaussianMixture
+    absolute: bool
+    flux: np.ndarray
+    whitener: np.ndarray
+    parallax: np.ndarray
+    parallax_err: np.ndarray
 
-    def value(self, theta: np.ndarray) -> float:
-        """Loss at `theta`, shape (n_parameter,)."""
-        return self._evaluate(theta)[0]
+    def __len__(self) -> int:
+        return self.flux.shape[0]
 
-    def gradient(self, theta: np.ndarray) -> np.ndarray:
-        """Exact gradient of the loss, shape (n_parameter,)."""
-        return self._evaluate(theta)[1]
+    def __getitem__(self, rows) -> Objective:
+        """Some of the stars: a slice or an array of indices."""
+        return Objective(
+            self.forward,
+            self.prior,
+            self.absolute,
+            *(_take(x, rows) for x in (self.flux, self.whitener)),
+            *(_take(x, rows) for x in (self.parallax, self.parallax_err)),
+        )
 
-    def hessian(self, theta: np.ndarray) -> np.ndarray:
-        """Hessian, shape (n_parameter, n_parameter).
+    def evaluate(self, theta: np.ndarray) -> Evaluation:
+        """Loss and derivatives at `theta`, shape (n_star, n_parameter)."""
+        xp, k, single = array_namespace(theta), self.forward.n_label, self.flux.dtype
+        at = xp.astype(theta, single, copy=False)
+        predicted, jacobian = self.forward.flux_and_jacobian(at)
+        residual = whiten(self.whitener, predicted - self.flux)
+        curvature = self.forward.curvature(at, self._unwhiten(2.0 * residual))
+        white = xp.astype(whiten(self.whitener, jacobian), theta.dtype, copy=False)
+        flux_chi2, d_residual = chi2(xp.astype(residual, theta.dtype, copy=False))
+        gradient = (white @ d_residual[:, :, None])[:, :, 0]
+        information = white @ xp.matrix_transpose(white)
+        gauss_newton = 2.0 * information
+        hessian = gauss_newton + xp.astype(curvature, theta.dtype, copy=False)
+        ln_prior, slope, bend, precision = self.prior.ln_p_derivatives(theta[:, :k])
+        value = flux_chi2 - 2.0 * ln_prior - 2.0 * theta[:, k]
+        gradient[:, :k] = gradient[:, :k] - 2.0 * slope
+        gradient[:, k] = gradient[:, k] - 2.0
+        gauss_newton[:, :k, :k] = gauss_newton[:, :k, :k] + 2.0 * precision
+        hessian[:, :k, :k] = hessian[:, :k, :k] - 2.0 * bend
+        for column, bends, (term, first, second) in self._own_terms(theta):
+            value = value + term
+            gradient[:, column] = gradient[:, column] + first
+            gauss_newton[:, column, column] = gauss_newton[:, column, column] + second
+            hessian[:, column, column] = hessian[:, column, column] + second + bends
+        value = _infinite_if_undefined(value)
+        return Evaluation(value, flux_chi2, ln_prior, gradient, information, gauss_newton, hessian)
 
-        Exact in the prior; the flux and parallax terms leave out the model's second derivatives
-        (Gauss-Newton).
-        """
-        return self._evaluate(theta)[2]
+    def _own_terms(self, theta: np.ndarray):
+        """Terms of one parameter: (column, what Gauss-Newton leaves out, its derivatives)."""
+        xp, k = array_namespace(theta), self.forward.n_label
+        if self.absolute:
+            parallax = xp.exp(theta[:, k + 1])
+            value, first, second = gaussian_term(
+                parallax, parallax, self.parallax, self.parallax_err
+            )
+            # varpi is an exponential: its second derivative is its first.
+            yield k + 1, first, (value - 2.0 * theta[:, k + 1], first - 2.0, second)
+        if self.forward.curve_varies:
+            xi = theta[:, k + 2]
+            yield k + 2, 0.0, (xi**2, 2.0 * xi, 2.0 * xp.ones_like(xi))
 
-    def chi2(self, theta: np.ndarray) -> float:
-        """chi2 of the flux alone."""
-        self._evaluate(theta)
-        return self._chi2
+    def _unwhiten(self, d_residual: np.ndarray) -> np.ndarray:
+        """d chi2 / d flux from d chi2 / d whitened residual."""
+        whitener = self.whitener
+        if whitener.ndim == 3:
+            whitener = array_namespace(whitener).matrix_transpose(whitener)
+        return whiten(whitener, d_residual)
 
-    def ln_prior(self, theta: np.ndarray) -> float:
-        """ln p_gmm(Theta)."""
-        self._evaluate(theta)
-        return self._ln_prior
 
-    def _evaluate(self, theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Value, gradient and Hessian, remembered for the last `theta`."""
-        key = theta.tobytes()
-        if key == self._at:
-            return self._derivatives
-        k = self.model.forward.n_label
-        with np.errstate(over="ignore", invalid="ignore"):
-            terms = flux_term(self.model.forward, theta[None], self.flux, self.whitener)
-        value, gradient, hessian = (term[0] for term in terms)
-        ln_prior, prior_gradient, prior_hessian = self.model.prior.ln_p_derivatives(theta[None, :k])
-        self._chi2, self._ln_prior = float(value), float(ln_prior[0])
-        value = value - 2.0 * self._ln_prior - 2.0 * theta[k]
-        gradient[:k] -= 2.0 * prior_gradient[0]
-        gradient[k] -= 2.0
-        hessian[:k, :k] -= 2.0 * prior_hessian[0]
-        if self.model.absolute:
-            parallax = np.exp(theta[k + 1 : k + 2])
-            term = gaussian_term(parallax, parallax, self.parallax, self.parallax_err)
-            value += term[0][0] - 2.0 * theta[k + 1]
-            gradient[k + 1] += term[1][0] - 2.0
-            hessian[k + 1, k + 1] += term[2][0]
-        if self.model.forward.curve_varies:
-            value += theta[k + 2] ** 2
-            gradient[k + 2] += 2.0 * theta[k + 2]
-            hessian[k + 2, k + 2] += 2.0
-        # A step into nowhere (overflow of the flux) must look bad, not be undefined.
-        value = float(value) if np.isfinite(value) else np.inf
-        self._at, self._derivatives = key, (value, gradient, hessian)
-        return self._derivatives
+def _take(values: np.ndarray, rows) -> np.ndarray:
+    """Rows of an array: a slice or an array of indices."""
+    if isinstance(rows, slice):
+        return values[rows, ...]
+    return array_namespace(values).take(values, rows, axis=0)
+
+
+def _infinite_if_undefined(value: np.ndarray) -> np.ndarray:
+    """Infinity in place of NaN."""
+    xp = array_namespace(value)
+    return xp.where(xp.isnan(value), xp.full_like(value, xp.inf), value)

@@ -8,6 +8,9 @@ from enum import IntEnum
 
 import numpy as np
 
+from ..model import XPModel
+from ..spectra import Spectra
+
 
 class FitStatus(IntEnum):
     """How the fit of a star ended."""
@@ -43,6 +46,13 @@ class FitResult:
         `FitStatus`.
     n_iterations : ndarray of int, shape (n_star,)
         Of the optimiser, over all starts.
+    n_restarts : ndarray of int, shape (n_star,)
+        Further starts that the star was given because it had not converged.
+    gradient_norm, min_hessian_eigenvalue : ndarray, shape (n_star,)
+        Of the loss at the best fit, exact, in standardised parameters.
+    second_mode : ndarray, shape (n_star,)
+        How much lower ln posterior is at the second best mode; NaN where none was found, or none
+        was looked for (see `multistart` of `xpfit.fit.Fitter`).
     """
 
     parameter_names: tuple[str, ...]
@@ -57,6 +67,40 @@ class FitResult:
     n_obs: np.ndarray
     status: np.ndarray
     n_iterations: np.ndarray
+    n_restarts: np.ndarray
+    gradient_norm: np.ndarray
+    min_hessian_eigenvalue: np.ndarray
+    second_mode: np.ndarray
+
+    @classmethod
+    def empty(cls, model: XPModel, spectra: Spectra) -> FitResult:
+        """Result of stars none of which was fitted yet."""
+        n_star, n_parameter = len(spectra), len(model.parameter_names)
+
+        def unknown(*shape):
+            return np.full((n_star, *shape), np.nan)
+
+        def zero():
+            return np.zeros(n_star, dtype=np.int32)
+
+        return cls(
+            parameter_names=model.parameter_names,
+            absolute=model.absolute,
+            source_id=spectra.source_id,
+            parameters=unknown(n_parameter),
+            covariance=unknown(n_parameter, n_parameter),
+            inverse_covariance=unknown(n_parameter, n_parameter),
+            chi2=unknown(),
+            ln_prior=unknown(),
+            loss=unknown(),
+            n_obs=spectra.n_obs,
+            status=np.full(n_star, FitStatus.NOT_FITTED, dtype=np.int16),
+            n_iterations=zero(),
+            n_restarts=zero(),
+            gradient_norm=unknown(),
+            min_hessian_eigenvalue=unknown(),
+            second_mode=unknown(),
+        )
 
     def __len__(self) -> int:
         return len(self.source_id)
@@ -79,6 +123,12 @@ class FitResult:
     def error(self, name: str) -> np.ndarray:
         """Standard error of one parameter by name, shape (n_star,)."""
         return self.errors[:, self._index(name)]
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """Correlation matrices of the errors, shape (n_star, n_parameter, n_parameter)."""
+        errors = self.errors
+        return self.covariance / (errors[:, :, None] * errors[:, None, :])
 
     @property
     def dof(self) -> np.ndarray:

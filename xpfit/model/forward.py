@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import array_namespace, device
 
 from ..nn import Network, multilayer_perceptron
 from ..space import ObservationSpace
@@ -88,7 +89,7 @@ class ForwardModel:
     @property
     def n_label(self) -> int:
         """Number of labels in the stellar type."""
-        return len(self.label_mean)
+        return self.label_mean.shape[0]
 
     @property
     def n_stellar(self) -> int:
@@ -127,7 +128,7 @@ class ForwardModel:
     @property
     def extinction_curve(self) -> np.ndarray:
         """R = exp(b), the curve at xi = 0, shape (n_grid,)."""
-        return np.exp(self.ln_curve)
+        return array_namespace(self.parameters).exp(self.ln_curve)
 
     @property
     def is_weight(self) -> np.ndarray:
@@ -201,21 +202,47 @@ class ForwardModel:
             ``jacobian[s, k, i]`` = d flux[s, i] / d theta[s, k].
         """
         light = self._forward(theta)
-        observe, k = self.space.observe, self.n_label
-        extinction = np.exp(theta[:, k])[:, None]
-        slope = -extinction * light.curve
-        if self.space.second_order:
-            slope += 2.0 * extinction**2 * self.second_order
-        directions = np.broadcast_to(np.diag(1.0 / self.label_scale), (len(theta), k, k))
-        tangent = self.network.tangent(self.weights, light.caches, directions)
-        tangent = self.space.spectrum(observe(tangent * light.emitted[:, None]))
-        jacobian = np.empty((len(theta), self.n_stellar, self.space.n_obs))
-        jacobian[:, :k] = observe(tangent * light.transmission[:, None])
-        jacobian[:, k] = observe(slope * light.dimmed)
-        jacobian[:, k + 1] = 2.0 * light.flux
-        if self.curve_varies:
-            jacobian[:, k + 2] = observe(-extinction * light.curve * self.variation * light.dimmed)
-        return light.flux, jacobian
+        slopes = self._slopes(theta, light)
+        return light.flux, self.space.observe(
+            slopes.seen * light.transmission[:, None, :] + slopes.dust * light.dimmed[:, None, :]
+        )
+
+    def curvature(self, theta: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Exact second derivatives of sum(weights * flux) with respect to `theta`.
+
+        Parameters
+        ----------
+        theta : ndarray, shape (n_star, n_stellar)
+            Labels, ln E, ln varpi, and xi if there is one.
+        weights : ndarray, shape (n_star, n_obs)
+            For what a Gauss-Newton Hessian of chi2 leaves out: d chi2 / d flux.
+
+        Returns
+        -------
+        ndarray, shape (n_star, n_stellar, n_stellar)
+
+        Notes
+        -----
+        On the grid the flux is S T: the spectrum S that the instrument sees, a linear map of what
+        the star emits, times the dust's transmission T. So the sum's second derivatives are those
+        of sum(w S T), with w the weights pulled back to the grid: S''T + S'T' + T'S' + S T''.
+        Emission and transmission are exponentials, whose second derivative is exp(f) (f'f' + f'').
+        """
+        light, space, k = self._forward(theta), self.space, self.n_label
+        slopes = self._slopes(theta, light)
+        on_grid = space.observe_adjoint(weights)
+        on_seen = on_grid * light.transmission
+        on_dimmed = on_grid * light.dimmed
+        on_emitted = space.observe_adjoint(space.spectrum_adjoint(on_seen)) * light.emitted
+        mixed = _products(on_seen, slopes.seen, slopes.dust)
+        total = _products(on_emitted, slopes.emitted, slopes.emitted)
+        total = total + _products(on_dimmed, slopes.dust, slopes.dust)
+        total = total + mixed + array_namespace(mixed).matrix_transpose(mixed)
+        bends = self.network.curvature(
+            self.weights, light.caches, self._directions(theta), on_emitted
+        )
+        total[:, :k, :k] = total[:, :k, :k] + bends
+        return self._add_dust_bends(total, theta, light, on_dimmed)
 
     def flux_and_pullback(self, theta: np.ndarray):
         """Predicted flux, and the map from d loss / d flux to d loss / d parameters.
@@ -248,22 +275,65 @@ class ForwardModel:
 
         return light.flux, pullback
 
+    def _slopes(self, theta: np.ndarray, light: _Light) -> _Slopes:
+        """First derivatives with respect to `theta`, each on the grid."""
+        xp, k = array_namespace(theta), self.n_label
+        shape = (theta.shape[0], self.n_stellar, self.space.n_grid)
+        where = {"dtype": light.flux.dtype, "device": device(theta)}
+        emitted, dust = xp.zeros(shape, **where), xp.zeros(shape, **where)
+        emitted[:, :k, :] = self.network.tangent(
+            self.weights, light.caches, self._directions(theta)
+        )
+        emitted[:, k + 1, :] = 2.0
+        extinction = xp.exp(theta[:, k, None])
+        slope = -extinction * light.curve
+        dust[:, k, :] = slope
+        if self.space.second_order:
+            dust[:, k, :] = slope + 2.0 * extinction**2 * self.second_order
+        if self.curve_varies:
+            dust[:, k + 2, :] = slope * self.variation
+        seen = self.space.spectrum(self.space.observe(emitted * light.emitted[:, None, :]))
+        return _Slopes(emitted, seen, dust)
+
+    def _add_dust_bends(self, total, theta, light, weights) -> np.ndarray:
+        """Add sum(weights * second derivatives of ln transmission)."""
+        xp, k = array_namespace(theta), self.n_label
+        extinction = xp.exp(theta[:, k, None])
+        bend = -extinction * light.curve * weights
+        along = bend
+        if self.space.second_order:
+            along = bend + 4.0 * extinction**2 * self.second_order * weights
+        total[:, k, k] = total[:, k, k] + xp.sum(along, axis=-1)
+        if self.curve_varies:
+            mixed = xp.sum(bend * self.variation, axis=-1)
+            total[:, k, k + 2] = total[:, k, k + 2] + mixed
+            total[:, k + 2, k] = total[:, k + 2, k] + mixed
+            own = xp.sum(bend * self.variation**2, axis=-1)
+            total[:, k + 2, k + 2] = total[:, k + 2, k + 2] + own
+        return total
+
+    def _directions(self, theta: np.ndarray) -> np.ndarray:
+        """Unit steps in the labels as the network sees them, shape (n_star, n_label, n_label)."""
+        xp, k = array_namespace(theta), self.n_label
+        unit = xp.eye(k, dtype=theta.dtype, device=device(theta)) / self.label_scale
+        return xp.broadcast_to(unit, (theta.shape[0], k, k))
+
     def _standardise(self, labels: np.ndarray) -> np.ndarray:
         return (labels - self.label_mean) / self.label_scale
 
     def _forward(self, theta: np.ndarray) -> _Light:
         """Follow the light from the star to the data vector."""
-        k = self.n_label
+        xp, k = array_namespace(theta), self.n_label
         g, caches = self.network.forward(self.weights, self._standardise(theta[:, :k]))
-        emitted = np.exp(g + 2.0 * theta[:, k + 1, None])
-        extinction = np.exp(theta[:, k])[:, None]
+        emitted = xp.exp(g + 2.0 * theta[:, k + 1, None])
+        extinction = xp.exp(theta[:, k, None])
         curve = self.extinction_curve
         if self.curve_varies:
-            curve = np.exp(self.ln_curve + theta[:, k + 2, None] * self.variation)
+            curve = xp.exp(self.ln_curve + theta[:, k + 2, None] * self.variation)
         ln_transmission = -extinction * curve
         if self.space.second_order:
-            ln_transmission += extinction**2 * self.second_order
-        transmission = np.exp(ln_transmission)
+            ln_transmission = ln_transmission + extinction**2 * self.second_order
+        transmission = xp.exp(ln_transmission)
         dimmed = self.space.spectrum(self.space.observe(emitted)) * transmission
         return _Light(emitted, curve, transmission, dimmed, self.space.observe(dimmed), caches)
 
@@ -283,3 +353,21 @@ class _Light:
     dimmed: np.ndarray
     flux: np.ndarray
     caches: list
+
+
+@dataclass
+class _Slopes:
+    """First derivatives by `theta` on the grid, each (n_star, n_stellar, n_grid).
+
+    Of the logarithm of what is `emitted`, of the spectrum `seen`, which is what the instrument sees
+    of that, and of the logarithm of the transmission of `dust`.
+    """
+
+    emitted: np.ndarray
+    seen: np.ndarray
+    dust: np.ndarray
+
+
+def _products(weights: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Weighted sums over the grid of all products of derivatives, (n_star, n_left, n_right)."""
+    return (left * weights[:, None, :]) @ array_namespace(right).matrix_transpose(right)

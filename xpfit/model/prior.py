@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import array_namespace
 
 N_COMPONENTS = 16
 """Number of Gaussians that ZGR23 use."""
@@ -23,6 +24,12 @@ class GaussianMixture:
         Non-negative, summing to one.
     means : ndarray, shape (n_component, n_label)
     covariances : ndarray, shape (n_component, n_label, n_label)
+
+    Attributes
+    ----------
+    precisions : ndarray, shape (n_component, n_label, n_label)
+    ln_norm : ndarray, shape (n_component,)
+        ln of the weighted density at each mean.
     """
 
     weights: np.ndarray
@@ -33,10 +40,10 @@ class GaussianMixture:
         self.weights = np.asarray(self.weights, dtype=float)
         self.means = np.asarray(self.means, dtype=float)
         self.covariances = np.asarray(self.covariances, dtype=float)
-        self._precisions = np.linalg.inv(self.covariances)
+        self.precisions = np.linalg.inv(self.covariances)
         _, ln_det = np.linalg.slogdet(self.covariances)
         n_label = self.means.shape[1]
-        self._ln_norm = np.log(self.weights) - 0.5 * (ln_det + n_label * np.log(2.0 * np.pi))
+        self.ln_norm = np.log(self.weights) - 0.5 * (ln_det + n_label * np.log(2.0 * np.pi))
 
     @classmethod
     def fit(
@@ -86,8 +93,8 @@ class GaussianMixture:
         """
         return _ln_sum_exp(self._ln_components(labels)[0])
 
-    def ln_p_derivatives(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """ln p(Theta) with gradient and Hessian.
+    def ln_p_derivatives(self, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+        """ln p(Theta) with gradient, Hessian, and a curvature that is positive definite.
 
         Parameters
         ----------
@@ -98,15 +105,19 @@ class GaussianMixture:
         ln_p : ndarray, shape (n_star,)
         gradient : ndarray, shape (n_star, n_label)
         hessian : ndarray, shape (n_star, n_label, n_label)
+        precision : ndarray, shape (n_star, n_label, n_label)
+            Mean of the components' inverse covariances: -Hessian, were they all centred here.
         """
+        xp = array_namespace(labels)
         ln_components, slopes = self._ln_components(labels)
         ln_p = _ln_sum_exp(ln_components)
-        share = np.exp(ln_components - ln_p[:, None])
-        gradient = np.einsum("sc,sck->sk", share, slopes)
-        hessian = np.einsum("sc,sck,scl->skl", share, slopes, slopes)
-        hessian -= np.einsum("sc,ckl->skl", share, self._precisions)
-        hessian -= gradient[:, :, None] * gradient[:, None, :]
-        return ln_p, gradient, hessian
+        share = xp.exp(ln_components - ln_p[:, None])
+        weighted = share[:, :, None] * slopes
+        gradient = xp.sum(weighted, axis=1)
+        precision = xp.sum(share[:, :, None, None] * self.precisions, axis=1)
+        hessian = xp.matrix_transpose(weighted) @ slopes - precision
+        hessian = hessian - gradient[:, :, None] * gradient[:, None, :]
+        return ln_p, gradient, hessian, precision
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw stellar types, shape (n, n_label)."""
@@ -132,9 +143,10 @@ class GaussianMixture:
 
     def _ln_components(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """ln(weight x density) (n_star, n_component) and its gradients (.., .., n_label)."""
+        xp = array_namespace(labels)
         offset = labels[:, None, :] - self.means
-        slopes = -np.einsum("ckl,scl->sck", self._precisions, offset)
-        return self._ln_norm + 0.5 * np.einsum("sck,sck->sc", slopes, offset), slopes
+        slopes = -xp.sum(self.precisions * offset[:, :, None, :], axis=-1)
+        return self.ln_norm + 0.5 * xp.sum(slopes * offset, axis=-1), slopes
 
 
 def _ln_sum_exp(x: np.ndarray) -> np.ndarray:
@@ -142,5 +154,6 @@ def _ln_sum_exp(x: np.ndarray) -> np.ndarray:
 
     scipy.special.logsumexp does the same with checks that cost half a fit.
     """
-    peak = x.max(axis=-1)
-    return peak + np.log(np.exp(x - peak[..., None]).sum(axis=-1))
+    xp = array_namespace(x)
+    peak = xp.max(x, axis=-1)
+    return peak + xp.log(xp.sum(xp.exp(x - peak[..., None]), axis=-1))

@@ -8,6 +8,7 @@ that is positive semi-definite. The losses of ZGR23 (eqs. 13 and 19) are sums of
 from __future__ import annotations
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from ..nn import chi2
 from ..spectra import whiten
@@ -38,7 +39,7 @@ def flux_term(
     value, d_residual = chi2(whiten(whitener, predicted - flux))
     white = whiten(whitener, jacobian)
     gradient = (white @ d_residual[:, :, None])[:, :, 0]
-    return value, gradient, 2.0 * white @ np.swapaxes(white, 1, 2)
+    return value, gradient, 2.0 * white @ array_namespace(white).matrix_transpose(white)
 
 
 def gaussian_term(
@@ -58,7 +59,7 @@ def gaussian_term(
     value, gradient, hessian : ndarray, same shape
         Element by element, with respect to the fitted parameter.
     """
-    known = np.isfinite(error)
-    pull = np.where(known, value - observed, 0.0) / error
+    xp = array_namespace(value, error)
+    pull = xp.where(xp.isfinite(error), value - observed, xp.zeros_like(value)) / error
     slope = derivative / error
     return pull**2, 2.0 * pull * slope, 2.0 * slope**2

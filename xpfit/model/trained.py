@@ -201,7 +201,7 @@ class XPModel:
         ----------
         spectra : Spectra
         **options
-            Those of `xpfit.fit.fit_spectra`, such as ``n_processes``.
+            Those of `xpfit.fit.fit_spectra`, such as ``n_jobs``.
 
         Returns
         -------

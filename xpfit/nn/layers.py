@@ -1,5 +1,7 @@
 """Layers of a feed-forward network, each with its forward, backward and tangent map.
 
+The maps are array code: they run on NumPy, CuPy or any other namespace that `x` comes from.
+
 A layer holds no parameters. It is told them, as one flat vector, in every call, so that a whole
 network is a function of a single vector (see `xpfit.nn.network`).
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+from array_api_compat import array_namespace
 
 
 class Layer(Protocol):
@@ -32,8 +35,21 @@ class Layer(Protocol):
         """Turn d loss / d y into d loss / d x and d loss / d w."""
         ...
 
+    def adjoint(self, w: np.ndarray, cache: Any, dy: np.ndarray) -> np.ndarray:
+        """Turn d loss / d y into d loss / d x: `backward` without the parameters' part."""
+        ...
+
     def tangent(self, w: np.ndarray, cache: Any, dx: np.ndarray) -> np.ndarray:
         """Push directions in x forward to directions in y (at fixed parameters)."""
+        ...
+
+    def curvature(
+        self, w: np.ndarray, cache: Any, dx: np.ndarray, dy: np.ndarray
+    ) -> np.ndarray | None:
+        """Second derivatives of sum(dy * y) along pairs of directions in x.
+
+        Shape (n_batch, n_direction, n_direction); None for a layer that is linear.
+        """
         ...
 
 
@@ -53,7 +69,9 @@ class Dense:
 
     def split(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Views of the weights (n_in, n_out) and the biases (n_out,) in a parameter vector."""
-        return w[: self.n_weights].reshape(self.n_in, self.n_out), w[self.n_weights :]
+        weights = w[: self.n_weights]
+        shape = (self.n_in, self.n_out)
+        return array_namespace(w).reshape(weights, shape), w[self.n_weights :]
 
     def initialise(self, rng: np.random.Generator) -> np.ndarray:
         """Glorot-uniform weights and zero biases."""
@@ -68,14 +86,22 @@ class Dense:
 
     def backward(self, w, cache, dy):
         """See `Layer.backward`."""
-        weights, _ = self.split(w)
         dw = np.concatenate([(cache.T @ dy).ravel(), dy.sum(axis=0)])
-        return dy @ weights.T, dw
+        return self.adjoint(w, cache, dy), dw
+
+    def adjoint(self, w, cache, dy):
+        """See `Layer.adjoint`."""
+        weights, _ = self.split(w)
+        return dy @ weights.T
 
     def tangent(self, w, cache, dx):
         """See `Layer.tangent`."""
         weights, _ = self.split(w)
         return dx @ weights
+
+    def curvature(self, w, cache, dx, dy):
+        """See `Layer.curvature`."""
+        return None
 
 
 class Tanh:
@@ -89,13 +115,22 @@ class Tanh:
 
     def forward(self, w, x):
         """See `Layer.forward`."""
-        y = np.tanh(x)
+        y = array_namespace(x).tanh(x)
         return y, y
 
     def backward(self, w, cache, dy):
         """See `Layer.backward`."""
-        return dy * (1.0 - cache**2), np.empty(0)
+        return self.adjoint(w, cache, dy), np.empty(0)
+
+    def adjoint(self, w, cache, dy):
+        """See `Layer.adjoint`."""
+        return dy * (1.0 - cache**2)
 
     def tangent(self, w, cache, dx):
         """See `Layer.tangent`."""
         return dx * (1.0 - cache**2)[:, None, :]
+
+    def curvature(self, w, cache, dx, dy):
+        """See `Layer.curvature`; tanh'' = -2 tanh (1 - tanh^2)."""
+        second = -2.0 * cache * (1.0 - cache**2) * dy
+        return (dx * second[:, None, :]) @ array_namespace(dx).matrix_transpose(dx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from array_api_compat import array_namespace
 
 
 def chi2(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +20,7 @@ def chi2(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     gradient : ndarray, shape (..., n_obs)
         With respect to `residual`.
     """
-    return np.sum(residual**2, axis=-1), 2.0 * residual
+    return array_namespace(residual).sum(residual**2, axis=-1), 2.0 * residual
 
 
 def asinh_turnover(value: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:

@@ -103,6 +103,42 @@ class Network:
             dx = layer.tangent(parameters[where], cache, dx)
         return dx
 
+    def curvature(
+        self, parameters: np.ndarray, caches: list, dx: np.ndarray, dy: np.ndarray
+    ) -> np.ndarray:
+        """Second derivatives of sum(dy * y) along pairs of directions in the input.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        caches : list
+            From `forward`.
+        dx : ndarray, shape (n_batch, n_direction, n_in)
+        dy : ndarray, shape (n_batch, n_out)
+            Weights of the outputs.
+
+        Returns
+        -------
+        ndarray, shape (n_batch, n_direction, n_direction)
+
+        Notes
+        -----
+        A layer that bends, sum(dy_l * y_l(x_l)), adds dx_l^T diag(dy_l y_l'') dx_l, with dx_l the
+        directions pushed forward to its input and dy_l the weights pulled back to its output.
+        """
+        steps = list(zip(self.layers, self.slices, caches, strict=True))
+        directions = [dx]
+        for layer, where, cache in steps[:-1]:
+            directions.append(layer.tangent(parameters[where], cache, directions[-1]))
+        total = 0.0
+        for (layer, where, cache), direction in zip(
+            reversed(steps), reversed(directions), strict=True
+        ):
+            term = layer.curvature(parameters[where], cache, direction, dy)
+            total = total if term is None else total + term
+            dy = layer.adjoint(parameters[where], cache, dy)
+        return total
+
 
 def multilayer_perceptron(n_in: int, hidden: Sequence[int], n_out: int) -> Network:
     """Dense layers with tanh between them and a linear output (ZGR23, fig. 3).

@@ -1,0 +1,40 @@
+"""Array code for any namespace: NumPy, CuPy or array_api_strict."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+def with_arrays(value: T, asarray: Callable[[np.ndarray], Any]) -> T:
+    """Copy of an object in which every NumPy array is one of another namespace.
+
+    Parameters
+    ----------
+    value : object
+        Such as a forward model. Its attributes are followed where they belong to xpfit.
+    asarray : callable
+        Makes a NumPy array into one of the other namespace, device or precision.
+
+    Returns
+    -------
+    object
+        Of the same type; `value` itself is left alone, and so is what holds no arrays.
+    """
+    if isinstance(value, np.ndarray):
+        return asarray(value)
+    if isinstance(value, tuple):
+        return tuple(with_arrays(item, asarray) for item in value)
+    if not type(value).__module__.startswith(__package__) or not hasattr(value, "__dict__"):
+        return value
+    twin = copy.copy(value)
+    # Not by setattr: observation spaces are frozen.
+    twin.__dict__.update(
+        {name: with_arrays(item, asarray) for name, item in vars(value).items()},
+    )
+    return twin

@@ -1,0 +1,112 @@
+"""Where array code runs: NumPy on the processor, CuPy on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+
+CPU_BYTES = 2**26
+"""Memory that a batch may take on the processor: little, so that it stays in the caches."""
+
+GPU_SHARE = 0.25
+"""Share of the free memory of a GPU that a batch may take; two threads work at a time."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A place for arrays.
+
+    Attributes
+    ----------
+    name : str
+        ``"cpu"`` or ``"gpu"``.
+    asarray : callable
+        NumPy array (and, optionally, `dtype`) -> array on the device.
+    to_numpy : callable
+        The way back.
+    free_bytes : callable
+        Memory that a batch may take now.
+    stream : callable
+        Context in which a thread queues its work, so that the transfers of one thread overlap with
+        the computations of another.
+    """
+
+    name: str
+    asarray: Callable[..., Any]
+    to_numpy: Callable[[Any], np.ndarray]
+    free_bytes: Callable[[], float]
+    stream: Callable[[], Any]
+
+
+CPU = Device("cpu", np.asarray, np.asarray, lambda: CPU_BYTES, nullcontext)
+
+
+def gpu() -> Device:
+    """The current GPU.
+
+    Returns
+    -------
+    Device
+
+    Raises
+    ------
+    InputError
+        If CuPy is not installed, or finds no GPU.
+    """
+    try:
+        import cupy
+    except ImportError as error:
+        raise InputError(
+            'fits on a GPU need CuPy: pip install "xpfit[gpu]", or use the processor (device "cpu")'
+        ) from error
+    try:
+        n_device = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise InputError(
+            f"CuPy finds no usable GPU ({error}): use the processor (device 'cpu')"
+        ) from error
+    if not n_device:
+        raise InputError("CuPy finds no GPU: use the processor (device 'cpu')")
+
+    def free_bytes() -> float:
+        pool = cupy.get_default_memory_pool()
+        held = pool.total_bytes() - pool.used_bytes()
+        return GPU_SHARE * (cupy.cuda.Device().mem_info[0] + held)
+
+    return Device(
+        "gpu",
+        cupy.asarray,
+        cupy.asnumpy,
+        free_bytes,
+        lambda: cupy.cuda.Stream(non_blocking=True),
+    )
+
+
+def device_of(name: str) -> Device:
+    """The device of a name.
+
+    Parameters
+    ----------
+    name : str
+        ``"cpu"`` or ``"gpu"``.
+
+    Returns
+    -------
+    Device
+
+    Raises
+    ------
+    InputError
+        If there is no such device.
+    """
+    if name == "cpu":
+        return CPU
+    if name == "gpu":
+        return gpu()
+    raise InputError(f"device must be 'cpu' or 'gpu', got {name!r}")

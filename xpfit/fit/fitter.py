@@ -1,0 +1,299 @@
+"""Fit many stars: starts, optimum and errors for each, chunk by chunk, on several workers."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import numpy as np
+from joblib import Parallel, cpu_count, delayed
+from threadpoolctl import threadpool_limits
+from tqdm.auto import tqdm
+
+from ..arrays import with_arrays
+from ..errors import InputError
+from ..model import XPModel
+from ..model.residuals import with_model_covariance
+from ..spectra import Spectra, drop_channels
+from .engines import choose_engine
+from .fisher import fisher_matrix, safe_inverse
+from .result import FitResult, FitStatus
+from .search import MAX_RESTARTS, Optima, search
+from .start import GridStarts, ProfileStarts
+
+N_STARTS = 12
+"""Starts per star, spread over the modes (see `xpfit.fit.search.ROUNDS`)."""
+
+MAX_ITERATIONS = 100
+"""Steps from each start."""
+
+STARTS = {"profile": ProfileStarts, "grid": GridStarts}
+"""Ways to find starts, by name."""
+
+STARS_PER_CHUNK = 500
+"""Stars handed to a worker at a time: 18 MB of whiteners for 66 values."""
+
+STARS_PER_CHUNK_ON_GPU = 20_000
+"""The same for a GPU, which needs many to be busy."""
+
+STARS_PER_SEARCH = 64
+"""Stars for which starts are looked for together: their tables stay in the caches."""
+
+STARS_PER_SEARCH_ON_GPU = 2048
+
+
+class Fitter:
+    """Fits stars with one model: prepared once, used for any number of spectra.
+
+    Parameters
+    ----------
+    model : XPModel
+    engine : {"auto", "numba", "array", "scipy"}
+        See `xpfit.fit.engines.choose_engine`.
+    device : {"cpu", "gpu"}
+    single : bool
+        Descend in single precision and finish in double (array engine).
+    n_jobs : int
+        Threads to work in, or processes for scipy; -1 for one per processor.
+    starts : {"profile", "grid"}
+        How starts are found (see `xpfit.fit.start`).
+    n_starts : int
+        Starts per star. Those that stay behind are given up on the way; the best end is kept.
+    multistart : int, optional
+        Follow this many starts to their end instead, and tell of second modes.
+    max_iterations : int
+        Steps from each start.
+    model_covariance : bool
+        Add the emulator's own error, if the model knows it, to each star's covariance.
+    ignore_correction : bool
+        Fit data whose flux was corrected otherwise than the model's training data.
+
+    Raises
+    ------
+    InputError
+        If an option is out of range, or an engine or device is not there.
+    """
+
+    def __init__(
+        self,
+        model: XPModel,
+        *,
+        engine: str = "auto",
+        device: str = "cpu",
+        single: bool = False,
+        n_jobs: int = 1,
+        starts: str = "profile",
+        n_starts: int = N_STARTS,
+        multistart: int | None = None,
+        max_iterations: int = MAX_ITERATIONS,
+        model_covariance: bool = True,
+        ignore_correction: bool = False,
+    ):
+        if n_jobs != -1 and n_jobs < 1:
+            raise InputError(f"n_jobs must be at least 1, or -1 for all, got {n_jobs}")
+        for name, value in (
+            ("n_starts", n_starts),
+            ("multistart", 1 if multistart is None else multistart),
+            ("max_iterations", max_iterations),
+        ):
+            if value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        if starts not in STARTS:
+            raise InputError(f"starts must be one of {', '.join(STARTS)}, got {starts!r}")
+        self.model = model
+        self.engine = choose_engine(model, engine, device, single)
+        self.n_jobs = cpu_count() if n_jobs == -1 else n_jobs
+        self.n_starts = n_starts if multistart is None else multistart
+        self.cut = multistart is None and self.engine.in_steps
+        self.max_iterations = max_iterations
+        self.covariance = model.covariance if model_covariance else None
+        self.ignore_correction = ignore_correction
+        self._starts = STARTS[starts](model)
+        self._device = getattr(self.engine, "device", None)
+        self._on_gpu = self._device is not None and self._device.name == "gpu"
+        if self._device is not None:
+            self._starts = with_arrays(self._starts, self._device.asarray)
+
+    def fit(self, spectra: Spectra, progress: bool | tqdm = True) -> FitResult:
+        """Fit stellar type, extinction and parallax of every star.
+
+        Parameters
+        ----------
+        spectra : Spectra
+        progress : bool or tqdm
+            Show a progress bar, or move one that is there already.
+
+        Returns
+        -------
+        FitResult
+            One row per star, in the order of `spectra`. A star with too little data, or one that
+            does not converge, says so in its `status`; it never stops the others.
+
+        Raises
+        ------
+        InputError
+            If the spectra do not match the model's observation space, if parallaxes are given to a
+            model that is not absolute, or if the flux was corrected otherwise than in training.
+        """
+        self._check(spectra)
+        chunks = [spectra[i] for i in self._slices(len(spectra))]
+        n_jobs = min(self.n_jobs, len(chunks))
+        prefer = "threads" if self.engine.in_threads else "processes"
+        own = isinstance(progress, bool)
+        bar = tqdm(total=len(spectra), unit="star", disable=not progress) if own else progress
+        parts = []
+        workers = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")
+        try:
+            # Vectors of 66 values are too short for the threads of BLAS; they would only contend.
+            with threadpool_limits(1):
+                for part in workers(delayed(self._fit_chunk)(chunk) for chunk in chunks):
+                    parts.append(part)
+                    bar.update(len(part))
+        finally:
+            if own:
+                bar.close()
+        return FitResult.concatenate(parts)
+
+    def _check(self, spectra: Spectra) -> None:
+        """Refuse what cannot be fitted, with the reason."""
+        model = self.model
+        if not spectra.space.matches(model.space):
+            raise InputError(
+                f"these spectra are in {spectra.space!r}; the model was trained in "
+                f"{model.space!r}: prepare the spectra in the model's space, on its wavelengths"
+            )
+        if not model.absolute and np.isfinite(spectra.parallax_err).any():
+            raise InputError(
+                "this model was trained without parallaxes (absolute = False): it knows the shapes "
+                "of spectra, not luminosities, so an observed parallax cannot be compared with it; "
+                "leave the parallax out (parallax_err = inf), or use a model trained with "
+                "parallaxes"
+            )
+        if spectra.correction != model.correction and not self.ignore_correction:
+            raise InputError(
+                f"the flux correction of these spectra is {spectra.correction!r}, that of the "
+                f"model's training data {model.correction!r}: prepare them alike, or pass "
+                "ignore_correction"
+            )
+
+    def _slices(self, n_star: int) -> list[slice]:
+        """Chunks of stars: few enough for every worker to have some."""
+        most = STARS_PER_CHUNK_ON_GPU if self._on_gpu else STARS_PER_CHUNK
+        size = max(1, min(most, -(-n_star // self.n_jobs)))
+        return [slice(i, i + size) for i in range(0, max(n_star, 1), size)]
+
+    def _fit_chunk(self, spectra: Spectra) -> FitResult:
+        """Fit some stars in this worker."""
+        result = FitResult.empty(self.model, spectra)
+        rows = np.flatnonzero(_is_fittable(spectra, len(self.model.parameter_names)))
+        if not len(rows):
+            return result
+        some = drop_channels(spectra[rows], self.model.trained_channels)
+        stream = self._device.stream() if self._device is not None else nullcontext()
+        with stream, np.errstate(all="ignore"):
+            if self.covariance:
+                some = with_model_covariance(some, self.covariance)
+            optima = self._search(some)
+        self._fill(result, rows, some, optima)
+        return result
+
+    def _search(self, spectra: Spectra) -> Optima:
+        """Optima of stars that can be fitted."""
+        data = (spectra.flux, spectra.whitener, spectra.parallax, spectra.parallax_err)
+        return search(
+            self.engine.load(*data),
+            self._find_starts(data, self.n_starts),
+            self.engine.rules,
+            max_iterations=self.max_iterations,
+            cut=self.cut,
+            more_starts=lambda rows: self._find_starts(
+                [x[rows] for x in data], self.n_starts + MAX_RESTARTS
+            )[:, self.n_starts :],
+        )
+
+    def _find_starts(self, data, n_starts: int) -> np.ndarray:
+        """Starts of all stars, shape (n_star, n_starts, n_parameter)."""
+        parts = []
+        together = STARS_PER_SEARCH_ON_GPU if self._on_gpu else STARS_PER_SEARCH
+        for i in range(0, len(data[0]), together):
+            part = [x[i : i + together] for x in data]
+            if self._device is None:
+                parts.append(self._starts.find(*part, n_starts))
+            else:
+                part = [self._device.asarray(x) for x in part]
+                parts.append(self._device.to_numpy(self._starts.find(*part, n_starts)))
+        return np.concatenate(parts)
+
+    def _fill(self, result: FitResult, rows, spectra: Spectra, optima: Optima) -> None:
+        """Write the optima of some stars into a result, with uncertainties."""
+        best, n_label = optima.best, self.model.forward.n_label
+        linear = slice(n_label, n_label + 2)
+        parameters = best.theta.copy()
+        parameters[:, linear] = np.exp(parameters[:, linear])
+        result.parameters[rows] = parameters
+        for name in ("chi2", "ln_prior", "loss"):
+            getattr(result, name)[rows] = getattr(best, name)
+        for name in (
+            "n_iterations",
+            "n_restarts",
+            "gradient_norm",
+            "min_hessian_eigenvalue",
+            "second_mode",
+        ):
+            getattr(result, name)[rows] = getattr(optima, name)
+        result.status[rows] = np.where(
+            optima.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED
+        )
+        fisher = fisher_matrix(best.information, best.theta, spectra.parallax_err, n_label)
+        finite = np.isfinite(fisher).all(axis=(1, 2))
+        matrices = safe_inverse(fisher[finite])
+        result.covariance[rows[finite]], result.inverse_covariance[rows[finite]] = matrices
+
+
+def fit_spectra(
+    model: XPModel, spectra: Spectra, *, progress: bool | tqdm = True, **options
+) -> FitResult:
+    """Fit stellar type, extinction and parallax of every star.
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+    progress : bool or tqdm
+        Show a progress bar, or move one that is there already.
+    **options
+        Those of `Fitter`, such as ``n_jobs`` or ``engine``.
+
+    Returns
+    -------
+    FitResult
+        One row per star, in the order of `spectra`. A star with too little data, or one that does
+        not converge, says so in its `status`; it never stops the others.
+
+    Raises
+    ------
+    InputError
+        As `Fitter` and `Fitter.fit` do.
+
+    Notes
+    -----
+    Maximum of the posterior of ZGR23 (eq. 17); uncertainties of eqs. 21-23. The result does not
+    depend on the number of workers.
+    """
+    return Fitter(model, **options).fit(spectra, progress)
+
+
+def _is_fittable(spectra: Spectra, n_parameter: int) -> np.ndarray:
+    """Stars with as many values as parameters, with light, and with numbers that are numbers."""
+    finite = np.isfinite(spectra.flux).all(axis=1)
+    finite &= np.isfinite(spectra.whitener).all(axis=tuple(range(1, spectra.whitener.ndim)))
+    known = np.isfinite(spectra.parallax_err)
+    finite &= ~known | (np.isfinite(spectra.parallax) & (spectra.parallax_err > 0))
+    finite &= ~np.isnan(spectra.parallax_err)
+    n_used = (
+        spectra.whitener.any(axis=1).sum(axis=1)
+        if spectra.whitener.ndim == 3
+        else ((spectra.whitener != 0).sum(axis=1))
+    )
+    enough = np.minimum(spectra.n_obs, n_used) >= n_parameter
+    with np.errstate(invalid="ignore"):
+        return finite & enough & (spectra.flux > 0).any(axis=1)

@@ -1,0 +1,212 @@
+"""From many starts to one optimum per star: descend, drop what is hopeless, judge, restart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .descent import Descents
+from .engines import Stars
+from .rules import Rules
+
+ROUNDS = ((0, 500.0), (1, 100.0), (1, 50.0), (2, 25.0), (2, 12.0), (2, 6.0), (3, 3.0))
+"""(Steps, gap): after so many more steps, descents whose loss is further than this gap above the
+star's lowest are given up. The gap grows with the star's lowest loss per value, if that is above 1.
+
+With 12 starts this takes 29 evaluations per simulated star with a parallax and 80 per real star
+without, instead of 153 and 170, and misses the best mode of 0.6 % of the latter instead of 0.5 %.
+"""
+
+SAME_MODE = 1.0
+"""Descents this close in loss, by the Gauss-Newton Hessian, are on their way to the same end."""
+
+APART = 8.0
+"""The same measure for optima that are two modes: two standard errors in some direction."""
+
+CONVERGED_DECREMENT = 1e-2
+"""Largest fall of the loss that a further Newton step may promise for a star to have converged.
+
+A hundredth of a unit of chi2 moves no parameter by more than a tenth of its error.
+"""
+
+MAX_RESTARTS = 8
+"""Further starts that a star is given if it did not converge."""
+
+
+@dataclass
+class Optima:
+    """Best point of each star, and how it was found.
+
+    Attributes
+    ----------
+    best : Descents
+        One per star, in order.
+    converged : ndarray of bool, shape (n_star,)
+        See `judge`.
+    gradient_norm, min_hessian_eigenvalue : ndarray, shape (n_star,)
+        In standardised parameters.
+    n_iterations, n_restarts : ndarray of int, shape (n_star,)
+        Over all starts.
+    second_mode : ndarray, shape (n_star,)
+        How much lower ln posterior is at the second best mode; NaN where none was found.
+    """
+
+    best: Descents
+    converged: np.ndarray
+    gradient_norm: np.ndarray
+    min_hessian_eigenvalue: np.ndarray
+    n_iterations: np.ndarray
+    n_restarts: np.ndarray
+    second_mode: np.ndarray
+
+
+def search(
+    stars: Stars,
+    starts: np.ndarray,
+    rules: Rules,
+    *,
+    max_iterations: int,
+    cut: bool,
+    more_starts,
+) -> Optima:
+    """Find the optimum of every star.
+
+    Parameters
+    ----------
+    stars : Stars
+        Taken in by an engine.
+    starts : ndarray, shape (n_star, n_starts, n_parameter)
+        Best first; NaN where a star has fewer. Every star has one.
+    rules : Rules
+    max_iterations : int
+        From each start.
+    cut : bool
+        Give up hopeless descents on the way (`ROUNDS`), instead of following all to their end.
+    more_starts : callable
+        Rows of stars -> their further starts, shape (n_row, n, n_parameter), for restarts.
+
+    Returns
+    -------
+    Optima
+    """
+    n_star = len(starts)
+    star, column = np.nonzero(np.isfinite(starts[:, :, 0]))
+    descents = stars.begin(star, starts[star, column])
+    alive = np.arange(len(star))
+    left = max_iterations
+    for n_steps, gap in ROUNDS if cut else ():
+        steps = min(n_steps, left)
+        stars.descend(descents, alive, steps)
+        left -= steps
+        alive = _promising(descents, alive, gap, n_star, stars.n_obs)
+    stars.finish(descents, alive, left)
+    n_iterations = np.bincount(star, descents.n_iterations, n_star).astype(np.int64)
+    # Of equal losses the first start's is taken.
+    order = np.lexsort((descents.loss, descents.star))
+    best = descents.take(order[np.searchsorted(star, np.arange(n_star))])
+    optima = Optima(
+        best,
+        *judge(best, rules),
+        n_iterations,
+        np.zeros(n_star, dtype=np.int32),
+        np.full(n_star, np.nan) if cut else _second_modes(descents, best, rules),
+    )
+    _restart(stars, optima, rules, more_starts, max_iterations)
+    return optima
+
+
+def judge(descents: Descents, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whether descents have reached a minimum, by the exact Hessian.
+
+    Parameters
+    ----------
+    descents : Descents
+    rules : Rules
+
+    Returns
+    -------
+    converged : ndarray of bool, shape (n_descent,)
+        The Hessian is positive definite, as ZGR23 ask for, and a further Newton step promises less
+        than `CONVERGED_DECREMENT`. That does not depend on how parameters are scaled.
+    gradient_norm, min_hessian_eigenvalue : ndarray, shape (n_descent,)
+        In standardised parameters; NaN where the loss is not finite.
+    """
+    gradient = descents.gradient * rules.scale
+    hessian = descents.hessian * rules.scale[:, None] * rules.scale
+    finite = np.isfinite(descents.loss) & np.isfinite(hessian).all(axis=(1, 2))
+    finite &= np.isfinite(gradient).all(axis=1)
+    values, vectors = np.linalg.eigh(hessian[finite])
+    along = (gradient[finite][:, None, :] @ vectors)[:, 0]
+    with np.errstate(divide="ignore"):
+        decrement = 0.5 * np.sum(along**2 / values, axis=1)
+    converged = np.zeros(len(descents), dtype=bool)
+    converged[finite] = (values[:, 0] > 0) & (decrement < CONVERGED_DECREMENT)
+    norm, smallest = np.full(len(descents), np.nan), np.full(len(descents), np.nan)
+    norm[finite] = np.linalg.norm(gradient[finite], axis=1)
+    smallest[finite] = values[:, 0]
+    return converged, norm, smallest
+
+
+def _promising(descents, alive, gap, n_star, n_obs) -> np.ndarray:
+    """Descents worth going on with: near their star's lowest loss, and not on the same way."""
+    lowest = np.full(n_star, np.inf)
+    np.minimum.at(lowest, descents.star, descents.loss)
+    lowest = lowest[descents.star[alive]]
+    with np.errstate(invalid="ignore"):
+        near = descents.loss[alive] <= lowest + gap * np.maximum(1.0, lowest / n_obs)
+    alive = alive[near]
+    alive = alive[np.lexsort((descents.loss[alive], descents.star[alive]))]
+    star, theta = descents.star[alive], descents.theta[alive]
+    follows = np.zeros(len(alive), dtype=bool)
+    for lag in range(1, len(alive)):
+        pairs = np.flatnonzero(star[lag:] == star[:-lag])
+        if not len(pairs):
+            break
+        offset = theta[pairs + lag] - theta[pairs]
+        metric = descents.gauss_newton[alive[pairs]]
+        follows[pairs + lag] |= _quadratic(metric, offset) < SAME_MODE
+    alive = alive[~follows]
+    return np.sort(alive[~descents.finished[alive]])
+
+
+def _quadratic(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """v^T M v, row by row."""
+    return np.sum(vector * (matrix @ vector[:, :, None])[:, :, 0], axis=1)
+
+
+def _second_modes(descents: Descents, best: Descents, rules: Rules) -> np.ndarray:
+    """ln posterior of the best point less that of the best one in another mode."""
+    offset = descents.theta - best.theta[descents.star]
+    apart = _quadratic(best.gauss_newton[descents.star], offset) > APART
+    other = apart & judge(descents, rules)[0]
+    second = np.full(len(best), np.inf)
+    np.minimum.at(second, descents.star[other], descents.loss[other])
+    return np.where(np.isfinite(second), 0.5 * (second - best.loss), np.nan)
+
+
+def _restart(stars, optima, rules, more_starts, max_iterations) -> None:
+    """Give stars that did not converge further starts, one after the other, in place."""
+    rows = np.flatnonzero(~optima.converged)
+    if not len(rows):
+        return
+    further = more_starts(rows)
+    for column in range(further.shape[1]):
+        left = ~optima.converged[rows] & np.isfinite(further[:, column, 0])
+        some = rows[left]
+        if not len(some):
+            break
+        descents = stars.begin(some, further[left, column])
+        stars.finish(descents, np.arange(len(some)), max_iterations)
+        optima.n_restarts[some] += 1
+        optima.n_iterations[some] += descents.n_iterations
+        better = np.flatnonzero(descents.loss < optima.best.loss[some])
+        taken, winners = some[better], descents.take(better)
+        optima.best.put(taken, winners)
+        judged = judge(winners, rules)
+        for values, new in zip(
+            (optima.converged, optima.gradient_norm, optima.min_hessian_eigenvalue),
+            judged,
+            strict=True,
+        ):
+            values[taken] = new
