@@ -7,26 +7,27 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
+from array_api_compat import is_array_api_obj
 
 T = TypeVar("T")
 
 
 def with_arrays(value: T, asarray: Callable[[np.ndarray], Any]) -> T:
-    """Copy of an object in which every NumPy array is one of another namespace.
+    """Copy of an object in which every array is one of another namespace.
 
     Parameters
     ----------
     value : object
         Such as a forward model. Its attributes are followed where they belong to xpfit.
     asarray : callable
-        Makes a NumPy array into one of the other namespace, device or precision.
+        Makes an array into one of the other namespace, device or precision.
 
     Returns
     -------
     object
         Of the same type; `value` itself is left alone, and so is what holds no arrays.
     """
-    if isinstance(value, np.ndarray):
+    if is_array_api_obj(value):
         return asarray(value)
     if isinstance(value, tuple):
         return tuple(with_arrays(item, asarray) for item in value)

@@ -11,12 +11,15 @@ import warnings
 from abc import ABC, abstractmethod
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from ..arrays import with_arrays
 from ..errors import InputError
 from ..model import XPModel
+from ..model.residuals import ModelCovariance, inflate, residual_scale
 from ..nn import Dense, Tanh
 from ..space import CoefficientSpace
+from ..spectra import Spectra
 from .descent import Descents, descend
 from .device import CPU, Device, device_of
 from .map import maximise_posterior
@@ -36,11 +39,17 @@ class Stars(ABC):
 
     Attributes
     ----------
-    n_obs : int
-        Length of their data vectors.
+    data : tuple of ndarray
+        Flux, whitener, parallax and its error, in the engine's namespace. Whiteners know of the
+        emulator's own error.
     """
 
-    n_obs: int
+    data: tuple
+
+    @property
+    def n_obs(self) -> int:
+        """Length of the data vectors."""
+        return self.data[0].shape[1]
 
     @abstractmethod
     def begin(self, star: np.ndarray, theta: np.ndarray) -> Descents:
@@ -65,6 +74,12 @@ class Stars(ABC):
 class Engine(ABC):
     """A way to descend.
 
+    Parameters
+    ----------
+    model : XPModel
+    covariance : ModelCovariance, optional
+        The emulator's own error, to be added to that of every star.
+
     Attributes
     ----------
     name : str
@@ -78,30 +93,18 @@ class Engine(ABC):
     in_steps = True
     in_threads = True
 
-    def __init__(self, model: XPModel):
+    def __init__(self, model: XPModel, covariance: ModelCovariance | None = None):
         self.model = model
         self.rules = Rules(model.forward.scale)
+        self._root = None if covariance is None else covariance.root()
 
     @abstractmethod
-    def load(
-        self,
-        flux: np.ndarray,
-        whitener: np.ndarray,
-        parallax: np.ndarray,
-        parallax_err: np.ndarray,
-    ) -> Stars:
-        """Take in some stars.
+    def load(self, spectra: Spectra) -> Stars:
+        """Take in some stars, all of which can be fitted."""
 
-        Parameters
-        ----------
-        flux : ndarray, shape (n_star, n_obs)
-        whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
-        parallax, parallax_err : ndarray, shape (n_star,)
-
-        Returns
-        -------
-        Stars
-        """
+    def _scale(self, spectra: Spectra) -> np.ndarray:
+        """What the emulator's error is a fraction of."""
+        return residual_scale(spectra.space, spectra.flux)
 
 
 class ScipyEngine(Engine):
@@ -111,17 +114,19 @@ class ScipyEngine(Engine):
     in_steps = False
     in_threads = False
 
-    def load(self, flux, whitener, parallax, parallax_err):
+    def load(self, spectra):
         """See `Engine.load`."""
-        return _ScipyStars(
-            _objective(self.model, flux, whitener, parallax, parallax_err), self.rules
-        )
+        whitener = spectra.whitener
+        if self._root is not None:
+            whitener = inflate(whitener, self._scale(spectra), self._root)
+        return _ScipyStars(self, (spectra.flux, whitener, spectra.parallax, spectra.parallax_err))
 
 
 class _ScipyStars(Stars):
-    def __init__(self, objective: Objective, rules: Rules):
-        self.objective, self.rules = objective, rules
-        self.n_obs = objective.flux.shape[1]
+    def __init__(self, engine: ScipyEngine, data: tuple):
+        model = engine.model
+        self.data, self.rules = data, engine.rules
+        self.objective = Objective(model.forward, model.prior, model.absolute, *data)
 
     def begin(self, star, theta):
         descents = Descents.empty(star, theta, self.rules)
@@ -155,45 +160,46 @@ class ArrayEngine(Engine):
 
     name = "array"
 
-    def __init__(self, model: XPModel, device: Device = CPU, single: bool = False):
-        super().__init__(model)
-        self.device, self.single = device, single
-        asarray = device.asarray
-        self._models = {np.float64: with_arrays(model.forward, asarray)}
-        if single:
-            self._models[np.float32] = with_arrays(
-                model.forward, lambda x: asarray(x.astype(np.float32) if x.dtype == float else x)
-            )
-        self._prior = with_arrays(model.prior, asarray)
-        self._rules = self.rules._replace(scale=asarray(self.rules.scale))
+    def __init__(
+        self,
+        model: XPModel,
+        covariance: ModelCovariance | None = None,
+        device: Device = CPU,
+        single: bool = False,
+    ):
+        super().__init__(model, covariance)
+        self.device = device
+        self.forward = with_arrays(model.forward, device.asarray)
+        self.prior = with_arrays(model.prior, device.asarray)
+        self.single = with_arrays(self.forward, _to_single) if single else None
+        self.rules_there = self.rules._replace(scale=device.asarray(self.rules.scale))
 
-    def load(self, flux, whitener, parallax, parallax_err):
+    def load(self, spectra):
         """See `Engine.load`."""
         asarray = self.device.asarray
-        objectives = [
-            Objective(
-                forward,
-                self._prior,
-                self.model.absolute,
-                asarray(flux.astype(dtype, copy=False)),
-                asarray(whitener.astype(dtype, copy=False)),
-                asarray(parallax),
-                asarray(parallax_err),
-            )
-            for dtype, forward in self._models.items()
-        ]
-        return _ArrayStars(self, objectives)
+        whitener = asarray(spectra.whitener)
+        if self._root is not None:
+            whitener = inflate(whitener, asarray(self._scale(spectra)), asarray(self._root))
+        flux, *parallaxes = (
+            asarray(x) for x in (spectra.flux, spectra.parallax, spectra.parallax_err)
+        )
+        return _ArrayStars(self, (flux, whitener, *parallaxes))
 
 
 class _ArrayStars(Stars):
-    def __init__(self, engine: ArrayEngine, objectives: list[Objective]):
-        self.engine = engine
-        self.fine, self.coarse = objectives[0], objectives[-1]
-        d = self.n_obs = self.fine.flux.shape[1]
-        p = self.fine.forward.n_stellar
-        grid = self.fine.forward.space.n_grid
+    def __init__(self, engine: ArrayEngine, data: tuple):
+        self.engine, self.data = engine, data
+        absolute = engine.model.absolute
+        self.fine = self.coarse = Objective(engine.forward, engine.prior, absolute, *data)
+        if engine.single is not None:
+            flux, whitener = (_to_single(x) for x in data[:2])
+            self.coarse = Objective(
+                engine.single, engine.prior, absolute, flux, whitener, *data[2:]
+            )
+        d, forward = self.n_obs, engine.forward
         # A descent's whitener, and a handful of arrays on the grid for each of its parameters.
-        self.bytes = 8 * (self.fine.whitener.ndim == 3) * d * d + 80 * (p + 2) * (d + grid)
+        full = 8 * d * d if data[1].ndim == 3 else 0
+        self.bytes = full + 80 * (forward.n_stellar + 2) * (d + forward.space.n_grid)
 
     def begin(self, star, theta):
         descents = Descents.empty(star, theta, self.engine.rules)
@@ -228,7 +234,7 @@ class _ArrayStars(Stars):
         device = self.engine.device
         for rows in self._batches(which):
             here = descents.take(rows).map(device.asarray)
-            steps = descend(objective[here.star], self.engine._rules, here, n_iterations)
+            steps = descend(objective[here.star], self.engine.rules_there, here, n_iterations)
             for some, there in steps:
                 descents.put(rows[device.to_numpy(some)], there.map(device.to_numpy))
 
@@ -238,25 +244,28 @@ class NumbaEngine(Engine):
 
     name = "numba"
 
-    def __init__(self, model: XPModel):
-        super().__init__(model)
+    def __init__(self, model: XPModel, covariance: ModelCovariance | None = None):
+        super().__init__(model, covariance)
         from . import kernel
 
         self._kernel = kernel
         self._model = _kernel_model(model, kernel.KernelModel)
 
-    def load(self, flux, whitener, parallax, parallax_err):
+    def load(self, spectra):
         """See `Engine.load`."""
-        if whitener.ndim == 2:
-            whitener = whitener[:, None, :]
-        arrays = (np.ascontiguousarray(x) for x in (flux, whitener, parallax, parallax_err))
-        return _NumbaStars(self, self._kernel.KernelStars(*arrays))
+        whitener = np.ascontiguousarray(spectra.whitener)
+        if self._root is not None:
+            rows = whitener[:, None, :] if whitener.ndim == 2 else whitener
+            whitener = self._kernel.inflate(rows, self._scale(spectra), self._root)
+        return _NumbaStars(self, (spectra.flux, whitener, spectra.parallax, spectra.parallax_err))
 
 
 class _NumbaStars(Stars):
-    def __init__(self, engine: NumbaEngine, stars):
-        self.engine, self.stars = engine, stars
-        self.n_obs = stars.flux.shape[1]
+    def __init__(self, engine: NumbaEngine, data: tuple):
+        self.engine, self.data = engine, data
+        flux, whitener, *parallaxes = data
+        rows = whitener[:, None, :] if whitener.ndim == 2 else whitener
+        self.stars = engine._kernel.KernelStars(np.ascontiguousarray(flux), rows, *parallaxes)
 
     def begin(self, star, theta):
         descents = Descents.empty(star, theta, self.engine.rules)
@@ -279,13 +288,19 @@ class _NumbaStars(Stars):
 
 
 def choose_engine(
-    model: XPModel, engine: str = "auto", device: str = "cpu", single: bool = False
+    model: XPModel,
+    covariance: ModelCovariance | None = None,
+    engine: str = "auto",
+    device: str = "cpu",
+    single: bool = False,
 ) -> Engine:
     """Engine of a name.
 
     Parameters
     ----------
     model : XPModel
+    covariance : ModelCovariance, optional
+        The emulator's own error, to be added to that of every star.
     engine : {"auto", "numba", "array", "scipy"}
         By default Numba's on the processor if Numba is installed, else the array engine.
     device : {"cpu", "gpu"}
@@ -306,22 +321,22 @@ def choose_engine(
     place = device_of(device)
     if engine == "auto":
         # Single precision is for GPUs; there and with it, the array engine is the only one.
-        engine = "array" if device == "gpu" or single else _fastest(model)
+        engine = "array" if device == "gpu" or single else _fastest()
     if engine != "array" and (device == "gpu" or single):
         raise InputError(
             f"the {engine} engine runs in double precision on the processor: "
             "use the array engine, or leave device and single precision alone"
         )
     if engine == "array":
-        return ArrayEngine(model, place, single)
+        return ArrayEngine(model, covariance, place, single)
     if engine == "scipy":
-        return ScipyEngine(model)
+        return ScipyEngine(model, covariance)
     if not _has_numba():
         raise InputError('the numba engine needs Numba: pip install "xpfit[fast]"')
-    return NumbaEngine(model)
+    return NumbaEngine(model, covariance)
 
 
-def _fastest(model: XPModel) -> str:
+def _fastest() -> str:
     """Name of the fastest engine that is there."""
     if _has_numba():
         return "numba"
@@ -333,10 +348,10 @@ def _has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
-def _objective(model: XPModel, flux, whitener, parallax, parallax_err) -> Objective:
-    return Objective(
-        model.forward, model.prior, model.absolute, flux, whitener, parallax, parallax_err
-    )
+def _to_single(values):
+    """Floating-point arrays in single precision; others as they are."""
+    xp = array_namespace(values)
+    return xp.astype(values, xp.float32) if values.dtype == xp.float64 else values
 
 
 def _kernel_model(model: XPModel, kind):

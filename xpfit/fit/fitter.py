@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import numpy as np
+from array_api_compat import array_namespace
 from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
@@ -12,7 +13,6 @@ from tqdm.auto import tqdm
 from ..arrays import with_arrays
 from ..errors import InputError
 from ..model import XPModel
-from ..model.residuals import with_model_covariance
 from ..spectra import Spectra, drop_channels
 from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
@@ -100,12 +100,12 @@ class Fitter:
         if starts not in STARTS:
             raise InputError(f"starts must be one of {', '.join(STARTS)}, got {starts!r}")
         self.model = model
-        self.engine = choose_engine(model, engine, device, single)
+        covariance = model.covariance if model_covariance else None
+        self.engine = choose_engine(model, covariance, engine, device, single)
         self.n_jobs = cpu_count() if n_jobs == -1 else n_jobs
         self.n_starts = n_starts if multistart is None else multistart
         self.cut = multistart is None and self.engine.in_steps
         self.max_iterations = max_iterations
-        self.covariance = model.covariance if model_covariance else None
         self.ignore_correction = ignore_correction
         self._starts = STARTS[starts](model)
         self._device = getattr(self.engine, "device", None)
@@ -187,41 +187,42 @@ class Fitter:
         rows = np.flatnonzero(_is_fittable(spectra, len(self.model.parameter_names)))
         if not len(rows):
             return result
-        some = drop_channels(spectra[rows], self.model.trained_channels)
+        some = spectra if len(rows) == len(spectra) else spectra[rows]
+        some = drop_channels(some, self.model.trained_channels)
         stream = self._device.stream() if self._device is not None else nullcontext()
         with stream, np.errstate(all="ignore"):
-            if self.covariance:
-                some = with_model_covariance(some, self.covariance)
             optima = self._search(some)
         self._fill(result, rows, some, optima)
         return result
 
     def _search(self, spectra: Spectra) -> Optima:
         """Optima of stars that can be fitted."""
-        data = (spectra.flux, spectra.whitener, spectra.parallax, spectra.parallax_err)
+        stars = self.engine.load(spectra)
         return search(
-            self.engine.load(*data),
-            self._find_starts(data, self.n_starts),
+            stars,
+            self._find_starts(stars.data, self.n_starts),
             self.engine.rules,
             max_iterations=self.max_iterations,
             cut=self.cut,
-            more_starts=lambda rows: self._find_starts(
-                [x[rows] for x in data], self.n_starts + MAX_RESTARTS
-            )[:, self.n_starts :],
+            more_starts=lambda rows: self._more_starts(stars.data, rows),
         )
 
     def _find_starts(self, data, n_starts: int) -> np.ndarray:
         """Starts of all stars, shape (n_star, n_starts, n_parameter)."""
-        parts = []
+        to_numpy = np.asarray if self._device is None else self._device.to_numpy
         together = STARS_PER_SEARCH_ON_GPU if self._on_gpu else STARS_PER_SEARCH
-        for i in range(0, len(data[0]), together):
-            part = [x[i : i + together] for x in data]
-            if self._device is None:
-                parts.append(self._starts.find(*part, n_starts))
-            else:
-                part = [self._device.asarray(x) for x in part]
-                parts.append(self._device.to_numpy(self._starts.find(*part, n_starts)))
+        parts = [
+            to_numpy(self._starts.find(*(x[i : i + together, ...] for x in data), n_starts))
+            for i in range(0, data[0].shape[0], together)
+        ]
         return np.concatenate(parts)
+
+    def _more_starts(self, data, rows: np.ndarray) -> np.ndarray:
+        """Starts of some stars beyond those that they had."""
+        if self._device is not None:
+            rows = self._device.asarray(rows)
+        some = [array_namespace(x).take(x, rows, axis=0) for x in data]
+        return self._find_starts(some, self.n_starts + MAX_RESTARTS)[:, self.n_starts :]
 
     def _fill(self, result: FitResult, rows, spectra: Spectra, optima: Optima) -> None:
         """Write the optima of some stars into a result, with uncertainties."""

@@ -692,6 +692,80 @@ def _descend_one(model, stars, rules, state, m, ends, n_iterations, ws):
 
 
 @njit(cache=True, fastmath=FASTMATH, nogil=True)
+def inflate(whitener, scale, root):
+    """Fast twin of `xpfit.model.residuals.inflate`; triangles stay triangles."""
+    n_star, n_obs = scale.shape
+    out = np.zeros((n_star, n_obs, n_obs))
+    scaled, spread = np.empty((n_obs, n_obs)), np.empty((n_obs, n_obs))
+    factor = np.empty((n_obs, n_obs))
+    ends = np.empty(n_obs, dtype=np.int64)
+    for s in range(n_star):
+        for i in range(n_obs):
+            for j in range(n_obs):
+                scaled[i, j] = scale[s, i] * root[i, j]
+        if whitener.shape[1] == 1:
+            for i in range(n_obs):
+                ends[i] = i + 1
+                out[s, i, i] = whitener[s, 0, i]
+        else:
+            _find_ends(whitener[s], ends)
+            for i in range(n_obs):
+                out[s, i, : ends[i]] = whitener[s, i, : ends[i]]
+        for i in range(n_obs):
+            _times(out[s, i], scaled, ends[i], spread[i])
+        _factorise(spread, factor)
+        for i in range(n_obs):
+            row = out[s, i]
+            whole = i - i % 4
+            for k in range(0, whole, 4):
+                f0, f1, f2, f3 = factor[i, k], factor[i, k + 1], factor[i, k + 2], factor[i, k + 3]
+                r0, r1, r2, r3 = out[s, k], out[s, k + 1], out[s, k + 2], out[s, k + 3]
+                for j in range(max(ends[k], ends[k + 1], ends[k + 2], ends[k + 3])):
+                    row[j] -= f0 * r0[j] + f1 * r1[j] + f2 * r2[j] + f3 * r3[j]
+            for k in range(whole, i):
+                f0, r0 = factor[i, k], out[s, k]
+                for j in range(ends[k]):
+                    row[j] -= f0 * r0[j]
+            inverse = 1.0 / factor[i, i]
+            for j in range(n_obs):
+                row[j] *= inverse
+    return out
+
+
+@njit(cache=True, fastmath=FASTMATH)
+def _factorise(spread, factor):
+    """Cholesky factor of 1 + A A^T, column by column."""
+    n = spread.shape[0]
+    for i in range(n):
+        for j in range(i):
+            factor[j, i] = 0.0
+    for i in range(n):
+        row = factor[i]
+        whole = (i + 1) - (i + 1) % 3
+        for j in range(0, whole, 3):
+            s0, s1, s2 = spread[j], spread[j + 1], spread[j + 2]
+            t0, t1, t2 = 0.0, 0.0, 0.0
+            for k in range(n):
+                a = spread[i, k]
+                t0 += a * s0[k]
+                t1 += a * s1[k]
+                t2 += a * s2[k]
+            row[j], row[j + 1], row[j + 2] = t0, t1, t2
+        for j in range(whole, i + 1):
+            total = 0.0
+            for k in range(n):
+                total += spread[i, k] * spread[j, k]
+            row[j] = total
+        row[i] += 1.0
+        for j in range(i + 1):
+            other = factor[j]
+            total = row[j]
+            for k in range(j):
+                total -= row[k] * other[k]
+            row[j] = np.sqrt(total) if i == j else total / other[j]
+
+
+@njit(cache=True, fastmath=FASTMATH, nogil=True)
 def evaluate(model, stars, state):
     """Loss and derivatives of all descents where they stand."""
     ws = _workspace(model, stars.flux.shape[1])

@@ -45,6 +45,12 @@ Of 1,000 real stars without parallax, 12 starts a distance of 0.7 apart miss the
 1 apart, of 2 %, because modes of cool giants are narrow; 0.35 apart, of 0.9 %.
 """
 
+GAP = 200.0
+"""Candidates whose loss is further than this above a star's lowest are not tried.
+
+The gap grows with the star's lowest loss per value, if that is above 1.
+"""
+
 GRID_BYTES = 2**28
 """Memory for whitened cells of the grid; more stars are done in turns."""
 
@@ -115,7 +121,7 @@ class Starts(ABC):
         """
         loss, which, own = self.candidates(flux, whitener, parallax, parallax_err)
         xp = array_namespace(loss)
-        best, exists = self._separate(loss, which, n_starts)
+        best, exists = self._separate(loss, which, n_starts, flux.shape[1])
         own = xp.reshape(own, (-1, 2))
         parts = [_take(self.types, _pick(which, best)), _take(own, _flat(which, best))]
         if self.forward.curve_varies:
@@ -123,13 +129,16 @@ class Starts(ABC):
         theta = xp.concat(parts, axis=2)
         return xp.where(exists[:, :, None], theta, xp.full_like(theta, xp.nan))
 
-    def _separate(self, loss, which, n_starts: int) -> tuple[np.ndarray, np.ndarray]:
+    def _separate(self, loss, which, n_starts: int, n_obs: int) -> tuple[np.ndarray, np.ndarray]:
         """Tiles of lowest loss whose types lie apart, and whether there are so many of them."""
         xp = array_namespace(loss)
+        first = xp.min(loss, axis=1)[:, None]
+        hopeless = first + GAP * xp.clip(first / n_obs, 1.0, None)
         chosen, exists = [], []
         for _ in range(n_starts):
             lowest = xp.argmin(loss, axis=1)[:, None]
-            exists.append(xp.isfinite(_pick(loss, lowest)))
+            value = _pick(loss, lowest)
+            exists.append(xp.isfinite(value) & (value <= hopeless))
             chosen.append(lowest)
             row = _pick(which, lowest) * self.types.shape[0]
             loss = xp.where(_take(self.near, row + which), xp.full_like(loss, xp.inf), loss)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from array_api_compat import array_namespace, device
 
-from ..prepare import whiten_covariances
 from ..space import CoefficientSpace, ObservationSpace
 from ..spectra import Spectra
 
@@ -114,20 +114,10 @@ class ModelCovariance:
             np.where(seen, np.maximum(rest, MIN_VARIANCE), 0.0),
         )
 
-    def add_to(self, covariance: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Covariances with the emulator's own error.
-
-        Parameters
-        ----------
-        covariance : ndarray, shape (n_star, n_obs, n_obs)
-        scale : ndarray, shape (n_star, n_obs)
-            From `residual_scale`.
-
-        Returns
-        -------
-        ndarray, shape (n_star, n_obs, n_obs)
-        """
-        return covariance + scale[:, :, None] * scale[:, None, :] * self.matrix()
+    def root(self) -> np.ndarray:
+        """Lower triangular matrix whose product with its transpose is M, (n_obs, n_obs)."""
+        parts = np.concatenate([self.loadings.T, np.diag(np.sqrt(self.diagonal))])
+        return np.linalg.qr(parts, mode="r").T.copy()
 
 
 def residual_scale(space: ObservationSpace, predicted: np.ndarray) -> np.ndarray:
@@ -153,31 +143,37 @@ def residual_scale(space: ObservationSpace, predicted: np.ndarray) -> np.ndarray
     return scale
 
 
-def with_model_covariance(spectra: Spectra, covariance: ModelCovariance) -> Spectra:
-    """Spectra whose whiteners know of the emulator's own error too.
+def inflate(whitener: np.ndarray, scale: np.ndarray, root: np.ndarray) -> np.ndarray:
+    """Whiteners that know of the emulator's own error too; array code.
 
     Parameters
     ----------
-    spectra : Spectra
-    covariance : ModelCovariance
+    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    scale : ndarray, shape (n_star, n_obs)
+        From `residual_scale`, of what was observed, as in ZGR23's calibration terms (eq. 2): where
+        that is mostly noise, the noise outweighs this term.
+    root : ndarray, shape (n_obs, n_obs)
+        From `ModelCovariance.root`.
 
     Returns
     -------
-    Spectra
-        With full whiteners. The scale of a star is taken from what was observed, as in ZGR23's
-        calibration terms (eq. 2): where that is mostly noise, the noise outweighs this term.
+    ndarray, shape (n_star, n_obs, n_obs)
+        Values without weight still have none.
+
+    Notes
+    -----
+    With L C L^T = 1 and A = L s root, the sum of both covariances becomes 1 + A A^T = K K^T, whose
+    eigenvalues are 1 or more: K^-1 L is a whitener of it, and nothing needs to be clipped.
     """
-    used = np.isfinite(spectra.flux_err)
-    inflated = covariance.add_to(
-        measured_covariance(spectra), residual_scale(spectra.space, spectra.flux)
-    )
-    index = np.arange(used.shape[1])
-    variance = inflated[:, index, index]
-    return replace(
-        spectra,
-        whitener=whiten_covariances(inflated, ~used).whitener,
-        flux_err=np.where(used, np.sqrt(np.abs(variance)), np.inf),
-    )
+    xp = array_namespace(whitener)
+    scaled = scale[:, :, None] * root
+    if whitener.ndim == 2:
+        unit = xp.eye(root.shape[0], dtype=whitener.dtype, device=device(whitener))
+        whitener = whitener[:, :, None] * unit
+    spread = whitener @ scaled
+    total = spread @ xp.matrix_transpose(spread)
+    total = total + xp.eye(root.shape[0], dtype=total.dtype, device=device(total))
+    return xp.linalg.solve(xp.linalg.cholesky(total), whitener)
 
 
 def measured_covariance(spectra: Spectra) -> np.ndarray:
