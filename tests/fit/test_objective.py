@@ -1,99 +1,119 @@
 from dataclasses import replace
 
+import array_api_strict
 import numpy as np
 import pytest
-from helpers import assert_close_derivative, numerical_gradient, random_full_whiteners, simulate
+from helpers import assert_close_derivative, numerical_gradient
+from situations import SITUATIONS, near, objective_of, situation
 
-from xpfit.fit.objective import Objective
-
-
-@pytest.fixture
-def star(model, rng):
-    truth, spectra = simulate(model, 1, rng, relative_error=0.02)
-    theta = np.concatenate([truth[0, :3] + 0.05, np.log(truth[0, 3:]) + 0.02])
-    return theta, spectra
+from xpfit.arrays import with_arrays
 
 
-def objectives(model, absolute_model, spectra, rng):
-    flux, whitener = spectra.flux[0], spectra.whitener[0]
-    error = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 1e6)
-    full = random_full_whiteners(error, rng)[1][0]
-    return {
-        "shapes": Objective(model, flux, whitener),
-        "full whitener": Objective(model, flux, full),
-        "parallax": Objective(absolute_model, flux, whitener, 10.0, 0.3),
-        "no parallax": Objective(absolute_model, flux, whitener),
-    }
+@pytest.fixture(params=SITUATIONS)
+def case(request, rng):
+    model, spectra, theta = situation(request.param, 4, rng)
+    return model, spectra, near(model, theta, rng)
 
 
-def test_gradient_is_exact_with_every_term(model, absolute_model, star, rng):
-    theta, spectra = star
-    for name, objective in objectives(model, absolute_model, spectra, rng).items():
-        numerical = numerical_gradient(objective.value, theta, 1e-6)
-        exact = objective.gradient(theta)
-        np.testing.assert_allclose(
-            exact, numerical, atol=1e-6 * np.abs(numerical).max(), err_msg=name
+def test_gradient_and_hessian_are_exact(case):
+    model, spectra, theta = case
+    objective = objective_of(model, spectra)
+    there = objective.evaluate(theta)
+    for i in range(len(theta)):
+        star = objective[slice(i, i + 1)]
+        gradient = numerical_gradient(lambda t, s=star: s.evaluate(t[None]).loss[0], theta[i], 1e-6)
+        assert_close_derivative(there.gradient[i], gradient, 1e-6)
+        hessian = numerical_gradient(
+            lambda t, s=star: s.evaluate(t[None]).gradient[0], theta[i], 1e-6
         )
+        assert_close_derivative(there.hessian[i], hessian, 1e-6)
 
 
-def test_derivatives_are_exact_where_the_curve_varies(varying_model, star):
-    theta, spectra = np.append(star[0], 0.7), star[1]
-    objective = Objective(varying_model, spectra.flux[0], spectra.whitener[0], 10.0, 0.3)
-    numerical = numerical_gradient(objective.value, theta, 1e-6)
-    assert_close_derivative(objective.gradient(theta), numerical)
-    without = Objective(
-        replace(varying_model, absolute=False), spectra.flux[0], spectra.whitener[0]
-    )
-    expected = without.chi2(theta) - 2.0 * without.ln_prior(theta) - 2.0 * theta[3] + 0.7**2
-    assert without.value(theta) == pytest.approx(expected, rel=1e-12)
+def test_gauss_newton_is_positive_and_is_the_hessian_of_exact_data_but_for_the_prior(case):
+    model, spectra, theta = case
+    exact = replace(spectra, flux=model.forward.flux(theta))
+    k = len(model.label_names)
+    if model.absolute:
+        exact.parallax = np.exp(theta[:, k + 1])
+    there = objective_of(model, exact).evaluate(theta)
+    assert np.all(np.linalg.eigvalsh(there.gauss_newton)[:, 0] > 0)
+    _, _, bend, precision = model.prior.ln_p_derivatives(theta[:, :k])
+    expected = there.gauss_newton.copy()
+    expected[:, :k, :k] -= 2.0 * (precision + bend)
+    np.testing.assert_allclose(there.hessian, expected, atol=1e-9 * np.abs(expected).max())
 
 
-def test_hessian_of_all_but_the_flux_term_is_exact(absolute_model, star):
-    theta, spectra = star
-    # Data that the model meets exactly: there the Gauss-Newton Hessian is the Hessian.
-    flux = absolute_model.forward.flux(theta[None])[0]
-    parallax = np.exp(theta[-1])
-    objective = Objective(absolute_model, flux, spectra.whitener[0], parallax, 0.3)
-    numerical = numerical_gradient(objective.gradient, theta, 1e-6)
-    assert_close_derivative(objective.hessian(theta), numerical, 1e-5)
+def test_loss_is_equation_19(rng):
+    model, spectra, theta = situation("parallax", 3, rng)
+    there = objective_of(model, spectra).evaluate(theta)
+    residual = (model.forward.flux(theta) - spectra.flux) * spectra.whitener
+    chi2, parallax = np.sum(residual**2, axis=1), np.exp(theta[:, 4])
+    ln_prior = model.prior.ln_p(theta[:, :3])
+    expected = chi2 + ((parallax - spectra.parallax) / spectra.parallax_err) ** 2
+    expected += -2.0 * ln_prior - 2.0 * theta[:, 3] - 2.0 * theta[:, 4]
+    np.testing.assert_allclose(there.loss, expected, rtol=1e-12)
+    np.testing.assert_allclose(there.chi2, chi2, rtol=1e-12)
+    np.testing.assert_allclose(there.ln_prior, ln_prior, rtol=1e-12)
 
 
-def test_loss_is_equation_19(absolute_model, star):
-    theta, spectra = star
-    objective = Objective(absolute_model, spectra.flux[0], spectra.whitener[0], 10.0, 0.3)
-    residual = (absolute_model.forward.flux(theta[None]) - spectra.flux) * spectra.whitener
-    chi2 = np.sum(residual**2)
-    expected = (
-        chi2
-        + ((np.exp(theta[-1]) - 10.0) / 0.3) ** 2
-        - 2.0 * absolute_model.prior.ln_p(theta[None, :3])[0]
-        - 2.0 * theta[-1]
-        - 2.0 * theta[-2]
-    )
-    assert objective.value(theta) == pytest.approx(expected, rel=1e-12)
-    assert objective.chi2(theta) == pytest.approx(chi2, rel=1e-12)
-    assert objective.ln_prior(theta) == absolute_model.prior.ln_p(theta[None, :3])[0]
-
-
-def test_without_luminosities_the_amplitude_has_a_flat_logarithmic_prior(model, star):
-    theta, spectra = star
-    objective = Objective(model, spectra.flux[0], spectra.whitener[0])
-    expected = objective.chi2(theta) - 2.0 * objective.ln_prior(theta) - 2.0 * theta[-2]
-    assert objective.value(theta) == pytest.approx(expected, rel=1e-12)
-
-
-def test_chi2_equals_a_direct_inverse_of_the_covariance(model, star, rng):
-    theta, spectra = star
-    error = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 1e6)
-    covariance, whitener = random_full_whiteners(error, rng)
-    residual = model.forward.flux(theta[None])[0] - spectra.flux[0]
-    direct = residual @ np.linalg.inv(covariance[0]) @ residual
-    assert Objective(model, spectra.flux[0], whitener[0]).chi2(theta) == pytest.approx(
-        direct, rel=1e-8
+def test_without_luminosities_the_amplitude_has_a_flat_logarithmic_prior(rng):
+    model, spectra, theta = situation("shapes", 3, rng)
+    there = objective_of(model, spectra).evaluate(theta)
+    np.testing.assert_allclose(
+        there.loss, there.chi2 - 2.0 * there.ln_prior - 2.0 * theta[:, 3], rtol=1e-12
     )
 
 
-def test_overflow_looks_bad_instead_of_undefined(model, star):
-    theta, spectra = star
-    objective = Objective(model, spectra.flux[0], spectra.whitener[0])
-    assert objective.value(theta + [0, 0, 0, 0, 1000.0]) == np.inf
+def test_xi_has_a_standard_normal_prior(rng):
+    model, spectra, theta = situation("varying curve", 3, rng)
+    moved = theta + [0, 0, 0, 0, 0, 1.5]
+    change = [objective_of(model, spectra).evaluate(t) for t in (theta, moved)]
+    chi2 = change[1].chi2 - change[0].chi2
+    np.testing.assert_allclose(
+        change[1].loss - change[0].loss - chi2, moved[:, 5] ** 2 - theta[:, 5] ** 2, rtol=1e-6
+    )
+
+
+def test_chi2_equals_a_direct_inverse_of_the_covariance(rng):
+    model, spectra, theta = situation("full whiteners", 2, rng)
+    used = model.trained_channels
+    there = objective_of(model, spectra).evaluate(theta)
+    for i in range(2):
+        precision = (spectra.whitener[i].T @ spectra.whitener[i])[np.ix_(used, used)]
+        residual = (model.forward.flux(theta) - spectra.flux)[i, used]
+        assert there.chi2[i] == pytest.approx(residual @ precision @ residual, rel=1e-9)
+
+
+def test_overflow_looks_bad_instead_of_undefined(rng):
+    model, spectra, theta = situation("full whiteners", 1, rng)
+    with np.errstate(over="ignore", invalid="ignore"):
+        there = objective_of(model, spectra).evaluate(theta + [0, 0, 0, 0, 1000.0])
+    assert np.isinf(there.loss[0]) and there.loss[0] > 0
+
+
+def test_other_namespaces_give_the_same(case):
+    model, spectra, theta = case
+    objective = objective_of(model, spectra)
+    there = with_arrays(objective, array_api_strict.asarray).evaluate(
+        array_api_strict.asarray(theta)
+    )
+    for name, value in vars(objective.evaluate(theta)).items():
+        strict = np.from_dlpack(getattr(there, name))
+        np.testing.assert_allclose(strict, value, rtol=1e-10, atol=1e-10 * np.abs(value).max())
+
+
+def test_single_precision_keeps_double_sums(rng):
+    model, spectra, theta = situation("full whiteners", 3, rng)
+    objective = objective_of(model, spectra)
+    single = replace(
+        objective,
+        forward=with_arrays(model.forward, lambda x: x.astype(np.float32)),
+        flux=spectra.flux.astype(np.float32),
+        whitener=spectra.whitener.astype(np.float32),
+    )
+    exact, rough = objective.evaluate(theta), single.evaluate(theta)
+    assert all(value.dtype == float for value in vars(rough).values())
+    np.testing.assert_allclose(rough.loss, exact.loss, rtol=1e-4)
+    np.testing.assert_allclose(
+        rough.hessian, exact.hessian, atol=1e-4 * np.abs(exact.hessian).max()
+    )

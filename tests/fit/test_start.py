@@ -1,77 +1,133 @@
+import array_api_strict
 import numpy as np
 import pytest
-from helpers import random_full_whiteners, simulate
+from situations import SITUATIONS, objective_of, situation
 
-from xpfit.fit.start import EXTINCTIONS, N_TYPES, SEPARATION, StartGrid
-from xpfit.spectra import drop_channels
+from xpfit.arrays import with_arrays
+from xpfit.fit.start import (
+    EXTINCTIONS,
+    N_PROFILE_TYPES,
+    N_TYPES,
+    SEPARATION,
+    GridStarts,
+    ProfileStarts,
+)
+from xpfit.spectra import whiten
+
+KINDS = (GridStarts, ProfileStarts)
+
+
+def data(spectra):
+    return spectra.flux, spectra.whitener, spectra.parallax, spectra.parallax_err
 
 
 @pytest.fixture(scope="module")
 def grid(model):
-    return StartGrid(model)
-
-
-@pytest.fixture
-def star(model, rng):
-    truth, spectra = simulate(model, 1, rng, relative_error=0.01)
-    return truth[0], drop_channels(spectra, model.trained_channels)
+    return GridStarts(model)
 
 
 def test_grid_is_the_paper_s(grid):
     assert N_TYPES == 512 and len(EXTINCTIONS) == 61
     assert EXTINCTIONS[0] == pytest.approx(0.01) and EXTINCTIONS[-1] == pytest.approx(10.0)
     np.testing.assert_allclose(EXTINCTIONS[1:] / EXTINCTIONS[:-1], 10**0.05)
-    assert len(grid.theta) == 512 * 61
+    assert len(grid.flux) == 512 * 61
 
 
-def test_grid_types_lie_in_the_trained_range_and_are_always_the_same(grid, model):
-    assert model.in_range(grid.theta[:, :3]).all()
-    np.testing.assert_array_equal(StartGrid(model).theta, grid.theta)
+@pytest.mark.parametrize("kind", KINDS)
+def test_types_lie_in_the_trained_range_and_are_always_the_same(kind, model):
+    starts = kind(model)
+    assert model.in_range(starts.types).all()
+    np.testing.assert_array_equal(kind(model).types, starts.types)
 
 
-@pytest.mark.parametrize("kind", ["diagonal", "full"])
-def test_first_start_is_the_best_cell_of_an_exhaustive_search(grid, model, star, rng, kind):
-    _, spectra = star
+def test_tiles_hold_neighbours_and_every_type_once(model):
+    starts = ProfileStarts(model)
+    assert len(np.unique(starts.types, axis=0)) == N_PROFILE_TYPES
+    labels = starts.types / model.forward.label_scale
+    tiles = labels.reshape(-1, starts.tile, 3)
+    assert np.mean(tiles.std(axis=1)) < 0.4 * np.mean(labels.std(axis=0))
+
+
+@pytest.mark.parametrize("kind", ["shapes", "full whiteners"])
+def test_first_start_is_the_best_cell_of_an_exhaustive_search(grid, kind, rng):
+    model, spectra, _ = situation(kind, 1, rng)
     flux, whitener = spectra.flux[0], spectra.whitener[0]
-    if kind == "full":
-        error = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 1e6)
-        whitener = random_full_whiteners(error, rng)[1][0]
-    matrix = np.diag(whitener) if kind == "diagonal" else whitener
+    matrix = np.diag(whitener) if whitener.ndim == 1 else whitener
     precision = matrix.T @ matrix
-    losses = []
-    for model_flux, theta in zip(grid.flux, grid.theta, strict=True):
-        amplitude = (model_flux @ precision @ flux) / (model_flux @ precision @ model_flux)
-        residual = max(amplitude, 0.0) * model_flux - flux
-        losses.append(residual @ precision @ residual - 2 * model.prior.ln_p(theta[None, :3])[0])
-    start = grid.starts(flux, whitener, 1)[0]
-    np.testing.assert_array_equal(start[:-1], grid.theta[np.argmin(losses), :-1])
+    cells = grid.flux.reshape(512, 61, -1)
+    best = (np.inf, None)
+    for types, ln_p, row in zip(grid.types, model.prior.ln_p(grid.types), cells, strict=True):
+        for extinction, cell in zip(EXTINCTIONS, row, strict=True):
+            amplitude = max((cell @ precision @ flux) / (cell @ precision @ cell), 0.0)
+            residual = amplitude * cell - flux
+            loss = residual @ precision @ residual - 2 * ln_p
+            if loss < best[0]:
+                best = (loss, [*types, np.log(extinction), 0.5 * np.log(amplitude)])
+    start = grid.find(*data(spectra), 1)[0, 0]
+    np.testing.assert_allclose(start, best[1], rtol=1e-10)
 
 
-def test_amplitude_of_a_start_is_the_best_one(grid, model, star):
-    _, spectra = star
-    start = grid.starts(spectra.flux[0], spectra.whitener[0], 1)[0]
-
-    def chi2(shift):
-        theta = start + [0, 0, 0, 0, shift]
-        residual = (model.forward.flux(theta[None])[0] - spectra.flux[0]) * spectra.whitener[0]
-        return residual @ residual
-
-    assert chi2(0.0) < min(chi2(-1e-4), chi2(1e-4))
+def test_memory_for_the_grid_is_bounded_without_changing_it(grid, rng, monkeypatch):
+    _, spectra, _ = situation("full whiteners", 7, rng)
+    whole = grid.find(*data(spectra), 3)
+    monkeypatch.setattr("xpfit.fit.start.GRID_BYTES", 3 * grid.flux.size * 8)
+    np.testing.assert_allclose(grid.find(*data(spectra), 3), whole, rtol=1e-10)
 
 
-def test_starts_lie_apart(grid, star):
-    _, spectra = star
-    starts = np.array(grid.starts(spectra.flux[0], spectra.whitener[0], 6))
-    assert len(starts) == 6
-    labels = starts[:, :3] / grid.scale[:3]
-    distance = np.linalg.norm(labels[:, None] - labels, axis=-1)[np.triu_indices(6, 1)]
-    assert distance.min() > SEPARATION
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_starts_lie_apart_and_near_the_truth(kind, name, rng):
+    model, spectra, theta = situation(name, 12, rng)
+    starts = kind(model).find(*data(spectra), 6)
+    k, scale = model.forward.n_label, model.forward.scale
+    assert starts.shape == (12, 6, model.forward.n_stellar)
+    for star in starts:
+        labels = star[np.isfinite(star[:, 0]), :k] / scale[:k]
+        distance = np.linalg.norm(labels[:, None] - labels, axis=-1)
+        assert np.all(distance[np.triu_indices(len(labels), 1)] > SEPARATION)
+    off = np.abs(starts - theta[:, None]) / scale
+    assert np.median(np.nanmin(off[:, :, :k].max(axis=2), axis=1)) < 0.8
+    assert np.median(off[:, 0, k + 1]) < 0.6
 
 
-def test_first_start_is_near_the_truth(grid, model, rng):
-    truth, spectra = simulate(model, 50, rng, relative_error=0.01)
-    starts = np.array([
-        grid.starts(spectra.flux[i], spectra.whitener[i], 1)[0] for i in range(50)
-    ])  # fmt: skip
-    off = np.abs(starts[:, :3] - truth[:, :3]) / grid.scale[:3]
-    assert np.median(off) < 0.3
+def test_profile_loss_is_chi2_where_the_model_is_nearly_linear(rng):
+    """At the best candidate; its extinction and amplitude are the best for its type."""
+    model, spectra, _ = situation("full whiteners", 20, rng)
+    starts = ProfileStarts(model)
+    loss, which, own = starts.candidates(*data(spectra))
+    best = np.argmin(loss, axis=1)
+    row = np.arange(20)
+    theta = np.column_stack([starts.types[which[row, best]], own[row, best]])
+    exact = objective_of(model, spectra).evaluate(theta)
+    # The form leaves out what does not depend on the type.
+    target = whiten(spectra.whitener, spectra.flux)
+    assert target.shape == (20, 66)
+    shifted = exact.loss - loss[row, best]
+    assert np.all(shifted > 0)
+    around = [theta + np.eye(5)[k] * step for k in (3, 4) for step in (-0.2, 0.2)]
+    losses = np.array([objective_of(model, spectra).evaluate(t).loss for t in around])
+    assert np.mean(losses > exact.loss) > 0.9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_namespaces_find_the_same_starts(kind, rng):
+    model, spectra, _ = situation("parallax", 5, rng)
+    starts = kind(model) if kind is ProfileStarts else kind(model, 32, EXTINCTIONS[::8])
+    expected = starts.find(*data(spectra), 4)
+    there = with_arrays(starts, array_api_strict.asarray)
+    strict = there.find(*(array_api_strict.asarray(x) for x in data(spectra)), 4)
+    np.testing.assert_allclose(np.from_dlpack(strict), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_neighbours_and_empty_stars_do_not_matter(kind, rng):
+    model, spectra, _ = situation("full whiteners", 6, rng)
+    starts = kind(model)
+    flux, whitener, *rest = data(spectra)
+    expected = starts.find(flux, whitener, *rest, 3)
+    whitener = whitener.copy()
+    whitener[2] = 0.0
+    with np.errstate(all="ignore"):
+        found = starts.find(flux, whitener, *rest, 3)
+    others = [0, 1, 3, 4, 5]
+    np.testing.assert_allclose(found[others], expected[others], rtol=1e-10)

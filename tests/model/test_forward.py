@@ -97,6 +97,16 @@ def test_jacobian_with_respect_to_stellar_parameters(forward, theta):
         assert_close_derivative(jacobian[i].T, numerical)
 
 
+def test_curvature_is_the_hessian_of_weighted_flux(forward, theta, rng):
+    weights = rng.standard_normal((len(theta), forward.space.n_obs))
+    exact = forward.curvature(theta, weights)
+    for i, row in enumerate(theta):
+        numerical = numerical_gradient(
+            lambda t, i=i: (forward.flux_and_jacobian(t[None])[1] @ weights[i])[0], row, step=1e-4
+        )
+        assert_close_derivative(exact[i], numerical)
+
+
 def test_gradient_with_respect_to_all_global_parameters(forward, theta, rng):
     flux, pullback = forward.flux_and_pullback(theta)
     dflux = rng.standard_normal(flux.shape)

@@ -48,17 +48,20 @@ def test_density_integrates_to_one(rng):
 @pytest.mark.parametrize("offset", [0.0, 1.0, 30.0])
 def test_gradient_and_hessian(prior, offset):
     theta = np.array([5.1, -0.2, 3.3]) + offset
-    _, gradient, hessian = prior.ln_p_derivatives(theta[None])
+    _, gradient, hessian, precision = prior.ln_p_derivatives(theta[None])
     assert_close_derivative(
         gradient[0], numerical_gradient(lambda t: prior.ln_p(t[None])[0], theta)
     )
     numerical = numerical_gradient(lambda t: prior.ln_p_derivatives(t[None])[1][0], theta)
     assert_close_derivative(hessian[0], numerical)
+    assert np.all(np.linalg.eigvalsh(precision[0]) > 0)
+    if offset > 1.0:  # one component rules: there ln p is a parabola
+        np.testing.assert_allclose(precision[0], -hessian[0], rtol=1e-9, atol=1e-9)
 
 
 def test_everything_stays_finite_far_from_every_component(prior):
     far = np.array([[1e4, -1e4, 1e4]])
-    ln_p, gradient, hessian = prior.ln_p_derivatives(far)
+    ln_p, gradient, hessian, _ = prior.ln_p_derivatives(far)
     assert np.isfinite(ln_p).all() and np.isfinite(gradient).all() and np.isfinite(hessian).all()
     assert gradient[0] @ (np.array([5.0, 0.0, 3.0]) - far[0]) > 0  # it points back
 

@@ -7,9 +7,9 @@ from helpers import random_full_whiteners, simulate
 from xpfit import Spectra
 from xpfit.model.residuals import (
     ModelCovariance,
+    inflate,
     measured_covariance,
     residual_scale,
-    with_model_covariance,
 )
 from xpfit.prepare import coefficient_space
 from xpfit.space import SampledSpace
@@ -84,17 +84,22 @@ def test_chi2_is_that_of_the_summed_covariance(truth, rng, full):
         whitener[1][np.ix_(keep, keep)] = np.linalg.inv(np.linalg.cholesky(inner))
     space = 500.0 + np.arange(N_OBS)
     spectra = Spectra([1, 2, 3], space, flux, error, whitener if full else None)
-    inflated = with_model_covariance(spectra, truth)
+    inflated = inflate(spectra.whitener, spectra.flux, truth.root())
     residual = rng.standard_normal((3, N_OBS)) * 0.02 * flux
-    value = np.sum(whiten(inflated.whitener, residual) ** 2, axis=1)
+    value = np.sum(whiten(inflated, residual) ** 2, axis=1)
     for i in range(3):
         used = np.isfinite(error[i])
         measured = covariance[i] if full else np.diag(error[i] ** 2)
         total = measured + np.outer(spectra.flux[i], spectra.flux[i]) * truth.matrix()
         total, r = total[np.ix_(used, used)], residual[i, used]
         assert value[i] == pytest.approx(r @ np.linalg.solve(total, r), rel=1e-9)
-    assert np.isinf(inflated.flux_err[1, 4])
-    np.testing.assert_array_equal(inflated.n_obs, spectra.n_obs)
+    assert not inflated[1, :, 4].any()
+
+
+def test_root_is_lower_triangular_and_its_square_the_matrix(truth):
+    root = truth.root()
+    np.testing.assert_allclose(root @ root.T, truth.matrix(), rtol=1e-12, atol=1e-16)
+    assert not np.triu(root, 1).any()
 
 
 def test_measured_covariance_is_what_the_whitener_stands_for(rng):

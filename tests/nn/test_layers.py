@@ -44,6 +44,29 @@ def test_tangent_is_the_transpose_of_backward(case, rng):
     )
 
 
+def test_adjoint_is_the_input_part_of_backward(case):
+    layer, w, x, dy = case
+    _, cache = layer.forward(w, x)
+    np.testing.assert_array_equal(layer.adjoint(w, cache, dy), layer.backward(w, cache, dy)[0])
+
+
+def test_curvature_is_the_second_derivative_along_directions(case, rng):
+    layer, w, x, dy = case
+    _, cache = layer.forward(w, x)
+    directions = rng.standard_normal((6, 2, x.shape[1]))
+    exact = layer.curvature(w, cache, directions, dy)
+
+    def slopes(shift):
+        _, moved = layer.forward(w, x + np.einsum("k,bki->bi", shift, directions))
+        return np.einsum("bko,bo->bk", layer.tangent(w, moved, directions), dy)
+
+    numerical = numerical_gradient(slopes, np.zeros(2))
+    if exact is None:
+        np.testing.assert_allclose(numerical, 0.0, atol=1e-8)
+    else:
+        assert_close_derivative(exact, numerical)
+
+
 def test_dense_is_the_matrix_product_written_out():
     layer = Dense(2, 3)
     w = np.arange(9.0)

@@ -48,3 +48,20 @@ def test_tangent_gives_the_jacobian_with_respect_to_inputs(rng):
     for i in range(2):
         numerical = numerical_gradient(lambda v: network.forward(parameters, v[None])[0][0], x[i])
         assert_close_derivative(jacobian[i].T, numerical)
+
+
+def test_curvature_is_the_hessian_of_weighted_outputs(rng):
+    network, parameters = small(rng)
+    x, weights = rng.standard_normal((2, 3)), rng.standard_normal((2, 6))
+    directions = rng.standard_normal((2, 2, 3))
+    _, caches = network.forward(parameters, x)
+    exact = network.curvature(parameters, caches, directions, weights)
+    for i in range(2):
+
+        def slope(v, i=i):
+            _, caches = network.forward(parameters, v[None])
+            eye = np.eye(3)[None]
+            return (network.tangent(parameters, caches, eye) @ weights[i])[0]
+
+        hessian = numerical_gradient(slope, x[i])
+        assert_close_derivative(exact[i], directions[i] @ hessian @ directions[i].T)

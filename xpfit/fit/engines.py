@@ -214,6 +214,7 @@ class _ArrayStars(Stars):
             self._descend(self.coarse, descents, which, n_iterations)
             self._evaluate(self.fine, descents, which)
             descents.finished[which] = False
+            descents.damping[which] = self.engine.rules.start_damping
         self._descend(self.fine, descents, which, n_iterations)
 
     def _batches(self, which):

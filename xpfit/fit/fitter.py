@@ -18,7 +18,7 @@ from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
 from .result import FitResult, FitStatus
 from .search import MAX_RESTARTS, Optima, search
-from .start import GridStarts, ProfileStarts
+from .start import GAP, GridStarts, ProfileStarts, turns
 
 N_STARTS = 12
 """Starts per star, spread over the modes (see `xpfit.fit.search.ROUNDS`)."""
@@ -135,23 +135,24 @@ class Fitter:
             model that is not absolute, or if the flux was corrected otherwise than in training.
         """
         self._check(spectra)
-        chunks = [spectra[i] for i in self._slices(len(spectra))]
-        n_jobs = min(self.n_jobs, len(chunks))
+        result = FitResult.empty(self.model, spectra)
+        chunks = self._chunks(np.flatnonzero(_is_sound(spectra)))
         prefer = "threads" if self.engine.in_threads else "processes"
+        workers = Parallel(min(self.n_jobs, len(chunks) or 1), prefer=prefer, return_as="generator")
         own = isinstance(progress, bool)
         bar = tqdm(total=len(spectra), unit="star", disable=not progress) if own else progress
-        parts = []
-        workers = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")
         try:
             # Vectors of 66 values are too short for the threads of BLAS; they would only contend.
             with threadpool_limits(1):
-                for part in workers(delayed(self._fit_chunk)(chunk) for chunk in chunks):
-                    parts.append(part)
+                parts = workers(delayed(self._fit_chunk)(spectra[rows]) for rows in chunks)
+                for rows, part in zip(chunks, parts, strict=True):
+                    result.put(rows, part)
                     bar.update(len(part))
+            bar.update(len(spectra) - sum(len(rows) for rows in chunks))
         finally:
             if own:
                 bar.close()
-        return FitResult.concatenate(parts)
+        return result
 
     def _check(self, spectra: Spectra) -> None:
         """Refuse what cannot be fitted, with the reason."""
@@ -175,24 +176,24 @@ class Fitter:
                 "ignore_correction"
             )
 
-    def _slices(self, n_star: int) -> list[slice]:
-        """Chunks of stars: few enough for every worker to have some."""
+    def _chunks(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Rows of stars in chunks, few enough for every worker to have some."""
         most = STARS_PER_CHUNK_ON_GPU if self._on_gpu else STARS_PER_CHUNK
-        size = max(1, min(most, -(-n_star // self.n_jobs)))
-        return [slice(i, i + size) for i in range(0, max(n_star, 1), size)]
+        size = max(1, min(most, -(-len(rows) // self.n_jobs)))
+        return [rows[i : i + size] for i in range(0, len(rows), size)]
 
     def _fit_chunk(self, spectra: Spectra) -> FitResult:
         """Fit some stars in this worker."""
+        spectra = drop_channels(spectra, self.model.trained_channels)
         result = FitResult.empty(self.model, spectra)
-        rows = np.flatnonzero(_is_fittable(spectra, len(self.model.parameter_names)))
-        if not len(rows):
+        enough = np.flatnonzero(_has_enough(spectra, len(self.model.parameter_names)))
+        if not len(enough):
             return result
-        some = spectra if len(rows) == len(spectra) else spectra[rows]
-        some = drop_channels(some, self.model.trained_channels)
+        some = spectra if len(enough) == len(spectra) else spectra[enough]
         stream = self._device.stream() if self._device is not None else nullcontext()
         with stream, np.errstate(all="ignore"):
             optima = self._search(some)
-        self._fill(result, rows, some, optima)
+        self._fill(result, enough, some, optima)
         return result
 
     def _search(self, spectra: Spectra) -> Optima:
@@ -200,20 +201,20 @@ class Fitter:
         stars = self.engine.load(spectra)
         return search(
             stars,
-            self._find_starts(stars.data, self.n_starts),
+            self._find_starts(stars.data, self.n_starts, GAP if self.cut else np.inf),
             self.engine.rules,
             max_iterations=self.max_iterations,
             cut=self.cut,
             more_starts=lambda rows: self._more_starts(stars.data, rows),
         )
 
-    def _find_starts(self, data, n_starts: int) -> np.ndarray:
+    def _find_starts(self, data, n_starts: int, gap: float) -> np.ndarray:
         """Starts of all stars, shape (n_star, n_starts, n_parameter)."""
         to_numpy = np.asarray if self._device is None else self._device.to_numpy
         together = STARS_PER_SEARCH_ON_GPU if self._on_gpu else STARS_PER_SEARCH
         parts = [
-            to_numpy(self._starts.find(*(x[i : i + together, ...] for x in data), n_starts))
-            for i in range(0, data[0].shape[0], together)
+            to_numpy(self._starts.find(*(x[i:j, ...] for x in data), n_starts, gap))
+            for i, j in turns(data[0].shape[0], together)
         ]
         return np.concatenate(parts)
 
@@ -222,7 +223,7 @@ class Fitter:
         if self._device is not None:
             rows = self._device.asarray(rows)
         some = [array_namespace(x).take(x, rows, axis=0) for x in data]
-        return self._find_starts(some, self.n_starts + MAX_RESTARTS)[:, self.n_starts :]
+        return self._find_starts(some, self.n_starts + MAX_RESTARTS, np.inf)[:, self.n_starts :]
 
     def _fill(self, result: FitResult, rows, spectra: Spectra, optima: Optima) -> None:
         """Write the optima of some stars into a result, with uncertainties."""
@@ -283,18 +284,19 @@ def fit_spectra(
     return Fitter(model, **options).fit(spectra, progress)
 
 
-def _is_fittable(spectra: Spectra, n_parameter: int) -> np.ndarray:
-    """Stars with as many values as parameters, with light, and with numbers that are numbers."""
-    finite = np.isfinite(spectra.flux).all(axis=1)
-    finite &= np.isfinite(spectra.whitener).all(axis=tuple(range(1, spectra.whitener.ndim)))
+def _is_sound(spectra: Spectra) -> np.ndarray:
+    """Stars whose numbers are numbers; what readers make always is, what users make may not be."""
+    axes = tuple(range(1, spectra.whitener.ndim))
+    sound = np.isfinite(spectra.whitener).all(axis=axes) & np.isfinite(spectra.flux).all(axis=1)
+    sound &= (spectra.flux_err > 0).all(axis=1)
     known = np.isfinite(spectra.parallax_err)
-    finite &= ~known | (np.isfinite(spectra.parallax) & (spectra.parallax_err > 0))
-    finite &= ~np.isnan(spectra.parallax_err)
-    n_used = (
-        spectra.whitener.any(axis=1).sum(axis=1)
-        if spectra.whitener.ndim == 3
-        else ((spectra.whitener != 0).sum(axis=1))
-    )
-    enough = np.minimum(spectra.n_obs, n_used) >= n_parameter
-    with np.errstate(invalid="ignore"):
-        return finite & enough & (spectra.flux > 0).any(axis=1)
+    parallax = np.isfinite(spectra.parallax) & (spectra.parallax_err > 0)
+    return sound & ~np.isnan(spectra.parallax_err) & (~known | parallax)
+
+
+def _has_enough(spectra: Spectra, n_parameter: int) -> np.ndarray:
+    """Stars with as many values as parameters, and with any light at all."""
+    whitener = spectra.whitener
+    weighted = whitener.any(axis=1) if whitener.ndim == 3 else whitener != 0
+    n_used = np.sum(weighted & np.isfinite(spectra.flux_err), axis=1)
+    return (n_used >= n_parameter) & (spectra.flux > 0).any(axis=1)

@@ -229,9 +229,10 @@ def _triple(x, y, z, n):
 
 @njit(cache=True, fastmath=FASTMATH)
 def _exponential(x, n, bits):
-    """Replace the first `n` of `x` by their exponentials, to 1e-15, in vectorised arithmetic.
+    """Replace the first `n` of `x` by their exponentials, in vectorised arithmetic.
 
     exp x = 2^k exp r with |r| < ln 2 / 2; 2^k is made from its bits, the rest is a polynomial.
+    The relative error is that of a rounding of `x`.
     """
     power = bits.view(np.float64)
     for i in range(n):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 
@@ -148,13 +147,8 @@ class FitResult:
             raise KeyError(f"no parameter {name!r}; there are {', '.join(self.parameter_names)}")
         return self.parameter_names.index(name)
 
-    @staticmethod
-    def concatenate(parts: Sequence[FitResult]) -> FitResult:
-        """Join results of the same model, in order."""
-        first = parts[0]
-        joined = {
-            f.name: np.concatenate([getattr(part, f.name) for part in parts])
-            for f in fields(FitResult)
-            if f.name not in ("parameter_names", "absolute")
-        }
-        return FitResult(first.parameter_names, first.absolute, **joined)
+    def put(self, rows: np.ndarray, part: FitResult) -> None:
+        """Overwrite the results of some stars, in place."""
+        for f in fields(self):
+            if f.name not in ("parameter_names", "absolute", "source_id"):
+                getattr(self, f.name)[rows] = getattr(part, f.name)

@@ -47,4 +47,4 @@ class Rules(NamedTuple):
     max_step: float = 1.0
     tolerance: float = 1e-6
     rounding: float = 1e-12
-    end_damping: float = 0.1
+    end_damping: float = 1e-3

@@ -103,8 +103,8 @@ def search(
     stars.finish(descents, alive, left)
     n_iterations = np.bincount(star, descents.n_iterations, n_star).astype(np.int64)
     # Of equal losses the first start's is taken.
-    order = np.lexsort((descents.loss, descents.star))
-    best = descents.take(order[np.searchsorted(star, np.arange(n_star))])
+    order = alive[np.lexsort((descents.loss[alive], star[alive]))]
+    best = descents.take(order[np.searchsorted(star[order], np.arange(n_star))])
     optima = Optima(
         best,
         *judge(best, rules),
@@ -166,8 +166,7 @@ def _promising(descents, alive, gap, n_star, n_obs) -> np.ndarray:
         offset = theta[pairs + lag] - theta[pairs]
         metric = descents.gauss_newton[alive[pairs]]
         follows[pairs + lag] |= _quadratic(metric, offset) < SAME_MODE
-    alive = alive[~follows]
-    return np.sort(alive[~descents.finished[alive]])
+    return np.sort(alive[~follows])
 
 
 def _quadratic(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:

@@ -46,10 +46,7 @@ Of 1,000 real stars without parallax, 12 starts a distance of 0.7 apart miss the
 """
 
 GAP = 200.0
-"""Candidates whose loss is further than this above a star's lowest are not tried.
-
-The gap grows with the star's lowest loss per value, if that is above 1.
-"""
+"""Candidates whose approximate loss is further than this above a star's lowest are not tried."""
 
 GRID_BYTES = 2**28
 """Memory for whitened cells of the grid; more stars are done in turns."""
@@ -104,7 +101,9 @@ class Starts(ABC):
             ln E and ln varpi.
         """
 
-    def find(self, flux, whitener, parallax, parallax_err, n_starts: int) -> np.ndarray:
+    def find(
+        self, flux, whitener, parallax, parallax_err, n_starts: int, gap: float = GAP
+    ) -> np.ndarray:
         """Best candidates that lie apart from each other, best first.
 
         Parameters
@@ -113,6 +112,9 @@ class Starts(ABC):
             As for `candidates`.
         n_starts : int
             At most this many for each star.
+        gap : float
+            How far a candidate's loss may be above the star's lowest; more if that is above 1 per
+            value, in proportion.
 
         Returns
         -------
@@ -121,7 +123,10 @@ class Starts(ABC):
         """
         loss, which, own = self.candidates(flux, whitener, parallax, parallax_err)
         xp = array_namespace(loss)
-        best, exists = self._separate(loss, which, n_starts, flux.shape[1])
+        lowest = xp.min(loss, axis=1)[:, None]
+        limit = lowest + gap * xp.clip(lowest / flux.shape[1], 1.0, None)
+        loss = xp.where(loss <= limit, loss, xp.full_like(loss, xp.inf))
+        best, exists = self._separate(loss, which, n_starts)
         own = xp.reshape(own, (-1, 2))
         parts = [_take(self.types, _pick(which, best)), _take(own, _flat(which, best))]
         if self.forward.curve_varies:
@@ -129,16 +134,13 @@ class Starts(ABC):
         theta = xp.concat(parts, axis=2)
         return xp.where(exists[:, :, None], theta, xp.full_like(theta, xp.nan))
 
-    def _separate(self, loss, which, n_starts: int, n_obs: int) -> tuple[np.ndarray, np.ndarray]:
+    def _separate(self, loss, which, n_starts: int) -> tuple[np.ndarray, np.ndarray]:
         """Tiles of lowest loss whose types lie apart, and whether there are so many of them."""
         xp = array_namespace(loss)
-        first = xp.min(loss, axis=1)[:, None]
-        hopeless = first + GAP * xp.clip(first / n_obs, 1.0, None)
         chosen, exists = [], []
         for _ in range(n_starts):
             lowest = xp.argmin(loss, axis=1)[:, None]
-            value = _pick(loss, lowest)
-            exists.append(xp.isfinite(value) & (value <= hopeless))
+            exists.append(xp.isfinite(_pick(loss, lowest)))
             chosen.append(lowest)
             row = _pick(which, lowest) * self.types.shape[0]
             loss = xp.where(_take(self.near, row + which), xp.full_like(loss, xp.inf), loss)
@@ -179,8 +181,8 @@ class GridStarts(Starts):
         xp = array_namespace(flux)
         n_together = max(1, GRID_BYTES // (8 * self.flux.shape[0] * self.flux.shape[1]))
         parts = [
-            self._compare(flux[i : i + n_together, :], whitener[i : i + n_together, ...])
-            for i in range(0, max(flux.shape[0], 1), n_together)
+            self._compare(flux[i:j, :], whitener[i:j, ...])
+            for i, j in turns(flux.shape[0], n_together)
         ]
         return tuple(xp.concat(part, axis=0) for part in zip(*parts, strict=True))
 
@@ -314,6 +316,11 @@ class ProfileStarts(Starts):
             loss = loss + (offset / error) ** 2 - 2.0 * ln_parallax
         loss = xp.where(xp.isnan(loss), xp.full_like(loss, xp.inf), loss)
         return loss, which * step, xp.stack([ln_extinction, ln_parallax], axis=2)
+
+
+def turns(n: int, most: int) -> list[tuple[int, int]]:
+    """Starts and ends of turns of at most so many."""
+    return [(i, min(i + most, n)) for i in range(0, max(n, 1), most)]
 
 
 def _dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -123,7 +123,7 @@ class ForwardModel:
     @property
     def variation(self) -> np.ndarray:
         """a = d ln R / d xi (a view of `parameters`), shape (n_grid,), or (0,) without xi."""
-        return self.parameters[len(self.parameters) - self.space.n_grid * self.curve_varies :]
+        return self.parameters[self.parameters.shape[0] - self.space.n_grid * self.curve_varies :]
 
     @property
     def extinction_curve(self) -> np.ndarray:

@@ -3,6 +3,7 @@ import pytest
 from helpers import simulate
 
 from xpfit import FitResult, FitStatus, InputError, Spectra, fit_spectra, result_table
+from xpfit.fit import Fitter, fitter
 
 
 def robust_width(x):
@@ -77,9 +78,21 @@ def test_errors_and_covariances_agree(fitted):
     )
 
 
-def test_number_of_processes_does_not_matter(model, simulated, fitted):
-    alone = model.fit(simulated[1][:120], n_jobs=1, progress=False)
-    np.testing.assert_allclose(alone.parameters, fitted.parameters[:120], rtol=1e-10)
+def test_numbers_of_workers_and_chunks_do_not_matter(model, simulated, fitted, monkeypatch):
+    some = simulated[1][:300]
+    for n_jobs, size in ((1, 1000), (2, 64), (3, 7)):
+        monkeypatch.setattr(fitter, "STARS_PER_CHUNK", size)
+        again = Fitter(model, n_jobs=n_jobs).fit(some, False)
+        for name in ("parameters", "covariance", "loss", "n_iterations", "min_hessian_eigenvalue"):
+            expected = getattr(fitted, name)[:300]
+            np.testing.assert_allclose(getattr(again, name), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("engine", ["array", "scipy"])
+def test_other_engines_work_in_parallel_too(model, simulated, fitted, engine):
+    again = Fitter(model, engine=engine, n_jobs=2, n_starts=2).fit(simulated[1][:12], False)
+    off = np.abs(again.parameters - fitted.parameters[:12]) / fitted.errors[:12]
+    assert np.max(off) < 0.01
 
 
 def test_an_observed_parallax_pulls_the_fit(absolute_model, simulated):
@@ -116,7 +129,7 @@ def test_a_bad_star_is_reported_and_the_others_go_on(model, simulated):
     np.testing.assert_allclose(result.parameters[fitted], alone.parameters, rtol=1e-9)
 
 
-@pytest.mark.parametrize("factor", [1e-6, 1e6])
+@pytest.mark.parametrize("factor", [1e-6, 1e6, 1e9])
 def test_any_brightness_gives_the_same_stellar_type(model, simulated, factor):
     spectra = simulated[1][:5]
     scaled = Spectra(
@@ -124,6 +137,86 @@ def test_any_brightness_gives_the_same_stellar_type(model, simulated, factor):
     )
     plain, other = (model.fit(s, progress=False) for s in (spectra, scaled))
     np.testing.assert_allclose(other.parameters[:, :4], plain.parameters[:, :4], atol=2e-3)
+
+
+@pytest.mark.parametrize("engine", ["numba", "array", "scipy"])
+def test_hopeless_stars_are_flagged_and_their_neighbours_are_not_touched(model, rng, engine):
+    _, spectra = simulate(model, 12, rng, relative_error=0.01)
+    options = {"engine": engine, "n_starts": 2, "progress": False}
+    expected = model.fit(spectra, **options)
+    spectra.whitener[1] = 0.0
+    spectra.flux_err[2] = np.inf  # all values masked
+    spectra.flux_err[3, 1:] = np.inf  # one left
+    spectra.flux[4, 7] = np.nan
+    spectra.whitener[5, 3] = np.inf
+    spectra.flux_err[6, 3] = np.nan
+    spectra.parallax_err[7] = np.nan
+    result = model.fit(spectra, **options)
+    bad, good = np.arange(1, 8), [0, 8, 9, 10, 11]
+    assert np.all(result.status[bad] == FitStatus.NOT_FITTED)
+    assert np.isnan(result.parameters[bad]).all()
+    np.testing.assert_allclose(result.parameters[good], expected.parameters[good], rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["numba", "array", "scipy"])
+def test_one_star_alone_and_a_batch_in_which_every_star_fails(model, rng, engine):
+    _, spectra = simulate(model, 3, rng, relative_error=0.01)
+    alone = model.fit(spectra[:1], engine=engine, n_starts=2, progress=False)
+    assert alone.status[0] == FitStatus.CONVERGED and len(alone) == 1
+    spectra.flux[:] = np.nan
+    lost = model.fit(spectra, engine=engine, n_starts=2, progress=False)
+    assert np.all(lost.status == FitStatus.NOT_FITTED)
+
+
+def test_a_parallax_that_is_not_a_number_is_flagged(absolute_model, rng):
+    _, spectra = simulate(absolute_model, 3, rng, relative_error=0.01)
+    spectra.parallax_err[0] = 0.1  # but no parallax
+    spectra.parallax[1], spectra.parallax_err[1] = 5.0, -1.0
+    result = absolute_model.fit(spectra, progress=False)
+    np.testing.assert_array_equal(result.status, [2, 2, 0])
+
+
+def test_stars_without_dust_stay_at_small_positive_extinction(model, rng):
+    truth, spectra = simulate(model, 30, rng, relative_error=0.005)
+    flux = np.nan_to_num(model.predict(truth[:, :3], 0.0, truth[:, 4]))
+    error = np.where(model.trained_channels, 0.005 * flux, np.inf)
+    noisy = flux + np.where(np.isfinite(error), error, 0.0) * rng.standard_normal(flux.shape)
+    spectra = Spectra(spectra.source_id, model.space, noisy, error)
+    result = model.fit(spectra, progress=False)
+    assert np.all(result.status == FitStatus.CONVERGED)
+    assert np.all((result["extinction"] > 0) & (result["extinction"] < 5 * result.errors[:, 3]))
+
+
+def test_stars_at_the_edge_of_the_prior_are_fitted(model, rng):
+    drawn = model.prior.sample(20_000, rng)
+    drawn = drawn[model.in_range(drawn).all(axis=1)]
+    edge = drawn[np.argsort(model.prior.ln_p(drawn))[:30]]
+    flux = np.nan_to_num(model.predict(edge, 0.3, 10.0))
+    error = np.where(model.trained_channels, 0.002 * flux, np.inf)
+    result = model.fit(Spectra(np.arange(30), model.space, flux, error), progress=False)
+    assert np.mean(result.status == FitStatus.CONVERGED) > 0.9
+    off = np.abs(result.parameters[:, :3] - edge) / result.errors[:, :3]
+    assert np.median(off) < 1.0
+
+
+def test_second_modes_are_looked_for_on_demand(model, rng):
+    _, some = simulate(model, 40, rng, relative_error=0.1)
+    assert np.isnan(model.fit(some, progress=False).second_mode).all()
+    found = model.fit(some, multistart=16, progress=False).second_mode
+    assert np.isfinite(found).any() and np.all(found[np.isfinite(found)] > 0)
+
+
+def test_steps_are_limited(model, simulated):
+    stopped = model.fit(simulated[1][:10], max_iterations=1, progress=False)
+    assert np.any(stopped.status == FitStatus.NOT_CONVERGED)
+    assert np.all(stopped.n_restarts[stopped.status == FitStatus.NOT_CONVERGED] > 0)
+
+
+def test_diagnostics_and_correlations_are_kept(fitted):
+    assert np.all(fitted.min_hessian_eigenvalue > 0)
+    assert np.all(fitted.gradient_norm < 0.1)
+    np.testing.assert_allclose(np.diagonal(fitted.correlation, axis1=1, axis2=2), 1.0, rtol=1e-12)
+    assert np.all(np.abs(fitted.correlation) < 1.0 + 1e-12)
 
 
 def test_channels_that_the_model_never_saw_are_ignored(model, simulated):
@@ -148,10 +241,20 @@ def test_spectra_on_other_wavelengths_are_refused(model):
         model.fit(spectra)
 
 
-@pytest.mark.parametrize("option", ["n_jobs", "n_starts", "max_iterations"])
+@pytest.mark.parametrize("option", ["n_jobs", "n_starts", "max_iterations", "multistart"])
 def test_impossible_options_are_refused_by_name(model, simulated, option):
     with pytest.raises(InputError, match=f"{option} must be at least 1"):
         model.fit(simulated[1][:1], **{option: 0})
+
+
+def test_unknown_ways_to_start_are_refused_with_those_there_are(model):
+    with pytest.raises(InputError, match="one of profile, grid, got 'guess'"):
+        Fitter(model, starts="guess")
+
+
+def test_the_paper_s_grid_finds_the_same_optima(model, simulated, fitted):
+    grid = model.fit(simulated[1][:40], starts="grid", n_jobs=2, progress=False)
+    np.testing.assert_allclose(grid.loss, fitted.loss[:40], atol=1e-4)
 
 
 def test_results_answer_by_parameter_name(fitted):

@@ -1,0 +1,123 @@
+"""The Numba core against the array code."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers import random_full_whiteners
+from situations import SITUATIONS, near, objective_of, situation
+
+from xpfit.fit.descent import Descents, descend
+from xpfit.fit.engines import ArrayEngine, NumbaEngine
+from xpfit.model.residuals import inflate
+
+kernel = pytest.importorskip("xpfit.fit.kernel", reason="needs Numba")
+
+
+@pytest.fixture(params=SITUATIONS)
+def case(request, rng):
+    model, spectra, theta = situation(request.param, 12, rng)
+    return model, spectra, near(model, theta, rng)
+
+
+def test_derivatives_are_those_of_the_array_code(case):
+    model, spectra, theta = case
+    there = objective_of(model, spectra).evaluate(theta)
+    here = NumbaEngine(model).load(spectra).begin(np.arange(12), theta)
+    for name, expected in vars(there).items():
+        axes = tuple(range(1, expected.ndim))
+        scale = np.abs(expected).max(axis=axes, keepdims=True) if axes else np.abs(expected)
+        assert np.max(np.abs(getattr(here, name) - expected) / scale) < 1e-10, name
+
+
+def test_descents_take_the_steps_of_the_array_code(case):
+    model, spectra, theta = case
+    ends = []
+    for engine in (NumbaEngine(model), ArrayEngine(model)):
+        stars = engine.load(spectra)
+        descents = stars.begin(np.arange(12), theta)
+        with np.errstate(all="ignore"):
+            stars.descend(descents, np.arange(12), 3)
+            middle = descents.theta.copy()
+            stars.finish(descents, np.arange(12), 100)
+        ends.append((middle, descents))
+    np.testing.assert_allclose(ends[0][0], ends[1][0], rtol=1e-7, atol=1e-9)
+    core, twin = ends[0][1], ends[1][1]
+    assert twin.finished.all() and core.finished.all()
+    np.testing.assert_allclose(core.theta, twin.theta, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(core.loss, twin.loss, rtol=1e-9)
+    assert np.mean(core.n_iterations == twin.n_iterations) > 0.8
+
+
+def test_stars_do_not_feel_their_neighbours(case):
+    model, spectra, theta = case
+    engine = NumbaEngine(model)
+
+    def ends(rows):
+        stars = engine.load(spectra[rows])
+        descents = stars.begin(np.arange(len(rows)), theta[rows])
+        stars.finish(descents, np.arange(len(rows)), 100)
+        return descents.theta
+
+    together = ends(np.arange(12))
+    np.testing.assert_allclose(ends(np.array([7, 2])), together[[7, 2]], rtol=1e-12)
+    np.testing.assert_allclose(ends(np.arange(12)[::-1]), together[::-1], rtol=1e-12)
+
+
+def test_a_star_in_nowhere_leaves_its_neighbours_alone(rng):
+    model, spectra, theta = situation("full whiteners", 3, rng)
+    alone = NumbaEngine(model).load(spectra[[0, 2]])
+    expected = alone.begin(np.arange(2), theta[[0, 2]])
+    alone.finish(expected, np.arange(2), 100)
+    theta[1, 4] = 1000.0
+    stars = NumbaEngine(model).load(spectra)
+    descents = stars.begin(np.arange(3), theta)
+    stars.finish(descents, np.arange(3), 100)
+    assert np.isinf(descents.loss[1]) and descents.finished[1]
+    np.testing.assert_array_equal(descents.theta[[0, 2]], expected.theta)
+
+
+@pytest.mark.parametrize("kind", ["diagonal", "triangular", "square"])
+def test_model_covariance_is_that_of_the_array_code(rng, kind):
+    n = 23
+    covariance, whitener = random_full_whiteners(rng.uniform(0.5, 1.0, (3, n)), rng)
+    if kind == "square":
+        values, vectors = np.linalg.eigh(covariance)
+        whitener = np.swapaxes(vectors, 1, 2) / np.sqrt(values)[:, :, None]
+    whitener[1, :, 4] = 0.0
+    whitener[1, 4] = 0.0
+    rows = whitener
+    if kind == "diagonal":
+        whitener = rng.uniform(0.5, 2.0, (3, n))
+        rows = whitener[:, None, :]
+    loadings = rng.standard_normal((n, n))
+    root = np.linalg.qr(loadings, mode="r").T.copy()
+    scale = rng.uniform(0.5, 2.0, (3, n))
+    ours, expected = kernel.inflate(rows, scale, root), inflate(whitener, scale, root)
+    precision = np.swapaxes(expected, 1, 2) @ expected
+    np.testing.assert_allclose(np.swapaxes(ours, 1, 2) @ ours, precision, atol=1e-12)
+    if kind != "square":
+        assert not np.triu(ours, 1).any()
+
+
+def test_exponential_is_exact_to_rounding(rng):
+    x = np.concatenate([rng.uniform(-30, 30, 1000), [0.0, -700.0, 700.0, 1e-300]])
+    y = x.copy()
+    kernel._exponential(y, len(y), np.empty(len(y), dtype=np.int64))
+    expected = np.array([math.exp(v) for v in x])
+    assert np.all(np.abs(y / expected - 1.0) < 1e-15 * (1.0 + np.abs(x)))
+    odd = np.array([np.nan, 1e4, -1e4])
+    kernel._exponential(odd, 3, np.empty(3, dtype=np.int64))
+    assert np.isnan(odd[0]) and odd[1] > 1e300 and odd[2] < 1e-300
+
+
+def test_array_code_yields_every_row_once(rng):
+    model, spectra, theta = situation("shapes", 9, rng)
+    engine = ArrayEngine(model)
+    descents = Descents.empty(np.arange(9), near(model, theta, rng, 0.5), engine.rules)
+    descents.stand_at(objective_of(model, spectra).evaluate(descents.theta))
+    with np.errstate(all="ignore"):
+        parts = list(descend(objective_of(model, spectra), engine.rules, descents, 100))
+    rows = np.concatenate([rows for rows, _ in parts])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(9))
+    assert len(parts) > 1
