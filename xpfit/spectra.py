@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from enum import IntFlag
 
@@ -191,19 +192,22 @@ class Spectra:
         return np.isfinite(self.flux_err).sum(axis=1)
 
     def __getitem__(self, rows) -> Spectra:
-        """Stars of a slice, an index array or a boolean mask, as a new `Spectra`."""
+        """Stars of a slice, an index array or a boolean mask, as a new `Spectra`.
+
+        As in NumPy, a slice shares its arrays with the whole. They were checked at the door.
+        """
         if isinstance(rows, (int, np.integer)):
             rows = [rows]
-        chosen = {}
+        some = copy(self)
         for f in fields(self):
             value = getattr(self, f.name)
             if f.name in ("space", "preparation"):
-                chosen[f.name] = value
-            elif isinstance(value, dict):
-                chosen[f.name] = {k: v[rows] for k, v in value.items()}
+                continue
+            if isinstance(value, dict):
+                setattr(some, f.name, {k: v[rows] for k, v in value.items()})
             else:
-                chosen[f.name] = value[rows]
-        return Spectra(**chosen)
+                setattr(some, f.name, value[rows])
+        return some
 
     @staticmethod
     def concatenate(parts: Sequence[Spectra]) -> Spectra:

@@ -29,8 +29,8 @@ MAX_ITERATIONS = 100
 STARTS = {"profile": ProfileStarts, "grid": GridStarts}
 """Ways to find starts, by name."""
 
-STARS_PER_CHUNK = 500
-"""Stars handed to a worker at a time: 18 MB of whiteners for 66 values."""
+STARS_PER_CHUNK = 250
+"""Stars handed to a worker at a time: 9 MB of whiteners for 66 values."""
 
 STARS_PER_CHUNK_ON_GPU = 20_000
 """The same for a GPU, which needs many to be busy."""
@@ -136,7 +136,7 @@ class Fitter:
         """
         self._check(spectra)
         result = FitResult.empty(self.model, spectra)
-        chunks = self._chunks(np.flatnonzero(_is_sound(spectra)))
+        chunks = self._chunks(len(spectra))
         prefer = "threads" if self.engine.in_threads else "processes"
         workers = Parallel(min(self.n_jobs, len(chunks) or 1), prefer=prefer, return_as="generator")
         own = isinstance(progress, bool)
@@ -148,7 +148,6 @@ class Fitter:
                 for rows, part in zip(chunks, parts, strict=True):
                     result.put(rows, part)
                     bar.update(len(part))
-            bar.update(len(spectra) - sum(len(rows) for rows in chunks))
         finally:
             if own:
                 bar.close()
@@ -176,24 +175,26 @@ class Fitter:
                 "ignore_correction"
             )
 
-    def _chunks(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Rows of stars in chunks, few enough for every worker to have some."""
+    def _chunks(self, n_star: int) -> list[slice]:
+        """Chunks of stars, small enough for every worker to have some."""
         most = STARS_PER_CHUNK_ON_GPU if self._on_gpu else STARS_PER_CHUNK
-        size = max(1, min(most, -(-len(rows) // self.n_jobs)))
-        return [rows[i : i + size] for i in range(0, len(rows), size)]
+        size = max(1, min(most, -(-n_star // self.n_jobs)))
+        return [slice(i, i + size) for i in range(0, n_star, size)]
 
     def _fit_chunk(self, spectra: Spectra) -> FitResult:
         """Fit some stars in this worker."""
-        spectra = drop_channels(spectra, self.model.trained_channels)
+        rows = np.flatnonzero(_is_sound(spectra))
+        some = drop_channels(_rows_of(spectra, rows), self.model.trained_channels)
         result = FitResult.empty(self.model, spectra)
-        enough = np.flatnonzero(_has_enough(spectra, len(self.model.parameter_names)))
-        if not len(enough):
+        result.n_obs[rows] = some.n_obs
+        enough = np.flatnonzero(_has_enough(some, len(self.model.parameter_names)))
+        some, rows = _rows_of(some, enough), rows[enough]
+        if not len(rows):
             return result
-        some = spectra if len(enough) == len(spectra) else spectra[enough]
         stream = self._device.stream() if self._device is not None else nullcontext()
         with stream, np.errstate(all="ignore"):
             optima = self._search(some)
-        self._fill(result, enough, some, optima)
+        self._fill(result, rows, some, optima)
         return result
 
     def _search(self, spectra: Spectra) -> Optima:
@@ -282,6 +283,11 @@ def fit_spectra(
     depend on the number of workers.
     """
     return Fitter(model, **options).fit(spectra, progress)
+
+
+def _rows_of(spectra: Spectra, rows: np.ndarray) -> Spectra:
+    """Some of the stars; without copying if it is all of them."""
+    return spectra if len(rows) == len(spectra) else spectra[rows]
 
 
 def _is_sound(spectra: Spectra) -> np.ndarray:
