@@ -266,7 +266,9 @@ class _NumbaStars(Stars):
         self.engine, self.data = engine, data
         flux, whitener, *parallaxes = data
         rows = whitener[:, None, :] if whitener.ndim == 2 else whitener
-        self.stars = engine._kernel.KernelStars(np.ascontiguousarray(flux), rows, *parallaxes)
+        self.stars = engine._kernel.KernelStars(
+            np.ascontiguousarray(flux), rows, engine._kernel.find_ends(rows), *parallaxes
+        )
 
     def begin(self, star, theta):
         descents = Descents.empty(star, theta, self.engine.rules)

@@ -50,10 +50,14 @@ class KernelModel(NamedTuple):
 
 
 class KernelStars(NamedTuple):
-    """What the core knows of the stars. Diagonal whiteners have shape (n_star, 1, n_obs)."""
+    """What the core knows of the stars. Diagonal whiteners have shape (n_star, 1, n_obs).
+
+    `ends` (n_star, n_obs) says where the rows of full whiteners end in zeros: most are triangular.
+    """
 
     flux: np.ndarray
     whitener: np.ndarray
+    ends: np.ndarray
     parallax: np.ndarray
     parallax_err: np.ndarray
 
@@ -411,15 +415,18 @@ def _unwhiten(whitener, ends, values, out):
             out[j] += a * line[j]
 
 
-@njit(cache=True, fastmath=FASTMATH)
-def _find_ends(whitener, ends):
-    """Where each row of a whitener ends in zeros: most are triangular."""
-    n_obs = whitener.shape[1]
-    for i in range(whitener.shape[0]):
-        end = n_obs
-        while end > 0 and whitener[i, end - 1] == 0.0:
-            end -= 1
-        ends[i] = end
+@njit(cache=True, fastmath=FASTMATH, nogil=True)
+def find_ends(whitener):
+    """Where each row of each whitener ends in zeros, shape (n_star, n_row)."""
+    n_star, n_row, n_obs = whitener.shape
+    ends = np.empty((n_star, n_row), dtype=np.int64)
+    for s in range(n_star):
+        for i in range(n_row):
+            end = n_obs
+            while end > 0 and whitener[s, i, end - 1] == 0.0:
+                end -= 1
+            ends[s, i] = end
+    return ends
 
 
 @njit(cache=True, fastmath=FASTMATH)
@@ -550,11 +557,11 @@ def _prior_term(model, theta, ws):
 
 
 @njit(cache=True, fastmath=FASTMATH)
-def _evaluate(model, stars, s, ends, theta, ws):
+def _evaluate(model, stars, s, theta, ws):
     """Loss of star `s` at `theta` and, in the workspace, its derivatives."""
     n_label = len(model.label_mean)
     n_parameter = len(theta)
-    chi2 = _flux_term(model, stars.flux[s], stars.whitener[s], ends, theta, ws)
+    chi2 = _flux_term(model, stars.flux[s], stars.whitener[s], stars.ends[s], theta, ws)
     for a in range(n_parameter):
         for b in range(a + 1):
             ws.gauss_newton[a, b] = 2.0 * ws.information[a, b]
@@ -652,7 +659,7 @@ def _store(state, m, theta, loss, ws):
 
 
 @njit(cache=True, fastmath=FASTMATH)
-def _descend_one(model, stars, rules, state, m, ends, n_iterations, ws):
+def _descend_one(model, stars, rules, state, m, n_iterations, ws):
     """Up to `n_iterations` steps of one descent."""
     s = state.star[m]
     n = len(rules.scale)
@@ -678,7 +685,7 @@ def _descend_one(model, stars, rules, state, m, ends, n_iterations, ws):
                 promised -= double * shorten * shorten * ws.step[a] * ws.step[b] * ws.hessian[a, b]
         for a in range(n):
             ws.trial[a] = state.theta[m, a] + shorten * ws.step[a] * rules.scale[a]
-        trial = _evaluate(model, stars, s, ends, ws.trial, ws)
+        trial = _evaluate(model, stars, s, ws.trial, ws)
         if trial <= loss:
             ratio = (loss - trial) / promised if promised > 0.0 else 0.0
             if ratio > rules.good:
@@ -699,17 +706,17 @@ def inflate(whitener, scale, root):
     out = np.zeros((n_star, n_obs, n_obs))
     scaled, spread = np.empty((n_obs, n_obs)), np.empty((n_obs, n_obs))
     factor = np.empty((n_obs, n_obs))
-    ends = np.empty(n_obs, dtype=np.int64)
+    all_ends = find_ends(whitener)
     for s in range(n_star):
+        ends = all_ends[s]
         for i in range(n_obs):
             for j in range(n_obs):
                 scaled[i, j] = scale[s, i] * root[i, j]
         if whitener.shape[1] == 1:
+            ends = np.arange(1, n_obs + 1)
             for i in range(n_obs):
-                ends[i] = i + 1
                 out[s, i, i] = whitener[s, 0, i]
         else:
-            _find_ends(whitener[s], ends)
             for i in range(n_obs):
                 out[s, i, : ends[i]] = whitener[s, i, : ends[i]]
         for i in range(n_obs):
@@ -770,15 +777,9 @@ def _factorise(spread, factor):
 def evaluate(model, stars, state):
     """Loss and derivatives of all descents where they stand."""
     ws = _workspace(model, stars.flux.shape[1])
-    ends = np.empty(stars.whitener.shape[1], dtype=np.int64)
-    before = -1
     for m in range(len(state.star)):
-        s = state.star[m]
-        if s != before:
-            _find_ends(stars.whitener[s], ends)
-            before = s
         ws.trial[:] = state.theta[m]
-        loss = _evaluate(model, stars, s, ends, ws.trial, ws)
+        loss = _evaluate(model, stars, state.star[m], ws.trial, ws)
         _store(state, m, ws.trial, loss, ws)
 
 
@@ -786,11 +787,5 @@ def evaluate(model, stars, state):
 def descend(model, stars, rules, state, which, n_iterations):
     """Up to `n_iterations` more steps of some descents, in place."""
     ws = _workspace(model, stars.flux.shape[1])
-    ends = np.empty(stars.whitener.shape[1], dtype=np.int64)
-    before = -1
     for m in which:
-        s = state.star[m]
-        if s != before:
-            _find_ends(stars.whitener[s], ends)
-            before = s
-        _descend_one(model, stars, rules, state, m, ends, n_iterations, ws)
+        _descend_one(model, stars, rules, state, m, n_iterations, ws)
