@@ -1,5 +1,6 @@
 """The commands, as a user runs them."""
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -59,6 +60,34 @@ def test_fit_writes_a_catalogue_and_says_what_it_did(stars, tmp_path, capsys):
     assert "12/12" in said.err  # the progress bar
 
 
+def test_engines_agree_and_second_modes_are_told_of(stars, tmp_path):
+    tables = []
+    for name, *options in (
+        ("numba", "--multistart", 16),
+        ("array", "--starts", "grid", "--single"),
+        ("scipy", "--n-starts", 4),
+    ):
+        out = tmp_path / f"{name}.fits"
+        assert run("fit", stars, "--output", out, "--quiet", "--engine", name, *options) == 0
+        tables.append(read_table(out))
+    for table in tables[1:]:
+        same = np.abs(table["chi2"] - tables[0]["chi2"]) < 0.01
+        assert same.mean() > 0.7
+        np.testing.assert_allclose(table["teff"][same], tables[0]["teff"][same], atol=0.5)
+        assert "second_mode" not in table.colnames
+    assert np.all(tables[0]["second_mode"].compressed() > 0)
+    flagged = (tables[0]["fit_flags"] & 256) > 0
+    np.testing.assert_array_equal(flagged, tables[0]["second_mode"].filled(99.0) < 2.0)
+    assert np.all(tables[0]["min_hessian_eigenvalue"] > 0)
+
+
+def test_a_gpu_that_is_not_there_is_an_error_before_anything_is_read(stars, tmp_path, capsys):
+    if importlib.util.find_spec("cupy"):
+        pytest.skip("CuPy is installed")
+    assert run("fit", stars, "--output", tmp_path / "f.fits", "--device", "gpu") != 0
+    assert 'pip install "xpfit[gpu]"' in capsys.readouterr().err
+
+
 def test_quiet_fit_says_nothing(stars, tmp_path, capsys):
     assert run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet") == 0
     said = capsys.readouterr()
@@ -67,7 +96,7 @@ def test_quiet_fit_says_nothing(stars, tmp_path, capsys):
 
 def test_several_files_become_one_catalogue_with_repeated_sources_flagged(stars, tmp_path):
     out = tmp_path / "f.fits"
-    assert run("fit", stars, stars, "--output", out, "--quiet", "--starts", 1) == 0
+    assert run("fit", stars, stars, "--output", out, "--quiet", "--n-starts", 1) == 0
     table = read_table(out)
     assert len(table) == 24 and np.all(table["fit_flags"] & 128)
     np.testing.assert_array_equal(table["teff"][:12], table["teff"][12:])
@@ -198,7 +227,7 @@ def test_train_then_fit_then_validate(sample_path, tmp_path, capsys, fast_recipe
     assert model.training["seed"] == 7 and model.label_names == tuple(labels.split(","))
     assert not np.isin(held_out, model.source_ids).any()
 
-    fit = ("fit", sample_path, "--model", model_path, "--output", out, "--starts", 1)
+    fit = ("fit", sample_path, "--model", model_path, "--output", out, "--n-starts", 1)
     assert run(*fit, "--quiet") == 0
     table = read_table(out)
     assert len(table) == 2000 and "alpha_m_err" in table.colnames

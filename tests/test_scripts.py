@@ -2,7 +2,9 @@
 
 import hashlib
 import importlib.util
+import json
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -93,6 +95,29 @@ def test_sample_draw_is_seeded_random_and_without_repeats():
     np.testing.assert_array_equal(draws[0], draws[1])
     assert not np.array_equal(draws[0], draws[2])
     assert len(np.unique(ids[draws[0]])) == 200
+
+
+def run_script(name, *arguments):
+    command = [sys.executable, SCRIPTS / f"{name}.py", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_benchmark_of_the_fit_reports_every_engine():
+    few = ("--n-stars", "40", "--n-array", "20", "--n-scipy", "4", "--n-adam", "4")
+    report = json.loads(run_script("benchmark_fit", *few, "--adam-steps", "20", "--json"))
+    for name in ("numba", "array", "scipy"):
+        assert report[name]["stars_per_second_fit"] > 0
+        assert report[name]["stars_per_second_full"] > 0
+        assert report[name]["above_best_of_any_full"] == 0
+    assert report["adam"]["ratio_to_adam"] == 1.0
+    # Twenty steps of a hundredth take nobody to the optimum.
+    assert report["adam"]["above_best_of_any_fit"] > 0
+
+
+def test_profile_of_the_fit_accounts_for_every_stage():
+    printed = run_script("profile_fit", "--n-stars", "60")
+    for stage in ("descents", "starts: types compared", "Hessians", "Fisher matrices"):
+        assert stage in printed
 
 
 def test_shipped_sample_has_all_columns_and_is_small(sample_path):

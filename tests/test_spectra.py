@@ -103,3 +103,12 @@ def test_dropping_channels_without_weight_loses_nothing(rng):
     np.testing.assert_allclose(
         dropped.whitener[0].T @ dropped.whitener[0], whitener[0].T @ whitener[0], atol=1e-12
     )
+
+
+def test_slices_share_their_arrays_and_index_arrays_do_not():
+    spectra = Spectra(np.arange(4), [500.0, 600.0], np.ones((4, 2)), np.ones((4, 2)))
+    part, copied = spectra[1:3], spectra[[1, 2]]
+    assert np.shares_memory(part.whitener, spectra.whitener)
+    assert not np.shares_memory(copied.whitener, spectra.whitener)
+    part.parallax = np.array([1.0, 2.0])  # a new array, for the part alone
+    assert np.isnan(spectra.parallax).all()

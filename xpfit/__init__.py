@@ -3,7 +3,7 @@
 from ._version import __version__
 from .catalogue import result_table, write_catalogue
 from .errors import InputError, ModelFileError, OutputError, XpfitError
-from .fit import FitResult, FitStatus, fit_spectra
+from .fit import FitResult, FitStatus, Fitter, fit_spectra
 from .model import XPModel
 from .model.store import load_model
 from .prepare import (
@@ -23,6 +23,7 @@ from .train import Recipe, train_model
 __all__ = [
     "FitResult",
     "FitStatus",
+    "Fitter",
     "FluxCorrection",
     "InputError",
     "LibrarySettings",

@@ -159,6 +159,15 @@ def test_cupy_without_a_gpu_is_a_clear_error(broken, monkeypatch):
         device_of("gpu")
 
 
+def test_reduced_precision_of_the_gpu_is_refused(monkeypatch):
+    runtime = SimpleNamespace(CUDARuntimeError=RuntimeError, getDeviceCount=lambda: 1)
+    fake = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    monkeypatch.setenv("CUPY_TF32", "1")
+    with pytest.raises(InputError, match="unset CUPY_TF32"):
+        device_of("gpu")
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not has_gpu(), reason="needs a GPU and CuPy")
 @pytest.mark.parametrize("name", SITUATIONS)

@@ -12,7 +12,6 @@ from xpfit.fit.start import (
     GridStarts,
     ProfileStarts,
 )
-from xpfit.spectra import whiten
 
 KINDS = (GridStarts, ProfileStarts)
 
@@ -99,11 +98,8 @@ def test_profile_loss_is_chi2_where_the_model_is_nearly_linear(rng):
     row = np.arange(20)
     theta = np.column_stack([starts.types[which[row, best]], own[row, best]])
     exact = objective_of(model, spectra).evaluate(theta)
-    # The form leaves out what does not depend on the type.
-    target = whiten(spectra.whitener, spectra.flux)
-    assert target.shape == (20, 66)
-    shifted = exact.loss - loss[row, best]
-    assert np.all(shifted > 0)
+    difference = exact.loss - loss[row, best]
+    assert np.median(np.abs(difference)) < 0.3 * np.median(exact.loss)
     around = [theta + np.eye(5)[k] * step for k in (3, 4) for step in (-0.2, 0.2)]
     losses = np.array([objective_of(model, spectra).evaluate(t).loss for t in around])
     assert np.mean(losses > exact.loss) > 0.9

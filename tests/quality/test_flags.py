@@ -69,6 +69,13 @@ def test_status_range_and_input_each_have_their_bit(model, fitted):
     np.testing.assert_array_equal(flags, [1, 4, 2, 32, 8, 64 + 128])
 
 
+def test_second_mode_that_is_nearly_as_good_is_flagged(model, fitted):
+    spectra, result = fitted
+    depth = np.array([np.nan, 0.0, 1.9, 2.1, 50.0, np.nan])
+    flags = fit_flags(model, spectra, replace(result, second_mode=depth))
+    np.testing.assert_array_equal(flags & FitFlag.SECOND_MODE, [0, 256, 256, 0, 0, 0])
+
+
 def test_refused_spectrum_is_bad_input_even_if_its_photometry_was_fitted(model, fitted):
     spectra, result = fitted
     refused = np.array([InputFlag.BAD_COEFFICIENTS, 0, 0, 0, 0, 0])

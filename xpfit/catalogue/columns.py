@@ -54,7 +54,8 @@ def result_table(model: XPModel, spectra: Spectra, result: FitResult) -> Table:
     astropy.table.Table
         One row per star, with units and descriptions: parameters and errors (`teff` in K),
         `amplitude` if the model is not absolute, `chi2`, `ln_prior`, `n_obs`, `status`,
-        `n_iterations`, `quality_flags`, `fit_flags`, the upper triangles of covariance and inverse
+        `n_iterations`, `n_restarts`, `gradient_norm`, `min_hessian_eigenvalue`, `second_mode` if it
+        was looked for, `quality_flags`, `fit_flags`, the upper triangles of covariance and inverse
         covariance, and reference labels if there were any.
         Parameters of stars that were not fitted are masked.
     """
@@ -140,13 +141,18 @@ def _add_diagnostics(table, model, spectra, result) -> None:
     for name, text in (
         ("chi2", "chi2 of the flux at the best fit"),
         ("ln_prior", "ln of the prior density of stellar type (kK, dex) at the best fit"),
+        ("gradient_norm", "length of the loss's gradient at the best fit, standardised"),
+        ("min_hessian_eigenvalue", "smallest curvature of the loss at the best fit, standardised"),
+        ("second_mode", "how much lower ln posterior is at the second best mode"),
     ):
         values = getattr(result, name)
-        table[name] = MaskedColumn(values, mask=~np.isfinite(values), description=text)
+        if name != "second_mode" or np.isfinite(values).any():
+            table[name] = MaskedColumn(values, mask=~np.isfinite(values), description=text)
     for name, values, text in (
         ("n_obs", result.n_obs.astype(np.int16), "number of flux values used"),
         ("status", result.status, "0 converged, 1 not converged, 2 not fitted"),
-        ("n_iterations", result.n_iterations, "iterations of the optimiser over all starts"),
+        ("n_iterations", result.n_iterations, "steps of the optimiser over all starts"),
+        ("n_restarts", result.n_restarts, "further starts of stars that had not converged"),
         (
             "quality_flags",
             quality_flags(model, spectra, result),
@@ -156,7 +162,7 @@ def _add_diagnostics(table, model, spectra, result) -> None:
             "fit_flags",
             fit_flags(model, spectra, result),
             "1 not converged, 2 out of range, 4 bad input, 8 band missing, 32 samples missing, "
-            "64 no id, 128 repeated id",
+            "64 no id, 128 repeated id, 256 second mode",
         ),
     ):
         table[name] = MaskedColumn(values, description=text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from ..errors import InputError
 CPU_BYTES = 2**26
 """Memory that a batch may take on the processor: little, so that it stays in the caches."""
 
-GPU_SHARE = 0.25
-"""Share of the free memory of a GPU that a batch may take; two threads work at a time."""
+GPU_SHARE = 0.2
+"""Share of the free memory of a GPU that a batch may take; two threads have one each."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def gpu() -> Device:
     Raises
     ------
     InputError
-        If CuPy is not installed, or finds no GPU.
+        If CuPy is not installed, finds no GPU, or is told to calculate in reduced precision.
     """
     try:
         import cupy
@@ -73,6 +74,8 @@ def gpu() -> Device:
         ) from error
     if not n_device:
         raise InputError("CuPy finds no GPU: use the processor (device 'cpu')")
+    if os.environ.get("CUPY_TF32", "0") != "0":
+        raise InputError("fits do not converge in the GPU's TF32 mode: unset CUPY_TF32")
 
     def free_bytes() -> float:
         pool = cupy.get_default_memory_pool()
@@ -84,7 +87,8 @@ def gpu() -> Device:
         cupy.asarray,
         cupy.asnumpy,
         free_bytes,
-        lambda: cupy.cuda.Stream(non_blocking=True),
+        # Ordered after what was copied outside of it, such as the model.
+        cupy.cuda.Stream,
     )
 
 

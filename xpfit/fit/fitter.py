@@ -20,8 +20,8 @@ from .result import FitResult, FitStatus
 from .search import MAX_RESTARTS, Optima, search
 from .start import GAP, GridStarts, ProfileStarts, turns
 
-N_STARTS = 12
-"""Starts per star, spread over the modes (see `xpfit.fit.search.ROUNDS`)."""
+N_STARTS = 16
+"""Starts per star, at most, spread over the modes (see `xpfit.fit.search.ROUNDS`)."""
 
 MAX_ITERATIONS = 100
 """Steps from each start."""
@@ -40,6 +40,9 @@ STARS_PER_SEARCH = 64
 
 STARS_PER_SEARCH_ON_GPU = 2048
 
+THREADS_PER_GPU = 2
+"""One thread's stars are transferred while another's are computed with."""
+
 
 class Fitter:
     """Fits stars with one model: prepared once, used for any number of spectra.
@@ -53,7 +56,8 @@ class Fitter:
     single : bool
         Descend in single precision and finish in double (array engine).
     n_jobs : int
-        Threads to work in, or processes for scipy; -1 for one per processor.
+        Threads to work in, or processes for scipy; -1 for one per processor. A GPU has two threads
+        take turns in transferring and computing.
     starts : {"profile", "grid"}
         How starts are found (see `xpfit.fit.start`).
     n_starts : int
@@ -104,12 +108,15 @@ class Fitter:
         self.engine = choose_engine(model, covariance, engine, device, single)
         self.n_jobs = cpu_count() if n_jobs == -1 else n_jobs
         self.n_starts = n_starts if multistart is None else multistart
+        self.gap = GAP if multistart is None else np.inf
         self.cut = multistart is None and self.engine.in_steps
         self.max_iterations = max_iterations
         self.ignore_correction = ignore_correction
         self._starts = STARTS[starts](model)
         self._device = getattr(self.engine, "device", None)
         self._on_gpu = self._device is not None and self._device.name == "gpu"
+        if self._on_gpu:
+            self.n_jobs = THREADS_PER_GPU
         if self._device is not None:
             self._starts = with_arrays(self._starts, self._device.asarray)
 
@@ -202,7 +209,7 @@ class Fitter:
         stars = self.engine.load(spectra)
         return search(
             stars,
-            self._find_starts(stars.data, self.n_starts, GAP if self.cut else np.inf),
+            self._find_starts(stars.data, self.n_starts, self.gap),
             self.engine.rules,
             max_iterations=self.max_iterations,
             cut=self.cut,

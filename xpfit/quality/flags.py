@@ -17,6 +17,10 @@ MAX_PARALLAX_PULL = 10.0
 """ZGR23 (table 2): a parallax further than 10 sigma from the observed one marks a bad fit."""
 
 
+SECOND_MODE_DEPTH = 2.0
+"""How much lower ln posterior may be at a second mode for that to be worth a flag."""
+
+
 class QualityFlag(IntFlag):
     """Bits of `quality_flags`, at the places that ZGR23 (table 2) give them.
 
@@ -46,6 +50,8 @@ class FitFlag(IntFlag):
     MISSING_ID = 64
     DUPLICATE_ID = 128
     """The same source stands in more than one row."""
+    SECOND_MODE = 256
+    """Another mode of the posterior is nearly as good; only known if it was looked for."""
 
 
 UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
@@ -105,6 +111,7 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
         FitFlag.NOT_CONVERGED: result.status == FitStatus.NOT_CONVERGED,
         FitFlag.OUT_OF_RANGE: ~inside.all(axis=1) & ~not_fitted,
         FitFlag.BAD_INPUT: not_fitted,
+        FitFlag.SECOND_MODE: result.second_mode < SECOND_MODE_DEPTH,
     }
     for cause, flag in _FROM_INPUT.items():
         raised[flag] = raised.get(flag, False) | ((spectra.input_flags & int(cause)) != 0)
