@@ -112,7 +112,7 @@ def test_model_covariance_can_be_left_out(stars, tmp_path):
 
 
 def test_fit_equals_the_scripted_fit(stars, tmp_path):
-    run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet", "--starts", 2)
+    run("fit", stars, "--output", tmp_path / "f.ecsv", "--quiet", "--n-starts", 2)
     model = xpfit.load_model()
     spectra = xpfit.read_spectra(stars, space=model.space)
     result = model.fit(spectra, progress=False, n_starts=2)
@@ -201,7 +201,7 @@ def test_interrupt_ends_quietly(stars, tmp_path, capsys, monkeypatch):
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(xpfit.XPModel, "fit", interrupted)
+    monkeypatch.setattr(xpfit.Fitter, "fit", interrupted)
     assert run("fit", stars, "--output", tmp_path / "f.fits") == 130
     assert "interrupted" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["stars.fits"]

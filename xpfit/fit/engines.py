@@ -22,7 +22,6 @@ from ..space import CoefficientSpace
 from ..spectra import Spectra
 from .descent import Descents, descend
 from .device import CPU, Device, device_of
-from .map import maximise_posterior
 from .objective import Objective
 from .rules import Rules
 
@@ -135,6 +134,9 @@ class _ScipyStars(Stars):
         return descents
 
     def descend(self, descents, which, n_iterations):
+        # scipy.optimize takes half a second to import.
+        from .map import maximise_posterior
+
         for m in which:
             objective = self.objective[descents.star[m : m + 1]]
             theta, steps = maximise_posterior(

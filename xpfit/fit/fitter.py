@@ -108,8 +108,9 @@ class Fitter:
         self.engine = choose_engine(model, covariance, engine, device, single)
         self.n_jobs = cpu_count() if n_jobs == -1 else n_jobs
         self.n_starts = n_starts if multistart is None else multistart
-        self.gap = GAP if multistart is None else np.inf
-        self.cut = multistart is None and self.engine.in_steps
+        self.multistart = multistart is not None
+        self.gap = np.inf if self.multistart else GAP
+        self.cut = not self.multistart and self.engine.in_steps
         self.max_iterations = max_iterations
         self.ignore_correction = ignore_correction
         self._starts = STARTS[starts](model)
@@ -213,6 +214,7 @@ class Fitter:
             self.engine.rules,
             max_iterations=self.max_iterations,
             cut=self.cut,
+            second_modes=self.multistart,
             more_starts=lambda rows: self._more_starts(stars.data, rows),
         )
 
