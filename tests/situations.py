@@ -85,15 +85,8 @@ def _with_correlations(model, truth, spectra, rng) -> Spectra:
 
 def objective_of(model: XPModel, spectra: Spectra) -> Objective:
     """The loss of all stars, in NumPy."""
-    return Objective(
-        model.forward,
-        model.prior,
-        model.absolute,
-        spectra.flux,
-        spectra.whitener,
-        spectra.parallax,
-        spectra.parallax_err,
-    )
+    data = (spectra.flux, spectra.whitener, spectra.parallax, spectra.parallax_err)
+    return Objective(model.forward, model.prior, model.absolute, *data)
 
 
 def near(model: XPModel, theta: np.ndarray, rng: np.random.Generator, distance: float = 0.1):

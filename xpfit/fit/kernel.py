@@ -10,11 +10,14 @@ Arrays called `rows` hold the value first and then its derivatives along the lab
 
 from __future__ import annotations
 
+from collections import namedtuple
+from dataclasses import fields
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
+from .descent import Descents
 from .rules import PIVOT_FLOOR
 
 FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
@@ -62,21 +65,8 @@ class KernelStars(NamedTuple):
     parallax_err: np.ndarray
 
 
-class KernelState(NamedTuple):
-    """Where descents stand (see `xpfit.fit.descent.Descents`): the core changes it in place."""
-
-    star: np.ndarray
-    theta: np.ndarray
-    loss: np.ndarray
-    chi2: np.ndarray
-    ln_prior: np.ndarray
-    gradient: np.ndarray
-    information: np.ndarray
-    gauss_newton: np.ndarray
-    hessian: np.ndarray
-    damping: np.ndarray
-    n_iterations: np.ndarray
-    finished: np.ndarray
+KernelState = namedtuple("KernelState", [field.name for field in fields(Descents)])
+"""Where descents stand: the arrays of `Descents`, which the core changes in place."""
 
 
 class _Workspace(NamedTuple):
