@@ -29,7 +29,7 @@ N_PROFILE_TYPES = 2048
 TILE = 8
 """Neighbouring types of which only the best may become a start; a power of two."""
 
-RANK = 10
+RANK = 8
 """Components that the types' ln flux is compressed to; more find no more modes."""
 
 MIN_EXTINCTION = 0.003
@@ -48,7 +48,7 @@ Of 1,000 real stars without parallax, 12 starts a distance of 0.7 apart missed t
 0.6 %; 1 apart, of 2 %, because modes of cool giants are narrow; 0.35 apart, of 0.9 %.
 """
 
-GAP = 200.0
+GAP = 150.0
 """Candidates whose approximate loss is further than this above a star's lowest are not tried."""
 
 GRID_BYTES = 2**28
