@@ -158,6 +158,22 @@ def test_hopeless_stars_are_flagged_and_their_neighbours_are_not_touched(model, 
     np.testing.assert_allclose(result.parameters[good], expected.parameters[good], rtol=1e-9)
 
 
+@pytest.mark.parametrize("starts", ["profile", "grid"])
+@pytest.mark.parametrize("engine", ["numba", "array", "scipy"])
+@pytest.mark.parametrize("bad", [1, 4])
+def test_a_star_whose_numbers_overflow_is_reported_alone(model, rng, engine, starts, bad):
+    _, spectra = simulate(model, 5, rng, relative_error=0.01)
+    options = {"engine": engine, "starts": starts, "n_starts": 2, "progress": False}
+    expected = model.fit(spectra, **options)
+    spectra.flux[bad] = np.where(spectra.flux[bad] > 0, 1e300, 0.0)
+    result = model.fit(spectra, **options)
+    assert result.status[bad] == FitStatus.NOT_CONVERGED
+    assert np.isnan(result.parameters[bad]).all()
+    others = np.arange(5) != bad
+    np.testing.assert_array_equal(result.status[others], FitStatus.CONVERGED)
+    np.testing.assert_allclose(result.parameters[others], expected.parameters[others], rtol=1e-9)
+
+
 @pytest.mark.parametrize("engine", ["numba", "array", "scipy"])
 def test_one_star_alone_and_a_batch_in_which_every_star_fails(model, rng, engine):
     _, spectra = simulate(model, 3, rng, relative_error=0.01)

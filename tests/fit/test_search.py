@@ -65,6 +65,14 @@ def test_missing_starts_are_left_out(loaded):
     )
 
 
+def test_a_star_without_any_start_is_refused(loaded):
+    _, engine, stars, theta = loaded
+    starts = theta[:, None].copy()
+    starts[7] = np.nan
+    with pytest.raises(ValueError, match="every star needs a start"):
+        run(engine, stars, starts)
+
+
 def test_hopeless_and_merging_descents_are_given_up(loaded):
     model, engine, stars, theta = loaded
     optima = run(engine, stars, theta[:, None])

@@ -241,6 +241,8 @@ class Fitter:
         linear = slice(n_label, n_label + 2)
         parameters = best.theta.copy()
         parameters[:, linear] = np.exp(parameters[:, linear])
+        # Where the loss overflows everywhere, a start is all there is: no result.
+        parameters[~np.isfinite(best.loss)] = np.nan
         result.parameters[rows] = parameters
         for name in ("chi2", "ln_prior", "loss"):
             getattr(result, name)[rows] = getattr(best, name)

@@ -5,6 +5,8 @@ tests hold the two together. The core lets go of Python's lock, so that threads 
 Nothing is shared between stars: results depend neither on the number of threads nor on which stars
 are fitted together.
 
+All in one file, because Numba's cache watches only the file of a function, not what that calls.
+
 Arrays called `rows` hold the value first and then its derivatives along the labels.
 """
 

@@ -74,9 +74,6 @@ class Objective:
     parallax: np.ndarray
     parallax_err: np.ndarray
 
-    def __len__(self) -> int:
-        return self.flux.shape[0]
-
     def __getitem__(self, rows) -> Objective:
         """Some of the stars: a slice or an array of indices."""
         return Objective(

@@ -93,9 +93,16 @@ def search(
     Returns
     -------
     Optima
+
+    Raises
+    ------
+    ValueError
+        If a star has no start.
     """
     n_star = len(starts)
     star, column = np.nonzero(np.isfinite(starts[:, :, 0]))
+    if not np.bincount(star, minlength=n_star).all():
+        raise ValueError("every star needs a start")
     descents = stars.begin(star, starts[star, column])
     alive = np.arange(len(star))
     left = max_iterations

@@ -122,7 +122,8 @@ class Starts(ABC):
         Returns
         -------
         ndarray, shape (n_star, n_starts, n_parameter)
-            NaN where a star has fewer.
+            Labels are NaN where a star has fewer. Every star has a first one, even one whose
+            numbers overflow: a descent from there ends at once, and the star is reported.
         """
         loss, which, own = self.candidates(flux, whitener, parallax, parallax_err)
         xp = array_namespace(loss)
@@ -143,7 +144,7 @@ class Starts(ABC):
         chosen, exists = [], []
         for _ in range(n_starts):
             lowest = xp.argmin(loss, axis=1)[:, None]
-            exists.append(xp.isfinite(_pick(loss, lowest)))
+            exists.append(xp.isfinite(_pick(loss, lowest)) | (len(chosen) == 0))
             chosen.append(lowest)
             if not xp.any(exists[-1]):
                 break
