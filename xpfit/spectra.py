@@ -85,6 +85,9 @@ class Spectra:
         Reference labels by name (`teff` in kK) and their standard errors; NaN where unknown.
     snr : array_like, shape (n_star,), optional
         Signal-to-noise ratio of the spectrum that the reference labels came from.
+    gaia : mapping of str to array_like of shape (n_star,), optional
+        What Gaia's tables say of the sources, by the names there (`xpfit.prepare.GAIA_COLUMNS`);
+        NaN where unknown.
     input_flags : array_like of int, shape (n_star,), optional
         Sum of `InputFlag` values.
     preparation : dict, optional
@@ -108,6 +111,7 @@ class Spectra:
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     label_err: Mapping[str, np.ndarray] = field(default_factory=dict)
     snr: np.ndarray | None = None
+    gaia: Mapping[str, np.ndarray] = field(default_factory=dict)
     input_flags: np.ndarray | None = None
     preparation: dict = field(default_factory=dict)
 
@@ -118,10 +122,10 @@ class Spectra:
         self.flux = _checked(self.flux, shape, "flux")
         self.flux_err = _checked(self.flux_err, shape, "flux_err")
         self._fill_optional(shape[0])
-        self.labels = {k: _checked(v, shape[:1], f"labels[{k!r}]") for k, v in self.labels.items()}
-        self.label_err = {
-            k: _checked(v, shape[:1], f"label_err[{k!r}]") for k, v in self.label_err.items()
-        }
+        for name in ("labels", "label_err", "gaia"):
+            columns = getattr(self, name).items()
+            checked = {k: _checked(v, shape[:1], f"{name}[{k!r}]") for k, v in columns}
+            setattr(self, name, checked)
         if self.labels.keys() != self.label_err.keys():
             raise InputError(
                 f"labels are given for {sorted(self.labels)} but label_err for "
@@ -213,6 +217,8 @@ class Spectra:
     def concatenate(parts: Sequence[Spectra]) -> Spectra:
         """Join spectra in the same observation space, with the same labels, in order.
 
+        What Gaia's tables say may differ; it is unknown where a part lacks it.
+
         Raises
         ------
         InputError
@@ -228,10 +234,19 @@ class Spectra:
         for f in fields(Spectra):
             values = [getattr(part, f.name) for part in parts]
             if isinstance(values[0], dict) and f.name not in joined:
-                joined[f.name] = {k: np.concatenate([v[k] for v in values]) for k in values[0]}
+                names = dict.fromkeys(name for v in values for name in v)
+                joined[f.name] = {
+                    name: np.concatenate([part._column(f.name, name) for part in parts])
+                    for name in names
+                }
             elif f.name not in joined:
                 joined[f.name] = np.concatenate(values)
         return Spectra(**joined)
+
+    def _column(self, kind: str, name: str) -> np.ndarray:
+        """A column of labels, errors or Gaia's tables; NaN where there is none."""
+        columns = getattr(self, kind)
+        return columns[name] if name in columns else np.full(len(self), np.nan)
 
 
 def drop_channels(spectra: Spectra, keep: np.ndarray) -> Spectra:

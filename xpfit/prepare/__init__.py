@@ -9,6 +9,7 @@ from .continuous import continuous_spectra, sampled_space
 from .corrections import FluxCorrection
 from .cuts import TrainingCuts, training_cuts
 from .files import prepare_file, read_spectra
+from .gaia import GAIA_COLUMNS
 from .internal import coefficient_vectors
 from .labels import attach_labels, match_labels, matched_table
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
@@ -18,6 +19,7 @@ from .store import iterate_spectra, write_spectra
 from .whitening import Whitening, whiten_covariances
 
 __all__ = [
+    "GAIA_COLUMNS",
     "KELVIN_PER_UNIT",
     "Additions",
     "DataVectors",

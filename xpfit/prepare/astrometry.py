@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..read.ids import ID_COLUMNS
 from ..read.tables import float_column, integer_ids, match_ids
 from ..spectra import Spectra
+from .gaia import gaia_columns
 
 PARALLAX_COLUMNS = ("parallax", "parallax_error")
 
@@ -77,13 +78,14 @@ def parallax_zero_point(table: Table) -> np.ndarray:
 
 
 def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True) -> Spectra:
-    """Put observed parallaxes beside spectra, joined by source id.
+    """Put parallaxes, and what else gaia_source says, beside spectra, joined by source id.
 
     Parameters
     ----------
     spectra : Spectra
     table : astropy.table.Table
-        Rows of gaia_source: ids, `parallax`, `parallax_error` (mas), and `ZERO_POINT_COLUMNS`.
+        Rows of gaia_source: ids, `parallax`, `parallax_error` (mas), `ZERO_POINT_COLUMNS`, and any
+        of `xpfit.prepare.GAIA_COLUMNS`.
     zero_point : bool
         Subtract the parallax zero point.
 
@@ -92,7 +94,7 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     Spectra
         With `parallax` and `parallax_err`; unknown (infinite error) for sources that the table
         lacks or for which there is no parallax or zero point. What was done is recorded in
-        ``preparation["parallax_zero_point"]``.
+        ``preparation["parallax_zero_point"]``. The table's columns replace those in `gaia`.
 
     Raises
     ------
@@ -118,5 +120,6 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
         spectra,
         parallax=observed,
         parallax_err=observed_err,
+        gaia={**spectra.gaia, **gaia_columns(table, rows, matched)},
         preparation={**spectra.preparation, "parallax_zero_point": done},
     )

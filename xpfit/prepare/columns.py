@@ -27,6 +27,9 @@ _FIELDS = {
 }
 """Columns and the fields of `Spectra` that they hold."""
 
+GROUPS = ("labels", "label_err", "gaia")
+"""Fields of `Spectra` that hold several columns, called GROUP/NAME."""
+
 
 def to_columns(spectra: Spectra) -> dict[str, np.ndarray]:
     """Columns of spectra.
@@ -48,6 +51,7 @@ def to_columns(spectra: Spectra) -> dict[str, np.ndarray]:
     for name, values in spectra.labels.items():
         columns[f"labels/{name}"] = values
         columns[f"label_err/{name}"] = spectra.label_err[name]
+    columns |= {f"gaia/{name}": values for name, values in spectra.gaia.items()}
     return columns
 
 
@@ -73,7 +77,7 @@ def from_columns(
             for name, values in columns.items()
             if name.startswith(f"{kind}/")
         }
-        for kind in ("labels", "label_err")
+        for kind in GROUPS
     }
     return Spectra(
         space=space,
@@ -90,18 +94,20 @@ def require_alike(first: Spectra, part: Spectra) -> None:
     Raises
     ------
     InputError
-        If space, settings, labels or the kind of whitener differ.
+        If space, settings, labels, Gaia's columns or the kind of whitener differ.
     """
     alike = (
         first.space.matches(part.space)
         and first.preparation == part.preparation
         and first.labels.keys() == part.labels.keys()
+        and first.gaia.keys() == part.gaia.keys()
         and first.whitener.ndim == part.whitener.ndim
     )
     if not alike:
         raise InputError(
-            "these spectra were prepared differently (space, settings, labels or kind of "
-            "covariance) and cannot stand in one file; prepare them into separate files"
+            "these spectra were prepared differently (space, settings, labels, columns of Gaia's "
+            "tables, or kind of covariance) and cannot stand in one file; prepare them into "
+            "separate files"
         )
 
 

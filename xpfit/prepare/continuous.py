@@ -10,6 +10,8 @@ from astropy.table import Table
 
 from ..constants import BANDS, WAVELENGTH
 from ..errors import InputError
+from ..read import XP_BANDS
+from ..read.tables import float_column
 from ..space import CoefficientSpace, ObservationSpace, SampledSpace
 from ..spectra import UNCORRECTED, InputFlag, Spectra
 from .bases import coefficient_space
@@ -28,6 +30,9 @@ XP_RANGE = (330.0, 1050.0)
 
 DR3_COEFFICIENTS = 55
 """Coefficients per band in Gaia DR3, assumed of a band that no source has."""
+
+CHI_SQUARED = tuple(f"{band}_chi_squared" for band in XP_BANDS)
+"""Columns of the archive's table that go into `Spectra.gaia`."""
 
 MAX_PROBLEMS_SHOWN = 5
 """Bad sources that a warning names one by one."""
@@ -102,9 +107,10 @@ def continuous_spectra(
     _warn_of_problems([p for part in parts for p in part.pop("problem")])
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["input_flags"] |= id_flags(columns["source_id"])
+    gaia = {name: columns.pop(name) for name in CHI_SQUARED}
     preparation = settings.to_dict()
     preparation["correction"] = correction.identifier if correction else UNCORRECTED
-    return Spectra(space=space, preparation=preparation, **columns)
+    return Spectra(space=space, preparation=preparation, gaia=gaia, **columns)
 
 
 def _as_continuous_space(space: ObservationSpace | str | None, table: Table) -> ObservationSpace:
@@ -162,8 +168,14 @@ def _prepare_block(table: Table, space: ObservationSpace, settings, correction) 
         "flux_err": flux_err,
         "whitener": whitener,
         "input_flags": flags,
+        **{name: _chi_squared(table, name) for name in CHI_SQUARED},
         "problem": [f"source {source_id[i]}: {data.problem[i]}" for i in np.flatnonzero(bad)],
     }
+
+
+def _chi_squared(table: Table, name: str) -> np.ndarray:
+    """How well Gaia's own basis fits the epoch spectra; unknown of sampled ones."""
+    return float_column(table[name]) if name in table.colnames else np.full(len(table), np.nan)
 
 
 def _warn_of_problems(problems: list[str]) -> None:

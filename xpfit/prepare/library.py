@@ -131,6 +131,10 @@ def library_spectra(
         labels=labels,
         label_err=label_err,
         snr=float_column(table["snr"]),
+        gaia={
+            name: float_column(table[f"gaiaedr3_{name}"])
+            for name in ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
+        },
         input_flags=_input_flags(source_id, xp_err, [e for _, e in bands]),
         preparation=settings.to_dict(),
     )

@@ -11,7 +11,7 @@ Layout (format version 1), one row per star::
     whitener        (n_star, n_obs) inverse errors, or (n_star, n_obs (n_obs + 1) / 2) the lower
                     triangle of L, row by row, with L.T @ L the inverse covariance
     parallax, parallax_error, extinction, extinction_error, snr, input_flags
-    labels/NAME, label_err/NAME
+    labels/NAME, label_err/NAME, gaia/NAME
 
 Numbers are kept in double precision, so that nothing of the archive's single precision is lost.
 HDF5 holds all this as it stands here; Parquet holds the columns (arrays as lists of fixed size),
@@ -32,7 +32,7 @@ from ..files import atomic_output
 from ..space import ObservationSpace, space_from_datasets
 from ..spectra import Spectra
 from . import parquet
-from .columns import FORMAT, FORMAT_VERSION, from_columns, require_alike, to_columns
+from .columns import FORMAT, FORMAT_VERSION, GROUPS, from_columns, require_alike, to_columns
 from .sources import id_flags
 
 ROWS_PER_CHUNK = 256
@@ -188,6 +188,6 @@ def _space(file: h5py.File) -> ObservationSpace:
 def _read(file: h5py.File, rows: slice) -> Spectra:
     """Some stars of an open, checked file."""
     names = [name for name, node in file.items() if isinstance(node, h5py.Dataset)]
-    names += [f"{kind}/{n}" for kind in ("labels", "label_err") for n in file.get(kind, ())]
+    names += [f"{kind}/{name}" for kind in GROUPS for name in file.get(kind, ())]
     columns = {name: file[name][rows] for name in names}
     return from_columns(columns, _space(file), json.loads(file.attrs["preparation"]))

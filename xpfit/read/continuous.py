@@ -29,7 +29,9 @@ CONTINUOUS = RowType(
     "XP continuous spectra (XP_CONTINUOUS, retrieval type of Gaia's datalink)",
     required=("source_id", *(f"{band}_{name}" for band in XP_BANDS for name in ARRAY_COLUMNS)),
     optional=tuple(
-        f"{band}_{name}" for band in XP_BANDS for name in ("n_relevant_bases", "standard_deviation")
+        f"{band}_{name}"
+        for band in XP_BANDS
+        for name in ("n_relevant_bases", "standard_deviation", "chi_squared")
     ),
 )
 """Columns of the archive's table; the optional ones are NaN where a file lacks them."""
@@ -52,8 +54,8 @@ def read_continuous(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
     astropy.table.Table
         `source_id` (int64, masked where missing); for each band b = ``bp``, ``rp``
         ``b_coefficients`` and ``b_coefficient_errors`` (n_source, n_coefficient),
-        ``b_coefficient_correlations`` (n_source, n (n - 1) / 2), ``b_n_relevant_bases`` and
-        ``b_standard_deviation``, all float64 and NaN where missing; and `problem`, a text that is
+        ``b_coefficient_correlations`` (n_source, n (n - 1) / 2), ``b_n_relevant_bases``,
+        ``b_standard_deviation`` and ``b_chi_squared``, all float64 and NaN where missing; and `problem`, a text that is
         empty for a good row and says otherwise what is wrong with it. Such a row, all NaN in the
         band concerned, does not stop the others.
 

@@ -39,6 +39,29 @@ def g_magnitude(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
     return -2.5 * np.log10(flux[:, window].mean(axis=1) / G_ZERO_POINT)
 
 
+BP_RP_WINDOWS = {"bp": ((392.0, 640.0), 4.08e7), "rp": ((640.0, 992.0), 1.27e7)}
+"""Wavelengths (nm) that stand for BP and RP, and the flux there of a star of magnitude 0 (Vega)."""
+
+
+def bp_rp_magnitudes(wavelength: np.ndarray, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Roughly Gaia's BP and RP, from the mean flux over their ranges.
+
+    Parameters
+    ----------
+    wavelength, flux
+        As for `g_magnitude`.
+
+    Returns
+    -------
+    bp, rp : ndarray, shape (n_star,)
+    """
+    magnitudes = []
+    for (blue, red), zero_point in BP_RP_WINDOWS.values():
+        mean = flux[:, (wavelength >= blue) & (wavelength <= red)].mean(axis=1)
+        magnitudes.append(-2.5 * np.log10(mean / zero_point))
+    return magnitudes[0], magnitudes[1]
+
+
 def gaia_parallax_err(g: np.ndarray) -> np.ndarray:
     """Typical parallax errors (mas) of Gaia DR3 at given G.
 

@@ -18,10 +18,11 @@ from ..errors import InputError
 from ..files import atomic_output
 from ..model import XPModel
 from ..prepare import XPSettings, whiten_covariances
+from ..prepare.healpix import first_source_id
 from ..prepare.store import write_spectra
 from ..space import SampledSpace
 from ..spectra import Spectra
-from .noise import XPNoise, g_magnitude, gaia_parallax_err
+from .noise import XPNoise, bp_rp_magnitudes, g_magnitude, gaia_parallax_err
 
 CHUNK = 1000
 """Stars simulated at a time, which bounds memory; a survey's numbers depend on it."""
@@ -273,6 +274,8 @@ class _Simulator:
         space = model.space
         self.n_xp = space.n_obs - space.n_bands
         self.xp_settings = XPSettings()
+        # A stream of its own: where stars stand has no bearing on what they are.
+        (self.sky,) = rng.spawn(1)
         self.noise = XPNoise(space.wavelength[: self.n_xp], self.xp_settings)
 
     def draw(self, first: int, n: int) -> Survey:
@@ -366,7 +369,8 @@ class _Simulator:
     def _observe(self, first, truth, flux) -> tuple[Spectra, np.ndarray]:
         """Add noise to everything; returns also which stars carry another's labels."""
         n, rng = len(flux), self.rng
-        g = g_magnitude(self.model.wavelength, flux)
+        source_id, gaia = self._place(first, flux)
+        g = gaia["phot_g_mean_mag"]
         noisy, flux_err, whitener = self._observe_flux(flux)
         parallax_err = gaia_parallax_err(g)
         extinction_err = np.hypot(0.02, 0.1 * truth["extinction"])
@@ -376,7 +380,7 @@ class _Simulator:
         labels = np.where(wrong[:, None], self._draw_types(n), truth["labels"])
         labels = labels + label_err * rng.standard_normal(labels.shape)
         spectra = Spectra(
-            source_id=1 + first + np.arange(n),
+            source_id=source_id,
             space=self.model.space,
             flux=noisy,
             flux_err=flux_err,
@@ -387,9 +391,28 @@ class _Simulator:
             extinction_err=extinction_err,
             labels=dict(zip(self.names, labels.T, strict=True)),
             label_err=dict(zip(self.names, label_err.T, strict=True)),
+            gaia=gaia,
             preparation=self.xp_settings.to_dict(),
         )
         return spectra, wrong
+
+    def _place(self, first: int, flux: np.ndarray) -> tuple[np.ndarray, dict]:
+        """Source ids, and columns of gaia_source: positions all over the sky, and magnitudes.
+
+        As in Gaia's ids, the bits above the 35th are the HEALPix cell.
+        """
+        n = len(flux)
+        ra = self.sky.uniform(0.0, 360.0, n)
+        dec = np.degrees(np.arcsin(self.sky.uniform(-1.0, 1.0, n)))
+        bp, rp = bp_rp_magnitudes(self.model.wavelength, flux)
+        gaia = {
+            "ra": ra,
+            "dec": dec,
+            "phot_g_mean_mag": g_magnitude(self.model.wavelength, flux),
+            "phot_bp_mean_mag": bp,
+            "phot_rp_mean_mag": rp,
+        }
+        return first_source_id(ra, dec) + 1 + first + np.arange(n), gaia
 
     def _observe_flux(self, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Noisy flux, its errors, and whiteners."""
