@@ -9,8 +9,8 @@ import xpfit
 
 PACKAGE = Path(xpfit.__file__).parent
 ORDER = [
-    "_version", "errors", "files", "arrays", "constants", "space", "spectra", "read", "prepare",
-    "nn", "model", "train", "fit", "quality", "catalogue", "validate", "cli", "__main__",
+    "_version", "errors", "files", "arrays", "arrow", "constants", "space", "spectra", "read",
+    "prepare", "nn", "model", "train", "fit", "quality", "catalogue", "validate", "cli", "__main__",
 ]  # fmt: skip
 ALLOWED_AGAINST_THE_FLOW = {("model/trained.py", "fit")}
 """`XPModel.fit` is the one convenience that reaches up."""

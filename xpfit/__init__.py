@@ -1,7 +1,7 @@
 """xpfit: stellar parameters with honest uncertainties from Gaia BP/RP spectra."""
 
 from ._version import __version__
-from .catalogue import result_table, write_catalogue
+from .catalogue import read_catalogue, result_table, write_catalogue
 from .errors import InputError, ModelFileError, OutputError, XpfitError
 from .fit import FitResult, FitStatus, Fitter, fit_spectra
 from .model import XPModel
@@ -15,12 +15,13 @@ from .prepare import (
     continuous_spectra,
     read_spectra,
 )
-from .quality import is_reliable
+from .quality import Confidence, confidence_for, is_reliable
 from .read import read_table
 from .spectra import Spectra
 from .train import Recipe, train_model
 
 __all__ = [
+    "Confidence",
     "FitResult",
     "FitStatus",
     "Fitter",
@@ -37,10 +38,12 @@ __all__ = [
     "XpfitError",
     "__version__",
     "attach_photometry",
+    "confidence_for",
     "continuous_spectra",
     "fit_spectra",
     "is_reliable",
     "load_model",
+    "read_catalogue",
     "read_spectra",
     "read_table",
     "result_table",

@@ -45,6 +45,34 @@ def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
     return path
 
 
+def output_directory(path: str | os.PathLike) -> Path:
+    """Make a directory for output, if it is not there.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made or written to.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{path}: not a directory that can be written to ({error.strerror})"
+        ) from error
+    return path
+
+
 @contextmanager
 def atomic_output(path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[Path]:
     """Path to write to, which becomes `path` when the block ends without an error.

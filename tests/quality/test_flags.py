@@ -1,12 +1,15 @@
-from dataclasses import replace
+from copy import copy
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 from helpers import simulate
 
-from xpfit import FitStatus
+from xpfit import FitResult, FitStatus
 from xpfit.quality import FitFlag, QualityFlag, fit_flags, is_reliable, quality_flags
 from xpfit.spectra import InputFlag
+
+SURE = np.ones((6, 3))
 
 
 @pytest.fixture(scope="module")
@@ -18,27 +21,74 @@ def fitted(model):
 
 def test_good_fits_carry_no_flag(model, fitted):
     spectra, result = fitted
-    assert not quality_flags(model, spectra, result).any()
+    assert not quality_flags(model, spectra, result, SURE).any()
     assert not fit_flags(model, spectra, result).any()
 
 
 def test_bits_are_those_of_table_2():
-    assert (QualityFlag.HIGH_CHI2, QualityFlag.LOW_PRIOR, QualityFlag.PARALLAX) == (8, 16, 32)
+    assert [int(flag) for flag in QualityFlag] == [1, 2, 4, 8, 16, 32]
+
+
+# Written out by hand from ZGR23's table 2: confidence in Teff, [Fe/H], log g; chi2 per degree of
+# freedom; ln_prior above the threshold; parallax pull; flags; whether eqs. 24-26 keep the star.
+TABLE_2 = [
+    (0.9, 0.9, 0.9, 1.0, +2.0, 1.0, 0, True),
+    (0.49, 0.9, 0.9, 1.0, +2.0, 1.0, 1, True),
+    (0.9, 0.49, 0.9, 1.0, +2.0, 1.0, 2, True),
+    (0.9, 0.9, 0.49, 1.0, +2.0, 1.0, 4, True),
+    (0.1, 0.2, 0.3, 1.99, +0.01, 9.9, 7, True),
+    (0.5, 0.5, 0.5, 2.01, +2.0, 1.0, 8, False),
+    (0.9, 0.9, 0.9, 1.0, -0.01, 1.0, 16, False),
+    (0.9, 0.9, 0.9, 1.0, +2.0, 10.1, 32, False),
+    (0.9, 0.9, 0.9, 1.0, +2.0, -10.1, 32, False),
+    (0.0, 0.0, 0.0, 9.0, -9.0, 99.0, 63, False),
+]
+
+
+def test_flags_are_those_of_table_2_bit_for_bit(absolute_model, fitted):
+    rows = np.arange(len(TABLE_2)) % 6
+    spectra, result = fitted[0][rows], copy(fitted[1])
+    for field in fields(result):
+        value = getattr(result, field.name)
+        if isinstance(value, np.ndarray):
+            setattr(result, field.name, value[rows])
+    teff, feh, logg, chi2, above, pull, flags, kept = np.array(TABLE_2).T
+    result.chi2 = chi2 * result.dof
+    result.ln_prior = absolute_model.ln_prior_threshold + above
+    error = np.full(len(rows), 0.2)
+    spectra = replace(spectra, parallax=result["parallax"] - pull * error, parallax_err=error)
+    confidence = np.column_stack([teff, feh, logg])
+    found = quality_flags(absolute_model, spectra, result, confidence)
+    np.testing.assert_array_equal(found, flags)
+    np.testing.assert_array_equal(found < 8, kept.astype(bool))
+
+
+def test_unknown_confidence_is_no_confidence(model, fitted):
+    spectra, result = fitted
+    np.testing.assert_array_equal(quality_flags(model, spectra, result), 7)
+    partly = np.where(np.arange(18).reshape(6, 3) == 4, np.nan, 0.9)
+    np.testing.assert_array_equal(quality_flags(model, spectra, result, partly), [0, 2, 0, 0, 0, 0])
+
+
+def test_stars_without_a_fit_do_not_pass_the_basic_cut(model, fitted):
+    spectra, _ = fitted
+    empty = FitResult.empty(model, spectra)
+    np.testing.assert_array_equal(quality_flags(model, spectra, empty), 7 + 8 + 16)
 
 
 def test_chi2_above_two_per_degree_of_freedom_is_flagged(model, fitted):
     spectra, result = fitted
     chi2 = result.dof * np.array([0.5, 1.99, 2.01, 9.0, np.nan, 1.0])
-    flags = quality_flags(model, spectra, replace(result, chi2=chi2))
-    np.testing.assert_array_equal(flags, [0, 0, 8, 8, 0, 0])
+    flags = quality_flags(model, spectra, replace(result, chi2=chi2), SURE)
+    np.testing.assert_array_equal(flags, [0, 0, 8, 8, 8, 0])
     assert flags.dtype == np.uint8
 
 
 def test_stellar_types_outside_the_prior_s_mass_are_flagged(model, fitted):
     spectra, result = fitted
     ln_prior = model.ln_prior_threshold + np.array([1.0, 0.01, -0.01, -50.0, np.nan, 5.0])
-    flags = quality_flags(model, spectra, replace(result, ln_prior=ln_prior))
-    np.testing.assert_array_equal(flags, [0, 0, 16, 16, 0, 0])
+    flags = quality_flags(model, spectra, replace(result, ln_prior=ln_prior), SURE)
+    np.testing.assert_array_equal(flags, [0, 0, 16, 16, 16, 0])
 
 
 def test_parallax_ten_sigma_off_is_flagged(absolute_model, fitted):
@@ -46,7 +96,7 @@ def test_parallax_ten_sigma_off_is_flagged(absolute_model, fitted):
     error = np.array([0.1, 0.1, np.inf, 0.1, 0.1, 0.1])
     offset = np.array([0.0, 0.99, 5.0, -1.01, 1.01, 0.5])
     observed = replace(spectra, parallax=result["parallax"] + offset, parallax_err=error)
-    flags = quality_flags(absolute_model, observed, result)
+    flags = quality_flags(absolute_model, observed, result, SURE)
     np.testing.assert_array_equal(flags, [0, 0, 0, 32, 32, 0])
 
 

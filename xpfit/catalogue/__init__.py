@@ -1,12 +1,14 @@
-"""Columns, writers and readers of catalogues of fitted stars."""
+"""Columns, writers and readers of catalogues of fitted stars, and the run that makes big ones."""
 
-from .columns import REFERENCE_PREFIX, join_tables, result_table
-from .io import catalogue_format, write_catalogue
+from .columns import REFERENCE_PREFIX, STELLAR_PARAMETERS, join_tables, result_table
+from .io import catalogue_format, read_catalogue, write_catalogue
 
 __all__ = [
     "REFERENCE_PREFIX",
+    "STELLAR_PARAMETERS",
     "catalogue_format",
     "join_tables",
+    "read_catalogue",
     "result_table",
     "write_catalogue",
 ]

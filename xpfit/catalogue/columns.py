@@ -1,45 +1,42 @@
-"""Fit results -> the table that people read."""
+"""Fit results -> the table that people read: ZGR23's table 2, and what else is known."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 import astropy.units as u
 import numpy as np
-from astropy.table import MaskedColumn, Table, vstack
+from astropy.table import Column, Table, vstack
 
 from .._version import __version__
 from ..constants import FLUX_UNIT_SI
 from ..fit import FitResult
 from ..model import XPModel
 from ..prepare import KELVIN_PER_UNIT
+from ..prepare.healpix import position_of_id
 from ..prepare.sources import id_flags
-from ..quality import FitFlag, fit_flags, quality_flags
+from ..quality import CONFIDENCE_LABELS, FitFlag, fit_flags, quality_flags
 from ..space import CoefficientSpace
 from ..spectra import InputFlag, Spectra
+from .describe import Description, describe
 
-PARAMETER_UNITS = {
-    "teff": u.K,
-    "extinction": u.mag,
-    "parallax": u.mas,
-}
-"""Units of parameters; those in dex have none here, because FITS knows no dex."""
-
-DESCRIPTIONS = {
-    "teff": "effective temperature",
-    "feh": "metallicity [Fe/H] in dex",
-    "logg": "surface gravity log g in dex (cm s-2)",
-    "alpha_m": "alpha enhancement [alpha/M] in dex",
-    "extinction": "amount of dust E, close to E(B-V)",
-    "parallax": "parallax; masked if the model knows no luminosities",
-    "xi": "place of the extinction curve among all, in units of their spread",
-}
+STELLAR_PARAMETERS = ("teff", "feh", "logg", "extinction", "parallax")
+"""The five parameters of ZGR23's table 2, in its order; Teff is in kK there."""
 
 REFERENCE_PREFIX = "ref_"
 """Reference labels that came with the spectra follow under their names with this prefix."""
 
 
-def result_table(model: XPModel, spectra: Spectra, result: FitResult) -> Table:
+def result_table(
+    model: XPModel,
+    spectra: Spectra,
+    result: FitResult,
+    confidence: np.ndarray | None = None,
+    *,
+    reference: bool = True,
+    provenance: Mapping[str, str] | None = None,
+) -> Table:
     """Catalogue of fitted stars.
 
     Parameters
@@ -48,34 +45,51 @@ def result_table(model: XPModel, spectra: Spectra, result: FitResult) -> Table:
     spectra : Spectra
         What was fitted.
     result : FitResult
+    confidence : ndarray, shape (n_star, 3), optional
+        From `xpfit.quality.Confidence.of_fit`.
+    reference : bool
+        Add the reference labels that came with the spectra, if any did.
+    provenance : mapping of str to str, optional
+        What else is to be recorded in the table's metadata, such as settings.
 
     Returns
     -------
     astropy.table.Table
-        One row per star, with units and descriptions: parameters and errors (`teff` in K),
-        `amplitude` if the model is not absolute, `chi2`, `ln_prior`, `n_obs`, `status`,
-        `n_iterations`, `n_restarts`, `gradient_norm`, `min_hessian_eigenvalue`, `second_mode` if it
-        was looked for, `quality_flags`, `fit_flags`, the upper triangles of covariance and inverse
-        covariance, and reference labels if there were any.
-        Parameters of stars that were not fitted are masked.
+        One row per star. First the columns of ZGR23's table 2 in their order, then each parameter
+        by its name with its error (`teff` in K), then how the fit went, what was observed, and
+        reference labels. Floating-point numbers that are unknown are NaN; so are all parameters of
+        stars that were not fitted.
+
+    Notes
+    -----
+    Of a model with other parameters than the five, `stellar_params_*` hold the marginal
+    distribution of the five, and `all_params_*_triu` the whole matrices.
     """
-    table = Table(meta=_metadata(model))
-    table["source_id"] = MaskedColumn(
-        result.source_id, mask=result.source_id <= 0, description="Gaia source id"
-    )
-    for i, name in enumerate(result.parameter_names):
-        mask = ~np.isfinite(result.parameters[:, i]) | (name == "parallax" and not model.absolute)
-        _add_measurement(table, name, result.parameters[:, i], result.errors[:, i], mask)
-    if "xi" in result.parameter_names:
-        r_v = model.r_v(result["xi"])
-        table["r_v"] = MaskedColumn(
-            r_v, mask=~np.isfinite(r_v), description="R(V) of the CCM89 curve closest to that at xi"
-        )
-    if not model.absolute:
-        _add_amplitude(table, model, result)
-    _add_diagnostics(table, model, spectra, result)
-    _add_triangles(table, result)
-    _add_reference(table, spectra)
+    table = Table(meta=_metadata(model, provenance or {}))
+    if confidence is None:
+        confidence = np.full((len(spectra), len(CONFIDENCE_LABELS)), np.nan)
+    five = _marginal(model, result)
+    ra, dec, approximate = _positions(spectra)
+    _add(table, "gdr3_source_id", result.source_id)
+    _add(table, "ra", ra)
+    _add(table, "dec", dec)
+    _add(table, "stellar_params_est", five["est"])
+    _add(table, "stellar_params_err", five["err"])
+    _add(table, "chi2_opt", result.chi2)
+    _add(table, "ln_prior", result.ln_prior)
+    for label, values in zip(CONFIDENCE_LABELS, confidence.T, strict=True):
+        _add(table, f"{label}_confidence", values)
+    _add(table, "quality_flags", quality_flags(model, spectra, result, confidence))
+    _add(table, "stellar_params_icov_triu", five["icov"])
+    _add(table, "stellar_params_cov_triu", five["cov"])
+    _add_parameters(table, model, result)
+    flags = fit_flags(model, spectra, result)
+    flags[approximate] |= int(FitFlag.APPROXIMATE_POSITION)
+    _add(table, "fit_flags", flags)
+    _add_diagnostics(table, result)
+    _add_observed(table, spectra)
+    if reference and spectra.labels:
+        _add_reference(table, spectra)
     return table
 
 
@@ -93,111 +107,154 @@ def join_tables(tables: Sequence[Table]) -> Table:
         Rows in order; sources that stand in several parts are flagged.
     """
     table = vstack(list(tables), metadata_conflicts="silent")
-    ids = np.ma.filled(table["source_id"], 0)
-    repeated = (id_flags(ids) & InputFlag.DUPLICATE_ID) != 0
-    table["fit_flags"][repeated] |= int(FitFlag.DUPLICATE_ID)
+    table["fit_flags"] |= duplicate_flags(np.asarray(table["gdr3_source_id"]))
     return table
 
 
-def _metadata(model: XPModel) -> dict:
+def duplicate_flags(source_id: np.ndarray) -> np.ndarray:
+    """Fit flags of sources that stand in more than one row, shape (n_row,)."""
+    repeated = (id_flags(source_id) & InputFlag.DUPLICATE_ID) != 0
+    return np.where(repeated, int(FitFlag.DUPLICATE_ID), 0).astype(np.int16)
+
+
+def _metadata(model: XPModel, provenance: Mapping[str, str]) -> dict:
     """Facts about the fit, under names that FITS accepts."""
     return {
         "CREATOR": f"xpfit {__version__}",
+        "MODELID": model.fingerprint,
         "ABSOLUTE": model.absolute,
         "LABELS": ",".join(model.label_names),
         "NTRAINED": len(model.source_ids),
+        "LNPMIN": model.ln_prior_threshold,
+        "PREPARED": json.dumps(model.preparation, sort_keys=True),
+        **provenance,
     }
 
 
-def _add_measurement(table, name, value, error, mask, prefix="", what="") -> None:
-    """Add a parameter and its error, in the units that people read."""
+def _add(table: Table, name: str, values: np.ndarray, description: Description | None = None):
+    """Add a column with its unit, UCD and description."""
+    known = description or describe(name)
+    table[name] = Column(
+        values,
+        unit=known.unit,
+        description=known.text,
+        meta={"ucd": known.ucd},
+    )
+
+
+def _positions(spectra: Spectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """ra and dec, and where they are only as good as the source id tells."""
+    unknown = np.full(len(spectra), np.nan)
+    ra, dec = (spectra.gaia.get(name, unknown) for name in ("ra", "dec"))
+    measured = np.isfinite(ra) & np.isfinite(dec)
+    if measured.all():
+        return ra, dec, ~measured
+    ra_of_id, dec_of_id = position_of_id(spectra.source_id)
+    return np.where(measured, ra, ra_of_id), np.where(measured, dec, dec_of_id), ~measured
+
+
+def _marginal(model: XPModel, result: FitResult) -> dict[str, np.ndarray]:
+    """Estimates, errors and triangles of the five parameters; NaN for what the model lacks."""
+    known = [
+        name
+        for name in STELLAR_PARAMETERS
+        if name in result.parameter_names and (name != "parallax" or model.absolute)
+    ]
+    place = np.array([STELLAR_PARAMETERS.index(name) for name in known])
+    index = np.array([result.parameter_names.index(name) for name in known])
+    n_star, n = len(result), len(STELLAR_PARAMETERS)
+    five = {name: np.full((n_star, n), np.nan) for name in ("est", "err")}
+    five["est"][:, place] = result.parameters[:, index]
+    five["err"][:, place] = result.errors[:, index]
+    covariance = result.covariance[:, index[:, None], index]
+    if len(known) == len(result.parameter_names):
+        inverse = result.inverse_covariance[:, index[:, None], index]
+    else:
+        inverse = np.full_like(covariance, np.nan)
+        finite = np.isfinite(covariance).all(axis=(1, 2))
+        inverse[finite] = np.linalg.inv(covariance[finite])
+    for name, matrix in (("cov", covariance), ("icov", inverse)):
+        whole = np.full((n_star, n, n), np.nan)
+        whole[:, place[:, None], place] = matrix
+        five[name] = _triangle(whole)
+    return five
+
+
+def _triangle(matrix: np.ndarray) -> np.ndarray:
+    """Upper triangles, row by row, shape (n_star, n (n + 1) / 2)."""
+    rows, columns = np.triu_indices(matrix.shape[1])
+    return matrix[:, rows, columns]
+
+
+def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
+    """Add each parameter by its name, in the units that people read."""
+    for i, name in enumerate(result.parameter_names):
+        value, error = result.parameters[:, i], result.errors[:, i]
+        if name == "parallax" and not model.absolute:
+            value = error = np.full(len(result), np.nan)
+        _add_measurement(table, name, value, error)
+    if "xi" in result.parameter_names:
+        _add(table, "r_v", model.r_v(result["xi"]))
+    if not model.absolute:
+        _add_amplitude(table, model, result)
+    if set(result.parameter_names) != set(STELLAR_PARAMETERS):
+        order = ", ".join(result.parameter_names)
+        last = "" if model.absolute else "; for the parallax, the square root of the amplitude"
+        for kind, matrix in (("icov", result.inverse_covariance), ("cov", result.covariance)):
+            known = describe(f"all_params_{kind}_triu")
+            text = f"{known.text} of ({order}) in kK, dex, mag, mas{last}"
+            description = Description(text, known.unit, known.ucd)
+            _add(table, f"all_params_{kind}_triu", _triangle(matrix), description)
+
+
+def _add_measurement(table: Table, name: str, value, error, prefix: str = "") -> None:
+    """Add a parameter and its error."""
     factor = KELVIN_PER_UNIT if name == "teff" else 1.0
-    for suffix, values, text in (("", value, ""), ("_err", error, "standard error of ")):
-        table[f"{prefix}{name}{suffix}"] = MaskedColumn(
-            values * factor,
-            mask=mask | ~np.isfinite(values),
-            unit=PARAMETER_UNITS.get(name),
-            description=f"{text}{what}{DESCRIPTIONS[name]}",
-        )
+    _add(table, f"{prefix}{name}", value * factor, describe(name, prefix))
+    _add(table, f"{prefix}{name}_err", error * factor, describe(f"{name}_err", prefix))
 
 
 def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
     """Add what takes the parallax's place in a model that knows shapes only."""
-    amplitude = result["parallax"] ** 2
+    known, amplitude = describe("amplitude"), result["parallax"] ** 2
     if model.space.name == CoefficientSpace.name:
-        factor, unit, what = 1.0, u.electron / u.s, "internal spectrum"
+        text = known.text.replace("flux", "internal spectrum")
+        _add(table, "amplitude", amplitude, Description(text, u.electron / u.s, known.ucd))
     else:
-        factor, unit, what = FLUX_UNIT_SI, u.W / u.m**2 / u.nm, "flux"
-    table["amplitude"] = MaskedColumn(
-        amplitude * factor,
-        mask=~np.isfinite(amplitude),
-        unit=unit,
-        description=f"geometric mean of the dust-free {what} at 592-782 nm",
-    )
+        _add(table, "amplitude", amplitude * FLUX_UNIT_SI)
 
 
-def _add_diagnostics(table, model, spectra, result) -> None:
-    """Add goodness of fit, status and flags."""
-    for name, text in (
-        ("chi2", "chi2 of the flux at the best fit"),
-        ("ln_prior", "ln of the prior density of stellar type (kK, dex) at the best fit"),
-        ("gradient_norm", "length of the loss's gradient at the best fit, standardised"),
-        ("min_hessian_eigenvalue", "smallest curvature of the loss at the best fit, standardised"),
-        ("second_mode", "how much lower ln posterior is at the second best mode"),
+def _add_diagnostics(table: Table, result: FitResult) -> None:
+    """Add how the fit went."""
+    _add(table, "n_obs", result.n_obs.astype(np.int16))
+    _add(table, "status", result.status.astype(np.uint8))
+    for name in (
+        "n_iterations",
+        "n_restarts",
+        "gradient_norm",
+        "min_hessian_eigenvalue",
+        "second_mode",
     ):
-        values = getattr(result, name)
-        if name != "second_mode" or np.isfinite(values).any():
-            table[name] = MaskedColumn(values, mask=~np.isfinite(values), description=text)
-    for name, values, text in (
-        ("n_obs", result.n_obs.astype(np.int16), "number of flux values used"),
-        ("status", result.status, "0 converged, 1 not converged, 2 not fitted"),
-        ("n_iterations", result.n_iterations, "steps of the optimiser over all starts"),
-        ("n_restarts", result.n_restarts, "further starts of stars that had not converged"),
-        (
-            "quality_flags",
-            quality_flags(model, spectra, result),
-            "8 chi2/dof > 2, 16 low prior, 32 parallax off by 10 sigma",
-        ),
-        (
-            "fit_flags",
-            fit_flags(model, spectra, result),
-            "1 not converged, 2 out of range, 4 bad input, 8 band missing, 32 samples missing, "
-            "64 no id, 128 repeated id, 256 second mode",
-        ),
-    ):
-        table[name] = MaskedColumn(values, description=text)
+        _add(table, name, getattr(result, name))
 
 
-def _add_triangles(table: Table, result: FitResult) -> None:
-    """Add upper triangles of covariance and inverse covariance, in the model's units."""
-    rows, columns = np.triu_indices(len(result.parameter_names))
-    order = ", ".join(result.parameter_names)
-    last = "" if result.absolute else "; in place of the parallax, the square root of the amplitude"
-    for name, matrix, text in (
-        ("stellar_params_cov_triu", result.covariance, "covariance"),
-        ("stellar_params_icov_triu", result.inverse_covariance, "inverse covariance"),
-    ):
-        values = matrix[:, rows, columns]
-        table[name] = MaskedColumn(
-            values,
-            mask=~np.isfinite(values),
-            description=f"upper triangle of the {text} of ({order}) in kK, dex, mag, mas{last}",
-        )
+def _add_observed(table: Table, spectra: Spectra) -> None:
+    """Add what Gaia says of the source, as far as it was known to the fit."""
+    observed = np.isfinite(spectra.parallax_err)
+    _add(table, "gaia_parallax", np.where(observed, spectra.parallax, np.nan))
+    _add(table, "gaia_parallax_error", np.where(observed, spectra.parallax_err, np.nan))
+    for name in ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"):
+        _add(table, name, spectra.gaia.get(name, np.full(len(spectra), np.nan)))
 
 
 def _add_reference(table: Table, spectra: Spectra) -> None:
     """Add the labels that came with the spectra."""
     for name, values in spectra.labels.items():
-        if np.isfinite(values).any():
-            mask = ~np.isfinite(values)
-            _add_measurement(
-                table, name, values, spectra.label_err[name], mask, REFERENCE_PREFIX, "reference "
-            )
-    for name, values, text in (
-        ("snr", spectra.snr, "signal-to-noise ratio of the reference spectrum"),
-        ("extinction", spectra.extinction, "reference estimate of E"),
-    ):
-        if np.isfinite(values).any():
-            table[REFERENCE_PREFIX + name] = MaskedColumn(
-                values, mask=~np.isfinite(values), description=text
-            )
+        _add_measurement(table, name, values, spectra.label_err[name], REFERENCE_PREFIX)
+    _add(table, f"{REFERENCE_PREFIX}snr", spectra.snr)
+    _add(
+        table,
+        f"{REFERENCE_PREFIX}extinction",
+        spectra.extinction,
+        describe("extinction", REFERENCE_PREFIX),
+    )

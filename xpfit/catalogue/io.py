@@ -1,21 +1,46 @@
-"""Catalogue files: FITS or ECSV, by the ending of the name."""
+"""Catalogue files: FITS, VOTable, ECSV, Parquet or HDF5, by the ending of the name.
+
+All hold the same: columns with units, UCDs and descriptions, and the table's metadata. What is
+written is read back as it was.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
 from pathlib import Path
 
-from astropy.table import Table
+import h5py
+import numpy as np
+from astropy.io import fits, votable
+from astropy.io.votable.tree import Info
+from astropy.table import Column, Table
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from ..files import atomic_output
+from ..read import read_table
+from . import parquet
 
-FORMATS = {".fits": "fits", ".ecsv": "ascii.ecsv"}
-"""Endings of catalogue files and astropy's names of their formats."""
+FORMATS = {
+    ".fits": "FITS",
+    ".vot": "VOTable",
+    ".xml": "VOTable",
+    ".ecsv": "ECSV",
+    ".parquet": "Parquet",
+    ".h5": "HDF5",
+    ".hdf5": "HDF5",
+}
+"""Endings of catalogue files and their formats."""
+
+HDF5_FORMAT = "xpfit-catalogue"
+
+META_PREFIX = "xpfit."
+"""Of the INFO elements in which VOTables hold the table's metadata, as JSON."""
 
 
 def catalogue_format(path: str | os.PathLike) -> str:
-    """astropy's name of the format that a file name asks for.
+    """Format that a file name asks for.
 
     Raises
     ------
@@ -38,7 +63,7 @@ def write_catalogue(table: Table, path: str | os.PathLike, *, overwrite: bool = 
     ----------
     table : astropy.table.Table
     path : path-like
-        The ending, ``.fits`` or ``.ecsv``, gives the format.
+        The ending, one of `FORMATS`, gives the format. Parquet needs pyarrow.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -47,6 +72,156 @@ def write_catalogue(table: Table, path: str | os.PathLike, *, overwrite: bool = 
     OutputError
         If the ending is unknown, the file exists, or it cannot be written.
     """
-    name = catalogue_format(path)
+    write = _WRITERS[catalogue_format(path)]
     with atomic_output(path, overwrite=overwrite) as part:
-        table.write(part, format=name)
+        write(table, part)
+
+
+def read_catalogue(path: str | os.PathLike) -> Table:
+    """Read a catalogue.
+
+    Parameters
+    ----------
+    path : path-like
+        A file in one of `FORMATS`, any other table that `xpfit.read_table` knows, or the directory
+        of a run (`xpfit run`), all of whose rows are read.
+
+    Returns
+    -------
+    astropy.table.Table
+        Floating-point numbers that are unknown are NaN.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If the file cannot be read as a table.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return parquet.read_directory(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; check the path")
+    reader = _READERS.get(FORMATS.get(path.suffix.lower(), ""))
+    return reader(path) if reader else _without_masks(read_table(path))
+
+
+def _write_fits(table: Table, path: Path) -> None:
+    """FITS: what astropy writes, and UCDs and descriptions where TOPCAT looks for them."""
+    table.write(path, format="fits")
+    with fits.open(path, mode="update") as hdus:
+        header = hdus[1].header
+        for i, name in enumerate(table.colnames, start=1):
+            column = table[name]
+            if column.description:
+                header[f"TCOMM{i}"] = column.description
+            if column.meta.get("ucd"):
+                header[f"TUCD{i}"] = column.meta["ucd"]
+
+
+def _read_fits(path: Path) -> Table:
+    """FITS, ours or another's."""
+    table = _without_masks(read_table(path))
+    for i, name in enumerate(table.colnames, start=1):
+        table.meta.pop(f"TCOMM{i}", None)  # which astropy has put into the column as well
+        ucd = table.meta.pop(f"TUCD{i}", None)
+        if ucd:
+            table[name].meta["ucd"] = ucd
+    return table
+
+
+def _write_votable(table: Table, path: Path) -> None:
+    """VOTable with binary2 data; metadata as INFO elements."""
+    file = votable.from_table(table)
+    for name, value in table.meta.items():
+        info = Info(name=f"{META_PREFIX}{name}", value=json.dumps(value))
+        file.get_first_table().infos.append(info)
+    file.to_xml(str(path), tabledata_format="binary2")
+
+
+def _read_votable(path: Path) -> Table:
+    """VOTable, ours or another's."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            whole = votable.parse(path).get_first_table()
+        table = _without_masks(whole.to_table(use_names_over_ids=True))
+        for column in table.columns.values():
+            if column.description:  # which XML has broken into lines
+                column.description = " ".join(column.description.split())
+        for info in whole.infos:
+            if info.name.startswith(META_PREFIX):
+                table.meta[info.name.removeprefix(META_PREFIX)] = json.loads(info.value)
+    except Exception as error:  # as for `read_table`: parsers have no common base of errors
+        raise InputError(f"{path}: not a readable VOTable ({error})") from error
+    return table
+
+
+def _write_hdf5(table: Table, path: Path) -> None:
+    """HDF5 with one dataset per column, as the published catalogue of ZGR23 has."""
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = HDF5_FORMAT
+        file.attrs["columns"] = table.colnames
+        file.attrs["meta"] = json.dumps(dict(table.meta))
+        for name in table.colnames:
+            column = table[name]
+            data = file.create_dataset(name, data=np.asarray(column), compression="gzip")
+            data.attrs["unit"] = str(column.unit or "")
+            data.attrs["ucd"] = column.meta.get("ucd", "")
+            data.attrs["description"] = column.description or ""
+
+
+def _read_hdf5(path: Path) -> Table:
+    """HDF5 of this layout."""
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != HDF5_FORMAT:
+                raise InputError(f"{path}: an HDF5 file, but not a catalogue")
+            table = Table(meta=json.loads(file.attrs["meta"]))
+            for name in file.attrs["columns"]:
+                data = file[name]
+                table[name] = Column(
+                    data[()],
+                    unit=data.attrs["unit"] or None,
+                    description=data.attrs["description"] or None,
+                    meta={"ucd": data.attrs["ucd"]},
+                )
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a readable HDF5 catalogue ({error})") from error
+    return table
+
+
+def _without_masks(table: Table) -> Table:
+    """NaN in place of masked floating-point numbers, and the machine's own order of bytes."""
+    for name in table.colnames:
+        column = table[name]
+        mask = np.ma.getmaskarray(column)
+        if column.dtype.kind == "f" or not mask.any():
+            values = np.asarray(np.ma.filled(column, np.nan) if mask.any() else column)
+            table[name] = Column(
+                values.astype(values.dtype.newbyteorder("=")),
+                unit=column.unit,
+                description=column.description,
+                meta=column.meta,
+            )
+    return table
+
+
+_WRITERS = {
+    "FITS": _write_fits,
+    "VOTable": _write_votable,
+    "ECSV": lambda table, path: table.write(path, format="ascii.ecsv"),
+    "Parquet": parquet.write,
+    "HDF5": _write_hdf5,
+}
+
+_READERS = {
+    "FITS": _read_fits,
+    "VOTable": _read_votable,
+    "Parquet": parquet.read,
+    "HDF5": _read_hdf5,
+}
+"""Of formats that `read_table` does not know, or not with all that is in them."""

@@ -9,9 +9,31 @@ from collections.abc import Sequence
 
 from .._version import __version__
 from ..errors import XpfitError
-from . import download, fit, plot, prepare, recipe, simulate, train, validate
+from . import (
+    convert,
+    download,
+    fit,
+    plot,
+    prepare,
+    recipe,
+    simulate,
+    train,
+    train_confidence,
+    validate,
+)
 
-COMMANDS = (download, prepare, simulate, recipe, train, plot, fit, validate)
+COMMANDS = (
+    download,
+    prepare,
+    simulate,
+    recipe,
+    train,
+    train_confidence,
+    plot,
+    fit,
+    convert,
+    validate,
+)
 """Modules with `add`, which adds the command to a parser, in the order in which users meet them."""
 
 

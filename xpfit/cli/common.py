@@ -17,6 +17,9 @@ INPUT_HELP = (
 )
 
 
+CATALOGUE_HELP = "catalogue to write: OUT.fits, .vot, .ecsv, .parquet or .h5"
+
+
 class Interrupted(KeyboardInterrupt):
     """An interruption after which there is a way to go on, which the message tells."""
 
@@ -52,6 +55,16 @@ def _wavelength_grid(text: str) -> np.ndarray:
     """Wavelengths from START:STOP:STEP."""
     start, stop, step = (float(part) for part in text.split(":"))
     return start + step * np.arange(np.floor((stop - start) / step + 1e-9) + 1)
+
+
+def add_confidence(command: argparse.ArgumentParser) -> None:
+    """Add the option for confidence classifiers."""
+    command.add_argument(
+        "--confidence",
+        metavar="CONFIDENCE.h5",
+        help="classifiers of 'xpfit train-confidence' (default: for xpfit's own model those that "
+        "come with it, for others none)",
+    )
 
 
 def add_tables(command: argparse.ArgumentParser) -> None:

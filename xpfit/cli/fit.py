@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -20,9 +21,17 @@ from ..fit.fitter import N_STARTS, STARTS
 from ..model import XPModel
 from ..model.store import load_model
 from ..prepare import LibrarySettings, XPSettings, prepare_file
-from ..quality import FitFlag, QualityFlag, is_reliable
+from ..quality import FitFlag, QualityFlag, confidence_for, is_reliable
 from ..spectra import Spectra
-from .common import INPUT_HELP, add_command, add_tables, additions, settings_of
+from .common import (
+    CATALOGUE_HELP,
+    INPUT_HELP,
+    add_command,
+    add_confidence,
+    add_tables,
+    additions,
+    settings_of,
+)
 
 
 def add(commands) -> None:
@@ -32,9 +41,8 @@ def add(commands) -> None:
     command.add_argument(
         "--model", metavar="MODEL.h5", help="model file (default: the one that comes with xpfit)"
     )
-    command.add_argument(
-        "--output", required=True, metavar="OUT", help="catalogue to write: OUT.fits or OUT.ecsv"
-    )
+    command.add_argument("--output", required=True, metavar="OUT", help=CATALOGUE_HELP)
+    add_confidence(command)
     add_tables(command)
     command.add_argument(
         "--jobs",
@@ -92,6 +100,12 @@ def _fit(options: argparse.Namespace) -> None:
         multistart=options.multistart,
         model_covariance=not options.no_model_covariance,
     )
+    confidence = confidence_for(model, options.confidence)
+    provenance = {
+        "MODEL": Path(options.model).name if options.model else "default",
+        "INPUT": ",".join(Path(path).name for path in options.inputs),
+        "SETTINGS": json.dumps(fitter.settings, sort_keys=True),
+    }
     extra, tables = additions(options), []
     parts = _parts(options.inputs, model)
     first = next(parts)  # what is wrong with the input is said before a progress bar stands there
@@ -100,10 +114,10 @@ def _fit(options: argparse.Namespace) -> None:
             spectra = extra.apply(part)
             bar.total = (bar.total or 0) + len(spectra)
             result = fitter.fit(spectra, bar)
-            tables.append(catalogue.result_table(model, spectra, result))
+            sure = confidence.of_fit(model, spectra, result) if confidence else None
+            table = catalogue.result_table(model, spectra, result, sure, provenance=provenance)
+            tables.append(table)
     table = catalogue.join_tables(tables)
-    table.meta["INPUT"] = ",".join(Path(path).name for path in options.inputs)
-    table.meta["MODEL"] = Path(options.model).name if options.model else "default"
     catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(_fit_summary(table))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ..errors import OutputError
-from ..files import atomic_output, check_output
+from ..files import atomic_output, check_output, output_directory
 from ..model.store import load_model
 from ..validate.model_plots import model_figures
 from .common import add_command
@@ -32,13 +30,7 @@ def add(commands) -> None:
 
 def _plot(options: argparse.Namespace) -> None:
     """Draw and write all pictures."""
-    directory = Path(options.output_dir)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{directory}: not a directory that can be written to ({error})"
-        ) from error
+    directory = output_directory(options.output_dir)
     figures = model_figures(load_model(options.model))
     paths = {name: directory / f"{name}.{options.format}" for name in figures}
     for path in paths.values():

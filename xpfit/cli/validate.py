@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from .. import validate
-from ..errors import OutputError
-from ..files import atomic_output, check_output
+from ..catalogue import read_catalogue
+from ..files import atomic_output, check_output, output_directory
 from ..read import read_table
 from .common import add_command
 
@@ -45,7 +45,7 @@ def add(commands) -> None:
 def _validate(options: argparse.Namespace) -> None:
     """Compare fitted with reference labels; print and write the outcome."""
     directory = _output_directory(options)
-    fitted = read_table(options.fitted)
+    fitted = read_catalogue(options.fitted)
     if options.reference:
         reference = read_table(options.reference)
         fitted = validate.attach_reference(fitted, reference)
@@ -68,11 +68,7 @@ def _output_directory(options: argparse.Namespace) -> Path | None:
     """Make the output directory, refusing to replace files in it unasked."""
     if not options.output:
         return None
-    directory = Path(options.output)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{directory}: cannot make this directory ({error.strerror})") from error
+    directory = output_directory(options.output)
     for name in (METRICS_NAME, FIGURE_NAME):
         check_output(directory / name, overwrite=options.overwrite)
     return directory

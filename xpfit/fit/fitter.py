@@ -71,6 +71,11 @@ class Fitter:
     ignore_correction : bool
         Fit data whose flux was corrected otherwise than the model's training data.
 
+    Attributes
+    ----------
+    settings : dict
+        The options on which results depend, to be recorded with them.
+
     Raises
     ------
     InputError
@@ -104,8 +109,19 @@ class Fitter:
         if starts not in STARTS:
             raise InputError(f"starts must be one of {', '.join(STARTS)}, got {starts!r}")
         self.model = model
+        self.settings = {
+            "device": device,
+            "single": single,
+            "starts": starts,
+            "n_starts": n_starts,
+            "multistart": multistart,
+            "max_iterations": max_iterations,
+            "model_covariance": model_covariance,
+            "ignore_correction": ignore_correction,
+        }
         covariance = model.covariance if model_covariance else None
         self.engine = choose_engine(model, covariance, engine, device, single)
+        self.settings["engine"] = self.engine.name
         self.n_jobs = cpu_count() if n_jobs == -1 else n_jobs
         self.n_starts = n_starts if multistart is None else multistart
         self.multistart = multistart is not None

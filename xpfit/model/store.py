@@ -105,6 +105,26 @@ def load_model(path: str | os.PathLike | None = None) -> XPModel:
         ) from error
 
 
+def fingerprint(model: XPModel) -> str:
+    """SHA-256 over all that a model's fits depend on, whatever version of xpfit wrote it.
+
+    Parameters
+    ----------
+    model : XPModel
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
+    arrays, attributes = _datasets(model), _attributes(model)
+    for name in [n for n in arrays if n.startswith(("training/", "diagnostics/"))]:
+        del arrays[name]
+    for name in ("format_version", "xpfit_version", "training"):
+        del attributes[name]
+    return _digest(arrays, attributes)
+
+
 def _datasets(model: XPModel) -> dict[str, np.ndarray]:
     """Arrays of the file by name."""
     forward, prior = model.forward, model.prior
@@ -153,15 +173,16 @@ def _attributes(model: XPModel) -> dict:
 
 def _checksum(file: h5py.File) -> str:
     """SHA-256 over all names, values and attributes of the file."""
+    return _digest(_tree(file), {k: v for k, v in file.attrs.items() if k != "checksum"})
+
+
+def _digest(arrays: dict[str, np.ndarray], attributes: dict) -> str:
+    """SHA-256 over arrays and attributes with their names."""
     digest = hashlib.sha256()
-    names: list[str] = []
-    file.visititems(
-        lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None
-    )
-    for name in sorted(names):
-        digest.update(name.encode() + np.ascontiguousarray(file[name][()]).tobytes())
-    for name in sorted(set(file.attrs) - {"checksum"}):
-        digest.update(f"{name}={file.attrs[name]}".encode())
+    for name in sorted(arrays):
+        digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    for name in sorted(attributes):
+        digest.update(f"{name}={attributes[name]}".encode())
     return digest.hexdigest()
 
 

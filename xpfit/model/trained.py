@@ -74,6 +74,13 @@ class XPModel:
         )
 
     @property
+    def fingerprint(self) -> str:
+        """What the model is, as SHA-256 over all that fits depend on, in hexadecimal digits."""
+        from .store import fingerprint
+
+        return fingerprint(self)
+
+    @property
     def space(self) -> ObservationSpace:
         """What the data vector is."""
         return self.forward.space

@@ -27,8 +27,13 @@ class Layer(Protocol):
         """Draw starting values of the parameters."""
         ...
 
-    def forward(self, w: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, Any]:
-        """Return the output and the cache that the other two maps need."""
+    def forward(
+        self, w: np.ndarray, x: np.ndarray, rng: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, Any]:
+        """Return the output and the cache that the other maps need.
+
+        A layer that is random in training, such as `Dropout`, is so if it is given an `rng`.
+        """
         ...
 
     def backward(self, w: np.ndarray, cache: Any, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +84,7 @@ class Dense:
         weights = rng.uniform(-limit, limit, self.n_weights)
         return np.concatenate([weights, np.zeros(self.n_out)])
 
-    def forward(self, w, x):
+    def forward(self, w, x, rng=None):
         """See `Layer.forward`."""
         weights, bias = self.split(w)
         return x @ weights + bias, x
@@ -113,7 +118,7 @@ class Tanh:
         """No parameters to draw."""
         return np.empty(0)
 
-    def forward(self, w, x):
+    def forward(self, w, x, rng=None):
         """See `Layer.forward`."""
         y = array_namespace(x).tanh(x)
         return y, y
@@ -134,3 +139,82 @@ class Tanh:
         """See `Layer.curvature`; tanh'' = -2 tanh (1 - tanh^2)."""
         second = -2.0 * cache * (1.0 - cache**2) * dy
         return (dx * second[:, None, :]) @ array_namespace(dx).matrix_transpose(dx)
+
+
+class ReLU:
+    """Rectifier, max(x, 0), element by element."""
+
+    n_parameters = 0
+
+    def initialise(self, rng: np.random.Generator) -> np.ndarray:
+        """No parameters to draw."""
+        return np.empty(0)
+
+    def forward(self, w, x, rng=None):
+        """See `Layer.forward`."""
+        positive = x > 0
+        return array_namespace(x).where(positive, x, 0.0 * x), positive
+
+    def backward(self, w, cache, dy):
+        """See `Layer.backward`."""
+        return self.adjoint(w, cache, dy), np.empty(0)
+
+    def adjoint(self, w, cache, dy):
+        """See `Layer.adjoint`."""
+        return array_namespace(dy).where(cache, dy, 0.0 * dy)
+
+    def tangent(self, w, cache, dx):
+        """See `Layer.tangent`."""
+        return array_namespace(dx).where(cache[:, None, :], dx, 0.0 * dx)
+
+    def curvature(self, w, cache, dx, dy):
+        """See `Layer.curvature`: piecewise linear."""
+        return None
+
+
+class Dropout:
+    """Inputs are dropped at random in training (Srivastava et al. 2014), and pass otherwise.
+
+    Parameters
+    ----------
+    fraction : float
+        Share that is dropped, in [0, 1). The others are scaled up, so that the mean stays.
+
+    Notes
+    -----
+    Only `forward` with an `rng` drops anything; what was dropped then, is in its cache.
+    """
+
+    n_parameters = 0
+
+    def __init__(self, fraction: float):
+        if not 0.0 <= fraction < 1.0:
+            raise ValueError(f"fraction must lie in [0, 1), got {fraction}")
+        self.fraction = fraction
+
+    def initialise(self, rng: np.random.Generator) -> np.ndarray:
+        """No parameters to draw."""
+        return np.empty(0)
+
+    def forward(self, w, x, rng=None):
+        """See `Layer.forward`."""
+        if rng is None:
+            return x, None
+        factor = (rng.random(x.shape) >= self.fraction) / (1.0 - self.fraction)
+        return x * factor, factor
+
+    def backward(self, w, cache, dy):
+        """See `Layer.backward`."""
+        return self.adjoint(w, cache, dy), np.empty(0)
+
+    def adjoint(self, w, cache, dy):
+        """See `Layer.adjoint`."""
+        return dy if cache is None else dy * cache
+
+    def tangent(self, w, cache, dx):
+        """See `Layer.tangent`."""
+        return dx if cache is None else dx * cache[:, None, :]
+
+    def curvature(self, w, cache, dx, dy):
+        """See `Layer.curvature`: linear, whatever was dropped."""
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from array_api_compat import array_namespace
+from scipy.special import expit
 
 
 def chi2(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -21,6 +22,25 @@ def chi2(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         With respect to `residual`.
     """
     return array_namespace(residual).sum(residual**2, axis=-1), 2.0 * residual
+
+
+def binary_cross_entropy(logit: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cross-entropy of a yes or no with the probability sigmoid(logit).
+
+    Parameters
+    ----------
+    logit : ndarray
+    target : ndarray, same shape
+        0 or 1, or a probability.
+
+    Returns
+    -------
+    value : ndarray, same shape
+        -t ln p - (1 - t) ln(1 - p), finite for any logit.
+    gradient : ndarray, same shape
+        With respect to `logit`: p - t.
+    """
+    return np.logaddexp(0.0, logit) - target * logit, expit(logit) - target
 
 
 def asinh_turnover(value: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .layers import Dense, Layer, Tanh
+from .layers import Dense, Dropout, Layer, ReLU, Tanh
 
 
 class Network:
@@ -44,13 +44,17 @@ class Network:
         """Draw a starting parameter vector, shape (n_parameters,)."""
         return np.concatenate([layer.initialise(rng) for layer in self.layers])
 
-    def forward(self, parameters: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, list]:
+    def forward(
+        self, parameters: np.ndarray, x: np.ndarray, rng: np.random.Generator | None = None
+    ) -> tuple[np.ndarray, list]:
         """Evaluate the network.
 
         Parameters
         ----------
         parameters : ndarray, shape (n_parameters,)
         x : ndarray, shape (n_batch, n_in)
+        rng : numpy.random.Generator, optional
+            In training, for layers that are random there (`Dropout`).
 
         Returns
         -------
@@ -60,7 +64,7 @@ class Network:
         """
         caches = []
         for layer, where in zip(self.layers, self.slices, strict=True):
-            x, cache = layer.forward(parameters[where], x)
+            x, cache = layer.forward(parameters[where], x, rng)
             caches.append(cache)
         return x, caches
 
@@ -138,6 +142,30 @@ class Network:
             total = total if term is None else total + term
             dy = layer.adjoint(parameters[where], cache, dy)
         return total
+
+
+def classifier_network(n_in: int, hidden: Sequence[int], dropout: float) -> Network:
+    """Dropout, dense layer, ReLU for each hidden layer, and one linear output (ZGR23, appendix B).
+
+    Parameters
+    ----------
+    n_in : int
+        Number of inputs.
+    hidden : sequence of int
+        Width of each hidden layer.
+    dropout : float
+        Share of each hidden layer's inputs that is dropped in training.
+
+    Returns
+    -------
+    Network
+        Its output is a logit: the sigmoid of it is the probability.
+    """
+    layers: list[Layer] = []
+    for width in hidden:
+        layers += [Dropout(dropout), Dense(n_in, width), ReLU()]
+        n_in = width
+    return Network([*layers, Dense(n_in, 1)])
 
 
 def multilayer_perceptron(n_in: int, hidden: Sequence[int], n_out: int) -> Network:

@@ -52,3 +52,39 @@ class CosineSchedule:
         """Rate at an epoch (a fraction is allowed)."""
         progress = min(max(epoch / self.n_epochs, 0.0), 1.0)
         return self.final + 0.5 * (self.initial - self.final) * (1.0 + np.cos(np.pi * progress))
+
+
+class PlateauSchedule:
+    """A rate that is multiplied by `factor` whenever a loss has stopped falling.
+
+    Parameters
+    ----------
+    initial : float
+        Rate at the beginning.
+    patience : int
+        Epochs without a new lowest loss after which the rate drops.
+    factor : float
+        What it is multiplied by.
+
+    Attributes
+    ----------
+    rate : float
+    best : float
+        Lowest loss so far.
+    n_stale : int
+        Epochs since then.
+    """
+
+    def __init__(self, initial: float, patience: int, factor: float = 0.1):
+        self.rate, self.patience, self.factor = initial, patience, factor
+        self.best, self.n_stale = np.inf, 0
+
+    def observe(self, loss: float) -> bool:
+        """Take note of an epoch's loss; returns whether it is the lowest so far."""
+        if loss < self.best:
+            self.best, self.n_stale = loss, 0
+            return True
+        self.n_stale += 1
+        if self.n_stale % self.patience == 0:
+            self.rate *= self.factor
+        return False

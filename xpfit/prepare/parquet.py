@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arrow import pyarrow_modules, to_arrow, to_numpy
 from ..errors import InputError, OutputError
 from ..space import ObservationSpace, space_from_datasets
 from ..spectra import InputFlag, Spectra
@@ -50,7 +51,7 @@ def write(parts: Iterator[Spectra], path: Path) -> int:
     OutputError
         If pyarrow is not installed.
     """
-    pa, pq = _pyarrow(OutputError)
+    pa, pq = pyarrow_modules(OutputError)
     first = next(parts)
     table = _table(pa, first)
     ids = [first.source_id]
@@ -84,7 +85,7 @@ def iterate(path: Path, chunk_size: int) -> Iterator[Spectra]:
         If the file is damaged, of another kind, newer than this version of xpfit, or pyarrow is not
         installed.
     """
-    pa, pq = _pyarrow(InputError)
+    pa, pq = pyarrow_modules(InputError)
     try:
         with pq.ParquetFile(path) as file:
             stored = file.metadata.metadata or {}
@@ -93,7 +94,7 @@ def iterate(path: Path, chunk_size: int) -> Iterator[Spectra]:
             repeated = np.array(json.loads(metadata["duplicate_ids"]), dtype=np.int64)
             for batch in file.iter_batches(chunk_size):
                 columns = {
-                    name: _values(batch.column(i)) for i, name in enumerate(batch.schema.names)
+                    name: to_numpy(batch.column(i)) for i, name in enumerate(batch.schema.names)
                 }
                 twice = np.isin(columns["source_id"], repeated)
                 columns["input_flags"] = columns["input_flags"].astype(np.int32)
@@ -107,35 +108,9 @@ def iterate(path: Path, chunk_size: int) -> Iterator[Spectra]:
         ) from error
 
 
-def _pyarrow(error: type[Exception]):
-    """The two modules of pyarrow, or an error that says how to get it."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as reason:
-        raise error(
-            "Parquet files need pyarrow: python -m pip install 'xpfit[scale]', or use HDF5"
-        ) from reason
-    return pyarrow, pyarrow.parquet
-
-
 def _table(pa, spectra: Spectra):
     """Arrow table; arrays as lists of fixed size."""
-    arrays = {}
-    for name, values in to_columns(spectra).items():
-        flat = pa.array(values.ravel())
-        if values.ndim == 2:
-            flat = pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
-        arrays[name] = flat
-    return pa.table(arrays)
-
-
-def _values(column) -> np.ndarray:
-    """Values of an Arrow column, (n_star,) or (n_star, n)."""
-    if hasattr(column.type, "list_size"):
-        flat = column.flatten().to_numpy(zero_copy_only=False)
-        return flat.reshape(len(column), column.type.list_size)
-    return column.to_numpy(zero_copy_only=False)
+    return pa.table({name: to_arrow(pa, values) for name, values in to_columns(spectra).items()})
 
 
 def _metadata(spectra: Spectra) -> dict[str, bytes]:

@@ -1,5 +1,23 @@
-"""Reliability flags."""
+"""Reliability flags, and confidence classifiers."""
 
+from .confidence import CONFIDENCE_LABELS, Confidence, confidence_for
+from .features import confidence_features
 from .flags import UNRELIABLE, FitFlag, QualityFlag, fit_flags, is_reliable, quality_flags
+from .training import ConfidenceSettings, judge, labelled_fits, train_confidence
 
-__all__ = ["UNRELIABLE", "FitFlag", "QualityFlag", "fit_flags", "is_reliable", "quality_flags"]
+__all__ = [
+    "CONFIDENCE_LABELS",
+    "UNRELIABLE",
+    "Confidence",
+    "ConfidenceSettings",
+    "FitFlag",
+    "QualityFlag",
+    "confidence_features",
+    "confidence_for",
+    "fit_flags",
+    "is_reliable",
+    "judge",
+    "labelled_fits",
+    "quality_flags",
+    "train_confidence",
+]

@@ -13,6 +13,9 @@ from ..spectra import InputFlag, Spectra
 MAX_CHI2_PER_DOF = 2.0
 """ZGR23 (table 2): chi2 / 61 > 2 marks a bad fit; 61 = 66 values less 5 parameters."""
 
+MIN_CONFIDENCE = 0.5
+"""ZGR23 (table 2): a label with less confidence is marked."""
+
 MAX_PARALLAX_PULL = 10.0
 """ZGR23 (table 2): a parallax further than 10 sigma from the observed one marks a bad fit."""
 
@@ -24,9 +27,12 @@ SECOND_MODE_DEPTH = 2.0
 class QualityFlag(IntFlag):
     """Bits of `quality_flags`, at the places that ZGR23 (table 2) give them.
 
-    The three lowest bits are the confidence in Teff, [Fe/H] and log g.
+    The three lowest are set unless confidence is known to be 0.5 or more.
     """
 
+    TEFF_CONFIDENCE = 1
+    FEH_CONFIDENCE = 2
+    LOGG_CONFIDENCE = 4
     HIGH_CHI2 = 8
     LOW_PRIOR = 16
     PARALLAX = 32
@@ -52,10 +58,18 @@ class FitFlag(IntFlag):
     """The same source stands in more than one row."""
     SECOND_MODE = 256
     """Another mode of the posterior is nearly as good; only known if it was looked for."""
+    APPROXIMATE_POSITION = 512
+    """The catalogue's position is that of the HEALPix cell in the source id."""
 
 
 UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
 """Fit flags with which parameters should not be used; the other fit flags are information."""
+
+_CONFIDENCE = (
+    QualityFlag.TEFF_CONFIDENCE,
+    QualityFlag.FEH_CONFIDENCE,
+    QualityFlag.LOGG_CONFIDENCE,
+)
 
 _FROM_INPUT = {
     InputFlag.BAD_COEFFICIENTS: FitFlag.BAD_INPUT,
@@ -66,8 +80,10 @@ _FROM_INPUT = {
 }
 
 
-def quality_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
-    """Flags on the quality of the fit (ZGR23, eq. 26 and table 2).
+def quality_flags(
+    model: XPModel, spectra: Spectra, result: FitResult, confidence: np.ndarray | None = None
+) -> np.ndarray:
+    """Flags on the quality of the fit (ZGR23, eqs. 24-26 and table 2).
 
     Parameters
     ----------
@@ -75,17 +91,25 @@ def quality_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.nda
     spectra : Spectra
         What was fitted.
     result : FitResult
+    confidence : ndarray, shape (n_star, 3), optional
+        In Teff, [Fe/H] and log g; NaN, or nothing, where unknown.
 
     Returns
     -------
     ndarray of uint8, shape (n_star,)
-        Sum of `QualityFlag` values; zero for stars that were not fitted (see `fit_flags`).
+        Sum of `QualityFlag` values. What is not known to be good is marked: confidence that is
+        unknown, chi2 and prior of stars without a fit. So ``quality_flags < 8`` is the paper's
+        basic cut, and ``quality_flags == 0`` leaves only what is known to be good. Where no
+        parallax was observed, none contradicts the fit.
     """
+    if confidence is None:
+        confidence = np.full((len(spectra), 3), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
         pull = np.abs(result["parallax"] - spectra.parallax) / spectra.parallax_err
         raised = {
-            QualityFlag.HIGH_CHI2: result.chi2 / result.dof > MAX_CHI2_PER_DOF,
-            QualityFlag.LOW_PRIOR: result.ln_prior < model.ln_prior_threshold,
+            **dict(zip(_CONFIDENCE, ~(confidence.T >= MIN_CONFIDENCE), strict=True)),
+            QualityFlag.HIGH_CHI2: ~(result.chi2 / result.dof <= MAX_CHI2_PER_DOF),
+            QualityFlag.LOW_PRIOR: ~(result.ln_prior >= model.ln_prior_threshold),
             QualityFlag.PARALLAX: np.isfinite(spectra.parallax_err) & (pull > MAX_PARALLAX_PULL),
         }
     return _sum_flags(raised).astype(np.uint8)

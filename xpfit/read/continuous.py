@@ -55,9 +55,9 @@ def read_continuous(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
         `source_id` (int64, masked where missing); for each band b = ``bp``, ``rp``
         ``b_coefficients`` and ``b_coefficient_errors`` (n_source, n_coefficient),
         ``b_coefficient_correlations`` (n_source, n (n - 1) / 2), ``b_n_relevant_bases``,
-        ``b_standard_deviation`` and ``b_chi_squared``, all float64 and NaN where missing; and `problem`, a text that is
-        empty for a good row and says otherwise what is wrong with it. Such a row, all NaN in the
-        band concerned, does not stop the others.
+        ``b_standard_deviation`` and ``b_chi_squared``, all float64 and NaN where missing; and
+        `problem`, a text that is empty for a good row and says otherwise what is wrong with it.
+        Such a row, all NaN in the band concerned, does not stop the others.
 
     Raises
     ------

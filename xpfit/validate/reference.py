@@ -26,7 +26,7 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
     Parameters
     ----------
     fitted : astropy.table.Table
-        Catalogue with `source_id`; reference columns that it has already are replaced.
+        Catalogue with a column of source ids; reference columns that it has already are replaced.
     reference : astropy.table.Table
         Table with a column of source ids and labels under one of the names `REFERENCE_COLUMNS`,
         temperatures in K. Where a source stands in several rows the first counts, with a warning.
@@ -42,9 +42,7 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
         If a needed column is missing or no source is in both tables.
     """
     ids = integer_ids(reference, ID_COLUMNS, "the reference table")
-    if "source_id" not in fitted.colnames:
-        raise InputError("the catalogue has no column source_id; give one written by 'xpfit fit'")
-    wanted = np.ma.filled(fitted["source_id"], 0).astype(np.int64)
+    wanted = integer_ids(fitted, ID_COLUMNS, "the catalogue")
     rows, matched = match_ids(wanted, ids, "the reference table")
     if not matched.any():
         raise InputError("no source of the catalogue is in the reference table; check the ids")

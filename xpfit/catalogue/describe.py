@@ -1,0 +1,157 @@
+"""Unit, UCD and description of every column of a catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import astropy.units as u
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of a column.
+
+    Attributes
+    ----------
+    text : str
+    unit : astropy.units.Unit or None
+        None for pure numbers, for dex (which FITS does not know; the text says so), and for arrays
+        of different quantities.
+    ucd : str
+        What kind of quantity it is, in the IVOA's vocabulary (UCD1+).
+    """
+
+    text: str
+    unit: u.UnitBase | None = None
+    ucd: str = ""
+
+
+_FIVE = "(Teff in kK, [Fe/H] in dex, log g in dex, E in mag, parallax in mas)"
+_CONFIDENCE = "confidence in {}: probability that it agrees with a spectroscopic survey"
+
+DESCRIPTIONS = {
+    "gdr3_source_id": Description("Gaia DR3 source_id; 0 if unknown", None, "meta.id;meta.main"),
+    "ra": Description(
+        "right ascension (ICRS, Gaia DR3); of the HEALPix cell in the source id if fit_flags has "
+        "512",
+        u.deg,
+        "pos.eq.ra;meta.main",
+    ),
+    "dec": Description(
+        "declination (ICRS, Gaia DR3); of the HEALPix cell in the source id if fit_flags has 512",
+        u.deg,
+        "pos.eq.dec;meta.main",
+    ),
+    "stellar_params_est": Description(f"stellar parameters {_FIVE}", None, "stat.fit.param"),
+    "stellar_params_err": Description(
+        f"standard errors of the stellar parameters {_FIVE}", None, "stat.error;stat.fit.param"
+    ),
+    "chi2_opt": Description("chi2 of the best fit", None, "stat.fit.chi2"),
+    "ln_prior": Description(
+        "ln of the prior density of stellar type (kK, dex) at the best fit", None, "stat.likelihood"
+    ),
+    "teff_confidence": Description(_CONFIDENCE.format("Teff"), None, "stat.probability"),
+    "feh_confidence": Description(_CONFIDENCE.format("[Fe/H]"), None, "stat.probability"),
+    "logg_confidence": Description(_CONFIDENCE.format("log g"), None, "stat.probability"),
+    "quality_flags": Description(
+        "1, 2, 4: confidence in Teff, [Fe/H], log g not known to be 0.5 or more; 8: chi2 per "
+        "degree of freedom > 2; 16: outside 99.9 % of the prior; 32: parallax 10 sigma off",
+        None,
+        "meta.code.qual",
+    ),
+    "stellar_params_icov_triu": Description(
+        f"upper triangle of the inverse covariance of the stellar parameters {_FIVE}",
+        None,
+        "stat.covariance",
+    ),
+    "stellar_params_cov_triu": Description(
+        f"upper triangle of the covariance of the stellar parameters {_FIVE}",
+        None,
+        "stat.covariance",
+    ),
+    "teff": Description("effective temperature", u.K, "phys.temperature.effective"),
+    "feh": Description("metallicity [Fe/H] in dex", None, "phys.abund.Fe"),
+    "logg": Description("surface gravity log g in dex (cm s-2)", None, "phys.gravity"),
+    "alpha_m": Description("alpha enhancement [alpha/M] in dex", None, "phys.abund"),
+    "extinction": Description("amount of dust E, close to E(B-V)", u.mag, "phys.absorption;em.opt"),
+    "parallax": Description(
+        "parallax from spectrum and astrometry; NaN if the model knows no luminosities",
+        u.mas,
+        "pos.parallax",
+    ),
+    "xi": Description(
+        "place of the extinction curve among all, in units of their spread",
+        None,
+        "phys.absorption",
+    ),
+    "r_v": Description("R(V) of the CCM89 curve closest to that at xi", None, "phys.absorption"),
+    "amplitude": Description(
+        "geometric mean of the dust-free flux at 592-782 nm",
+        u.W / u.m**2 / u.nm,
+        "phot.flux.density;em.wl",
+    ),
+    "all_params_icov_triu": Description(
+        "upper triangle of the inverse covariance", None, "stat.covariance"
+    ),
+    "all_params_cov_triu": Description("upper triangle of the covariance", None, "stat.covariance"),
+    "fit_flags": Description(
+        "1 not converged, 2 out of range, 4 bad input; for information: 8 band missing, 32 samples "
+        "missing, 64 no id, 128 repeated id, 256 second mode, 512 position from source id",
+        None,
+        "meta.code.qual",
+    ),
+    "n_obs": Description("number of values used", None, "meta.number"),
+    "status": Description("0 converged, 1 not converged, 2 not fitted", None, "meta.code.status"),
+    "n_iterations": Description("steps of the optimiser over all starts", None, "meta.number"),
+    "n_restarts": Description(
+        "further starts of stars that had not converged", None, "meta.number"
+    ),
+    "gradient_norm": Description(
+        "length of the loss's gradient at the best fit, standardised", None, "stat.fit.residual"
+    ),
+    "min_hessian_eigenvalue": Description(
+        "smallest curvature of the loss at the best fit, standardised", None, "stat.fit"
+    ),
+    "second_mode": Description(
+        "how much lower ln posterior is at the second best mode; NaN if none was looked for or "
+        "found",
+        None,
+        "stat.fit.goodness",
+    ),
+    "gaia_parallax": Description(
+        "observed parallax, zero point taken off", u.mas, "pos.parallax.trig"
+    ),
+    "gaia_parallax_error": Description("its standard error", u.mas, "stat.error;pos.parallax.trig"),
+    "phot_g_mean_mag": Description("Gaia G", u.mag, "phot.mag;em.opt"),
+    "phot_bp_mean_mag": Description("Gaia BP", u.mag, "phot.mag;em.opt.B"),
+    "phot_rp_mean_mag": Description("Gaia RP", u.mag, "phot.mag;em.opt.R"),
+    "ref_snr": Description("signal-to-noise ratio of the reference spectrum", None, "stat.snr"),
+    "_healpix_29": Description("HEALPix cell of order 29 (nested, ICRS)", None, "pos.healpix"),
+}
+"""By column. Errors (`*_err`) and reference values (`ref_*`) follow from the quantity itself."""
+
+
+def describe(name: str, prefix: str = "") -> Description:
+    """Description of a column.
+
+    Parameters
+    ----------
+    name : str
+        Without the prefix.
+    prefix : str
+        ``"ref_"`` for what came with the spectra.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    KeyError
+        If the column is not known.
+    """
+    if name not in DESCRIPTIONS and name.endswith("_err"):
+        value = describe(name.removesuffix("_err"), prefix)
+        return Description(f"standard error of {value.text}", value.unit, f"stat.error;{value.ucd}")
+    known = DESCRIPTIONS[name]
+    return Description(f"reference {known.text}", known.unit, known.ucd) if prefix else known

@@ -1,0 +1,138 @@
+"""Catalogues as Parquet (needs pyarrow): columns with their units, UCDs and descriptions.
+
+Arrays are lists of fixed size. Fields carry `unit`, `ucd` and `description` as metadata; the
+table's own metadata stand in the schema's, as JSON under the key ``xpfit``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Column, Table, vstack
+
+from ..arrow import pyarrow_modules, to_arrow, to_numpy
+from ..errors import InputError, OutputError
+
+META_KEY = b"xpfit"
+
+ROWS_PER_GROUP = 10_000
+"""Rows that are compressed together, and can be read alone."""
+
+DATASET = "catalogue/dataset"
+"""Where the directory of a run keeps its rows (see `xpfit.catalogue.partition`)."""
+
+
+def arrow_table(table: Table):
+    """Arrow table of a catalogue."""
+    pa, _ = pyarrow_modules(OutputError)
+    arrays, fields = [], []
+    for name in table.colnames:
+        column = table[name]
+        metadata = {
+            "unit": str(column.unit or ""),
+            "ucd": column.meta.get("ucd", ""),
+            "description": column.description or "",
+        }
+        arrays.append(to_arrow(pa, np.asarray(column)))
+        fields.append(pa.field(name, arrays[-1].type, metadata=metadata))
+    schema = pa.schema(fields, metadata={META_KEY: json.dumps(dict(table.meta))})
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def astropy_table(arrow) -> Table:
+    """Catalogue of an Arrow table."""
+    stored = arrow.schema.metadata or {}
+    table = Table(meta=json.loads(stored.get(META_KEY, b"{}")))
+    for field, column in zip(arrow.schema, arrow.columns, strict=True):
+        said = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
+        table[field.name] = Column(
+            to_numpy(column.combine_chunks()),
+            unit=said.get("unit") or None,
+            description=said.get("description") or None,
+            meta={"ucd": said.get("ucd", "")},
+        )
+    return table
+
+
+def write(table: Table, path: Path) -> None:
+    """Write a catalogue.
+
+    Raises
+    ------
+    OutputError
+        If pyarrow is not installed.
+    """
+    _, pq = pyarrow_modules(OutputError)
+    pq.write_table(arrow_table(table), path, row_group_size=ROWS_PER_GROUP)
+
+
+def read(path: Path, columns: Sequence[str] | None = None) -> Table:
+    """Read a catalogue, or some of its columns.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or pyarrow is not installed.
+    """
+    pa, pq = pyarrow_modules(InputError)
+    try:
+        with pq.ParquetFile(path) as file:
+            return astropy_table(file.read(columns))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable Parquet catalogue ({error})") from error
+
+
+def partitions(directory: Path) -> list[Path]:
+    """Files of a run's catalogue, in the order of the sky.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    for root in (directory / DATASET, directory / "dataset"):
+        files = list(root.glob("Norder=*/Dir=*/Npix=*.parquet"))
+        if files:
+            return sorted(files, key=_place)
+    raise InputError(
+        f"{directory}: no catalogue in this directory; give the one of a finished 'xpfit run'"
+    )
+
+
+def _place(path: Path) -> tuple[int, int]:
+    """Where a partition begins on the HEALPix curve of order 29, and its order."""
+    order = int(path.parent.parent.name.removeprefix("Norder="))
+    pixel = int(path.stem.removeprefix("Npix="))
+    return pixel << 2 * (29 - order), order
+
+
+def read_directory(directory: Path) -> Table:
+    """All rows of a run's catalogue; mind the memory.
+
+    Raises
+    ------
+    InputError
+        If there is no catalogue, or a file of it is damaged.
+    """
+    return vstack([read(path) for path in partitions(directory)], metadata_conflicts="silent")
+
+
+def iterate(path: Path) -> Iterator[Table]:
+    """A Parquet file or a run's directory, part by part, in bounded memory.
+
+    Raises
+    ------
+    InputError
+        If there is no catalogue, or a file of it is damaged.
+    """
+    pa, pq = pyarrow_modules(InputError)
+    for part in partitions(path) if path.is_dir() else [path]:
+        try:
+            with pq.ParquetFile(part) as file:
+                for group in range(file.num_row_groups):
+                    yield astropy_table(file.read_row_group(group))
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise InputError(f"{part}: not a readable Parquet catalogue ({error})") from error

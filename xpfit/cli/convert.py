@@ -1,0 +1,32 @@
+"""``xpfit convert``."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..catalogue import catalogue_format, read_catalogue, write_catalogue
+from ..files import check_output
+from .common import CATALOGUE_HELP, add_command
+
+
+def add(commands) -> None:
+    """Add the command."""
+    command = add_command(
+        commands, "convert", _convert, "Write a catalogue in another format; nothing is lost."
+    )
+    command.add_argument(
+        "catalogue",
+        metavar="CATALOGUE",
+        help="catalogue in any format that xpfit writes, or the directory of 'xpfit run'",
+    )
+    command.add_argument("output", metavar="OUT", help=CATALOGUE_HELP)
+
+
+def _convert(options: argparse.Namespace) -> None:
+    """Read and write."""
+    check_output(options.output, overwrite=options.overwrite)
+    catalogue_format(options.output)
+    table = read_catalogue(options.catalogue)
+    write_catalogue(table, options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        print(f"wrote {len(table)} rows to {options.output}")

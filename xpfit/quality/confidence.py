@@ -1,0 +1,230 @@
+"""Confidence: the probability that an estimate agrees with a survey's (ZGR23, section 4.4)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import h5py
+import numpy as np
+from scipy.special import expit
+
+from ..errors import InputError, ModelFileError
+from ..files import atomic_output
+from ..fit import FitResult
+from ..model import XPModel
+from ..nn import Network, classifier_network
+from ..spectra import Spectra
+from .features import confidence_features
+
+CONFIDENCE_LABELS = ("teff", "feh", "logg")
+"""Labels with a classifier, in the order of the bits of `quality_flags`."""
+
+MAX_STANDARDISED = 10.0
+"""Standardised features are clipped here: what is unlike all training stars is all alike."""
+
+FORMAT = "xpfit-confidence"
+FORMAT_VERSION = 1
+"""Newest version of the layout that this module reads and writes."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """One classifier for each of `CONFIDENCE_LABELS`.
+
+    Parameters
+    ----------
+    model_id : str
+        `XPModel.fingerprint` of the model whose fits it judges.
+    feature_names : tuple of str
+        As in `xpfit.quality.confidence_features`.
+    mean, scale : ndarray, shape (n_feature,)
+        Over the training stars. A feature that they lacked has scale zero.
+    hidden : tuple of int
+        Widths of the hidden layers.
+    parameters : ndarray, shape (3, n_parameters)
+        Weights and biases of each classifier.
+    training : dict
+        Settings, seed and outcome of the training.
+
+    Notes
+    -----
+    A feature that is unknown, of one star or of all, enters as its mean over the training stars, so
+    that it speaks neither for nor against the star. One that the training stars lacked is ignored
+    wherever it is known.
+    """
+
+    model_id: str
+    feature_names: tuple[str, ...]
+    mean: np.ndarray
+    scale: np.ndarray
+    hidden: tuple[int, ...]
+    parameters: np.ndarray
+    training: dict = field(default_factory=dict)
+
+    @cached_property
+    def network(self) -> Network:
+        """The network that all classifiers are; nothing is dropped in it."""
+        return classifier_network(len(self.feature_names), self.hidden, dropout=0.0)
+
+    def inputs(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Standardised features, shape (n_star, n_feature)."""
+        columns = np.column_stack([features[name] for name in self.feature_names])
+        return standardise(columns, self.mean, self.scale)
+
+    def of_features(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Confidence from features, shape (n_star, 3), in the order of `CONFIDENCE_LABELS`."""
+        inputs = self.inputs(features)
+        logits = [self.network.forward(w, inputs)[0][:, 0] for w in self.parameters]
+        return expit(np.stack(logits, axis=1))
+
+    def of_fit(self, model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
+        """Confidence in the labels of fitted stars.
+
+        Parameters
+        ----------
+        model : XPModel
+            The one that the classifiers were trained for.
+        spectra : Spectra
+        result : FitResult
+
+        Returns
+        -------
+        ndarray, shape (n_star, 3)
+            Between 0 and 1, in the order of `CONFIDENCE_LABELS`; NaN for stars without parameters.
+
+        Raises
+        ------
+        InputError
+            If the classifiers were trained for another model.
+        """
+        self.require(model)
+        confidence = self.of_features(confidence_features(model, spectra, result))
+        unfitted = ~np.isfinite(result.parameters).all(axis=1)
+        return np.where(unfitted[:, None], np.nan, confidence)
+
+    def require(self, model: XPModel) -> None:
+        """Refuse a model other than that of the training.
+
+        Raises
+        ------
+        InputError
+        """
+        if model.fingerprint != self.model_id:
+            raise InputError(
+                f"these confidence classifiers were trained for model {self.model_id[:12]}, not "
+                f"for {model.fingerprint[:12]}; train some with 'xpfit train-confidence'"
+            )
+
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+        """Write the classifiers to one HDF5 file.
+
+        Raises
+        ------
+        OutputError
+            If the file exists or cannot be written.
+        """
+        with atomic_output(path, overwrite=overwrite) as part, h5py.File(part, "w") as file:
+            file.attrs.update(
+                format=FORMAT,
+                format_version=FORMAT_VERSION,
+                model_id=self.model_id,
+                hidden=self.hidden,
+                training=json.dumps(self.training, sort_keys=True),
+            )
+            file["feature_names"] = [name.encode() for name in self.feature_names]
+            for name in ("mean", "scale", "parameters"):
+                file.create_dataset(name, data=getattr(self, name), compression="gzip")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Confidence:
+        """Read classifiers from a file.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            If the file is damaged, of another kind, or newer than this version of xpfit.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{path}: no such file; train classifiers with 'xpfit train-confidence'"
+            )
+        try:
+            with h5py.File(path, "r") as file:
+                if file.attrs.get("format") != FORMAT:
+                    raise ModelFileError(f"{path}: an HDF5 file, but not one of classifiers")
+                if int(file.attrs["format_version"]) > FORMAT_VERSION:
+                    raise ModelFileError(f"{path}: newer than this xpfit; upgrade xpfit")
+                return cls(
+                    model_id=str(file.attrs["model_id"]),
+                    feature_names=tuple(name.decode() for name in file["feature_names"][()]),
+                    mean=file["mean"][()],
+                    scale=file["scale"][()],
+                    hidden=tuple(file.attrs["hidden"].tolist()),
+                    parameters=file["parameters"][()],
+                    training=json.loads(file.attrs["training"]),
+                )
+        except ModelFileError:
+            raise
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            raise ModelFileError(
+                f"{path}: not a file of classifiers, or a damaged one ({error}); copy it again"
+            ) from error
+
+
+def standardise(columns: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Features as the networks take them: clipped, and zero where unknown or ignored.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n_star, n_feature)
+        NaN where unknown.
+    mean, scale : ndarray, shape (n_feature,)
+
+    Returns
+    -------
+    ndarray, shape (n_star, n_feature)
+    """
+    used = np.isfinite(columns) & (scale > 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        standard = np.clip((columns - mean) / scale, -MAX_STANDARDISED, MAX_STANDARDISED)
+    return np.where(used, standard, 0.0)
+
+
+def confidence_for(model: XPModel, path: str | os.PathLike | None = None) -> Confidence | None:
+    """Classifiers for a model's fits.
+
+    Parameters
+    ----------
+    model : XPModel
+    path : path-like, optional
+        File of classifiers; by default those that come with xpfit, for the model that does.
+
+    Returns
+    -------
+    Confidence or None
+        None if no file is named and the model is another than xpfit's own: then confidence is
+        unknown.
+
+    Raises
+    ------
+    InputError
+        If the named classifiers were trained for another model.
+    FileNotFoundError, ModelFileError
+        As `Confidence.load`.
+    """
+    if path is not None:
+        confidence = Confidence.load(path)
+        confidence.require(model)
+        return confidence
+    with resources.as_file(resources.files("xpfit.quality") / "default_confidence.h5") as default:
+        confidence = Confidence.load(default)
+    return confidence if confidence.model_id == model.fingerprint else None

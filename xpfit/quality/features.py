@@ -1,0 +1,94 @@
+"""What the confidence classifiers look at (ZGR23, appendix B)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..fit import FitResult
+from ..model import XPModel
+from ..spectra import Spectra
+
+FLOOR = 1e-7
+"""Logarithms of what is smaller are those of this (ZGR23, appendix B)."""
+
+STELLAR_LABELS = ("teff", "logg", "feh")
+"""Labels whose estimates and errors are features, in the paper's order."""
+
+SNR_COLUMNS = {
+    "asinh_g_snr": "phot_g_mean_flux_over_error",
+    "asinh_bp_snr": "phot_bp_mean_flux_over_error",
+    "asinh_rp_snr": "phot_rp_mean_flux_over_error",
+}
+"""Features that are the asinh of a ratio in Gaia's tables."""
+
+PLAIN_COLUMNS = ("phot_g_mean_mag", "fidelity_v2", "norm_dg")
+"""Features that stand in Gaia's tables as they are."""
+
+LN_COLUMNS = {
+    "ln_phot_bp_rp_excess_factor": "phot_bp_rp_excess_factor",
+    "ln_ruwe": "ruwe",
+    "ln_bp_chi_squared": "bp_chi_squared",
+    "ln_rp_chi_squared": "rp_chi_squared",
+}
+"""Features that are the logarithm of a column of Gaia's tables."""
+
+
+def confidence_features(
+    model: XPModel, spectra: Spectra, result: FitResult
+) -> dict[str, np.ndarray]:
+    """Features of fitted stars, by the names of ZGR23's appendix B.
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+        What was fitted, with what Gaia's tables say of the sources.
+    result : FitResult
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_star,)
+        NaN where unknown: a missing measurement, or a table that was not given. The last ones,
+        `asinh_residual_K`, are asinh((f_pred - f_obs) / sigma_f) of the K-th XP value. Teff is in
+        kK.
+    """
+    n_star, gaia = len(spectra), spectra.gaia
+    unknown = np.full(n_star, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pull = np.abs(spectra.parallax - result["parallax"]) / spectra.parallax_err
+        known = np.isfinite(spectra.parallax_err) & model.absolute
+        features = {
+            "ln_rchi2_opt": _ln(result.chi2 / np.maximum(result.dof, 1)),
+            "ln_dplx2": np.where(known, _ln(pull), np.nan),
+            "ln_prior": result.ln_prior,
+        }
+        for suffix, value in (("est", result.__getitem__), ("est_err", result.error)):
+            features |= {f"{name}_{suffix}": value(name) for name in STELLAR_LABELS}
+        snr = np.arcsinh(spectra.parallax / spectra.parallax_err)
+        features["asinh_plx_snr"] = np.where(known, snr, np.nan)
+        for name, column in SNR_COLUMNS.items():
+            features[name] = np.arcsinh(gaia.get(column, unknown))
+        features |= {name: gaia.get(name, unknown) for name in PLAIN_COLUMNS}
+        features |= {name: _ln(gaia.get(column, unknown)) for name, column in LN_COLUMNS.items()}
+        residuals = np.arcsinh(_normalised_residuals(model, spectra, result))
+    features |= {f"asinh_residual_{k}": column for k, column in enumerate(residuals.T)}
+    return features
+
+
+def _ln(values: np.ndarray) -> np.ndarray:
+    """ln max(x, 1e-7); NaN stays."""
+    return np.log(np.maximum(values, FLOOR))
+
+
+def _normalised_residuals(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
+    """(f_pred - f_obs) / sigma_f of the XP values, (n_star, n_xp), NaN where there is no weight."""
+    space = model.space
+    n_xp = space.n_obs - space.n_bands
+    residuals = np.full((len(spectra), n_xp), np.nan)
+    fitted = np.flatnonzero(np.isfinite(result.parameters).all(axis=1))
+    if len(fitted):
+        predicted = model.forward.flux(result.theta[fitted])
+        offset = (predicted - spectra.flux[fitted]) / spectra.flux_err[fitted]
+        used = np.isfinite(spectra.flux_err[fitted]) & model.trained_channels
+        residuals[fitted] = np.where(used, offset, np.nan)[:, :n_xp]
+    return residuals

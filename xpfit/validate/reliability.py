@@ -1,0 +1,119 @@
+"""Pictures of reliability: whether confidences are honest, and where fits can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LABEL_TITLES = {"teff": r"$T_{\rm eff}$", "feh": "[Fe/H]", "logg": r"$\log g$"}
+
+COLOUR_LIMITS, MAGNITUDE_LIMITS = (-1.0, 6.0), (-6.0, 17.0)
+"""BP - RP and absolute G that the diagram shows, as ZGR23's fig. 18."""
+
+BIN_SIZES = (0.1, 0.25)
+"""mag, of the cells in colour and magnitude."""
+
+MIN_IN_CELL = 3
+"""Sources without which a cell's fraction is not shown."""
+
+
+def reliability_figure(report: Mapping[str, Mapping]) -> Figure:
+    """Reliability diagrams: the share of good estimates against confidence.
+
+    Parameters
+    ----------
+    report : mapping of str to mapping
+        From `xpfit.quality.judge`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.4 * len(report), 3.6), layout="constrained")
+    for ax, (label, entry) in zip(
+        figure.subplots(1, len(report), squeeze=False)[0], report.items(), strict=True
+    ):
+        n = np.array(entry["n"])
+        share, mean = np.array(entry["share_good"]), np.array(entry["mean_confidence"])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            error = np.sqrt(np.clip(share * (1 - share), 0.25 / np.maximum(n, 1), None) / n)
+        ax.plot([0, 1], [0, 1], color="0.6", lw=1.0, label="honest")
+        ax.errorbar(mean, share, error, fmt="o", ms=4, color="#0072B2", label="held-out stars")
+        for x, y, count in zip(mean, share, n, strict=True):
+            if count:
+                ax.annotate(str(count), (x, y), (4, -9), textcoords="offset points", fontsize=6)
+        title = f"{LABEL_TITLES.get(label, label)}: Brier {entry['brier']:.3f}"
+        ax.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="confidence", title=title)
+        ax.set_ylabel("share of good estimates")
+        ax.legend(loc="upper left", fontsize=7)
+    return figure
+
+
+def reliable_fraction(
+    colour: np.ndarray, magnitude: np.ndarray, reliable: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Fraction of reliable sources in cells of the colour-absolute-magnitude diagram.
+
+    Parameters
+    ----------
+    colour, magnitude : ndarray, shape (n_source,)
+        BP - RP and absolute G; sources where either is unknown are left out.
+    reliable : ndarray of bool, shape (n_source,)
+
+    Returns
+    -------
+    fraction : ndarray, shape (n_colour, n_magnitude)
+        NaN in cells with fewer than three sources.
+    count : ndarray of int, shape (n_colour, n_magnitude)
+    colour_edges, magnitude_edges : ndarray
+    """
+    edges = [
+        np.arange(low, high + 0.5 * size, size)
+        for (low, high), size in zip((COLOUR_LIMITS, MAGNITUDE_LIMITS), BIN_SIZES, strict=True)
+    ]
+    known = np.isfinite(colour) & np.isfinite(magnitude)
+    count = np.histogram2d(colour[known], magnitude[known], edges)[0].astype(int)
+    good = known & reliable
+    passed = np.histogram2d(colour[good], magnitude[good], edges)[0]
+    fraction = np.where(count >= MIN_IN_CELL, passed / np.maximum(count, 1), np.nan)
+    return fraction, count, *edges
+
+
+def reliable_fraction_figure(
+    fraction: np.ndarray, colour_edges: np.ndarray, magnitude_edges: np.ndarray
+) -> Figure:
+    """Fraction of reliable sources over the colour-absolute-magnitude diagram (ZGR23, fig. 18).
+
+    Parameters
+    ----------
+    fraction, colour_edges, magnitude_edges
+        From `reliable_fraction`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
+    ax = figure.subplots()
+    image = ax.pcolormesh(
+        colour_edges, magnitude_edges, fraction.T, vmin=0.0, vmax=1.0, cmap="cividis"
+    )
+    filled = np.argwhere(np.isfinite(fraction))
+    if len(filled):
+        (i0, j0), (i1, j1) = filled.min(axis=0), filled.max(axis=0)
+        ax.set_xlim(colour_edges[max(i0 - 2, 0)], colour_edges[min(i1 + 3, len(fraction))])
+        ax.set_ylim(
+            magnitude_edges[min(j1 + 3, fraction.shape[1])], magnitude_edges[max(j0 - 2, 0)]
+        )
+    ax.set(xlabel=r"$G_{\rm BP} - G_{\rm RP}$ [mag]", ylabel=r"$M_G$ [mag]")
+    figure.colorbar(image, label="fraction of reliable sources")
+    return figure
