@@ -70,22 +70,22 @@ def result_table(
         confidence = np.full((len(spectra), len(CONFIDENCE_LABELS)), np.nan)
     five = _marginal(model, result)
     ra, dec, approximate = _positions(spectra)
-    _add(table, "gdr3_source_id", result.source_id)
-    _add(table, "ra", ra)
-    _add(table, "dec", dec)
-    _add(table, "stellar_params_est", five["est"])
-    _add(table, "stellar_params_err", five["err"])
-    _add(table, "chi2_opt", result.chi2)
-    _add(table, "ln_prior", result.ln_prior)
+    add_column(table, "gdr3_source_id", result.source_id)
+    add_column(table, "ra", ra)
+    add_column(table, "dec", dec)
+    add_column(table, "stellar_params_est", five["est"])
+    add_column(table, "stellar_params_err", five["err"])
+    add_column(table, "chi2_opt", result.chi2)
+    add_column(table, "ln_prior", result.ln_prior)
     for label, values in zip(CONFIDENCE_LABELS, confidence.T, strict=True):
-        _add(table, f"{label}_confidence", values)
-    _add(table, "quality_flags", quality_flags(model, spectra, result, confidence))
-    _add(table, "stellar_params_icov_triu", five["icov"])
-    _add(table, "stellar_params_cov_triu", five["cov"])
+        add_column(table, f"{label}_confidence", values)
+    add_column(table, "quality_flags", quality_flags(model, spectra, result, confidence))
+    add_column(table, "stellar_params_icov_triu", five["icov"])
+    add_column(table, "stellar_params_cov_triu", five["cov"])
     _add_parameters(table, model, result)
     flags = fit_flags(model, spectra, result)
     flags[approximate] |= int(FitFlag.APPROXIMATE_POSITION)
-    _add(table, "fit_flags", flags)
+    add_column(table, "fit_flags", flags)
     _add_diagnostics(table, result)
     _add_observed(table, spectra)
     if reference and spectra.labels:
@@ -131,7 +131,7 @@ def _metadata(model: XPModel, provenance: Mapping[str, str]) -> dict:
     }
 
 
-def _add(table: Table, name: str, values: np.ndarray, description: Description | None = None):
+def add_column(table: Table, name: str, values: np.ndarray, description: Description | None = None):
     """Add a column with its unit, UCD and description."""
     known = description or describe(name)
     table[name] = Column(
@@ -194,7 +194,7 @@ def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
             value = error = np.full(len(result), np.nan)
         _add_measurement(table, name, value, error)
     if "xi" in result.parameter_names:
-        _add(table, "r_v", model.r_v(result["xi"]))
+        add_column(table, "r_v", model.r_v(result["xi"]))
     if not model.absolute:
         _add_amplitude(table, model, result)
     if set(result.parameter_names) != set(STELLAR_PARAMETERS):
@@ -204,14 +204,14 @@ def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
             known = describe(f"all_params_{kind}_triu")
             text = f"{known.text} of ({order}) in kK, dex, mag, mas{last}"
             description = Description(text, known.unit, known.ucd)
-            _add(table, f"all_params_{kind}_triu", _triangle(matrix), description)
+            add_column(table, f"all_params_{kind}_triu", _triangle(matrix), description)
 
 
 def _add_measurement(table: Table, name: str, value, error, prefix: str = "") -> None:
     """Add a parameter and its error."""
     factor = KELVIN_PER_UNIT if name == "teff" else 1.0
-    _add(table, f"{prefix}{name}", value * factor, describe(name, prefix))
-    _add(table, f"{prefix}{name}_err", error * factor, describe(f"{name}_err", prefix))
+    add_column(table, f"{prefix}{name}", value * factor, describe(name, prefix))
+    add_column(table, f"{prefix}{name}_err", error * factor, describe(f"{name}_err", prefix))
 
 
 def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
@@ -219,15 +219,15 @@ def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
     known, amplitude = describe("amplitude"), result["parallax"] ** 2
     if model.space.name == CoefficientSpace.name:
         text = known.text.replace("flux", "internal spectrum")
-        _add(table, "amplitude", amplitude, Description(text, u.electron / u.s, known.ucd))
+        add_column(table, "amplitude", amplitude, Description(text, u.electron / u.s, known.ucd))
     else:
-        _add(table, "amplitude", amplitude * FLUX_UNIT_SI)
+        add_column(table, "amplitude", amplitude * FLUX_UNIT_SI)
 
 
 def _add_diagnostics(table: Table, result: FitResult) -> None:
     """Add how the fit went."""
-    _add(table, "n_obs", result.n_obs.astype(np.int16))
-    _add(table, "status", result.status.astype(np.uint8))
+    add_column(table, "n_obs", result.n_obs.astype(np.int16))
+    add_column(table, "status", result.status.astype(np.uint8))
     for name in (
         "n_iterations",
         "n_restarts",
@@ -235,24 +235,24 @@ def _add_diagnostics(table: Table, result: FitResult) -> None:
         "min_hessian_eigenvalue",
         "second_mode",
     ):
-        _add(table, name, getattr(result, name))
+        add_column(table, name, getattr(result, name))
 
 
 def _add_observed(table: Table, spectra: Spectra) -> None:
     """Add what Gaia says of the source, as far as it was known to the fit."""
     observed = np.isfinite(spectra.parallax_err)
-    _add(table, "gaia_parallax", np.where(observed, spectra.parallax, np.nan))
-    _add(table, "gaia_parallax_error", np.where(observed, spectra.parallax_err, np.nan))
+    add_column(table, "gaia_parallax", np.where(observed, spectra.parallax, np.nan))
+    add_column(table, "gaia_parallax_error", np.where(observed, spectra.parallax_err, np.nan))
     for name in ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"):
-        _add(table, name, spectra.gaia.get(name, np.full(len(spectra), np.nan)))
+        add_column(table, name, spectra.gaia.get(name, np.full(len(spectra), np.nan)))
 
 
 def _add_reference(table: Table, spectra: Spectra) -> None:
     """Add the labels that came with the spectra."""
     for name, values in spectra.labels.items():
         _add_measurement(table, name, values, spectra.label_err[name], REFERENCE_PREFIX)
-    _add(table, f"{REFERENCE_PREFIX}snr", spectra.snr)
-    _add(
+    add_column(table, f"{REFERENCE_PREFIX}snr", spectra.snr)
+    add_column(
         table,
         f"{REFERENCE_PREFIX}extinction",
         spectra.extinction,

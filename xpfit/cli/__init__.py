@@ -16,6 +16,7 @@ from . import (
     plot,
     prepare,
     recipe,
+    run,
     simulate,
     train,
     train_confidence,
@@ -31,6 +32,7 @@ COMMANDS = (
     train_confidence,
     plot,
     fit,
+    run,
     convert,
     validate,
 )

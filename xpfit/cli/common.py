@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
 
 import numpy as np
 
-from ..model import XPModel
+from ..fit.engines import ENGINES
+from ..fit.fitter import N_STARTS, STARTS
 from ..prepare import Additions
 from ..read import read_table
 
@@ -67,6 +67,55 @@ def add_confidence(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fitter(command: argparse.ArgumentParser) -> None:
+    """Add the options of `xpfit.Fitter` on which results depend."""
+    command.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what descends: auto is numba if it is installed, else array",
+    )
+    command.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="where to fit; a GPU needs CuPy"
+    )
+    command.add_argument(
+        "--single",
+        action="store_true",
+        help="descend in single precision and finish in double (array engine)",
+    )
+    command.add_argument(
+        "--no-model-covariance",
+        action="store_true",
+        help="take the emulator to be exact: errors of the measurement alone, as in ZGR23",
+    )
+    command.add_argument("--n-starts", type=int, default=N_STARTS, help="starts tried per star")
+    command.add_argument(
+        "--starts",
+        choices=tuple(STARTS),
+        default="profile",
+        help="how starts are found: grid is ZGR23's, 512 types times 61 extinctions",
+    )
+    command.add_argument(
+        "--multistart",
+        type=int,
+        metavar="K",
+        help="follow K starts to their end, and tell of second modes",
+    )
+
+
+def fitter_options(options: argparse.Namespace) -> dict:
+    """What the options of `add_fitter` say, as arguments of `xpfit.Fitter`."""
+    return {
+        "engine": options.engine,
+        "device": options.device,
+        "single": options.single,
+        "starts": options.starts,
+        "n_starts": options.n_starts,
+        "multistart": options.multistart,
+        "model_covariance": not options.no_model_covariance,
+    }
+
+
 def add_tables(command: argparse.ArgumentParser) -> None:
     """Add the options that name tables to be joined to spectra."""
     command.add_argument(
@@ -92,9 +141,3 @@ def additions(options: argparse.Namespace, **more) -> Additions:
         zero_point=not options.no_zero_point,
         **more,
     )
-
-
-def settings_of(kind, model: XPModel):
-    """Settings with which the model's training data were prepared; defaults for other data."""
-    names = [f.name for f in fields(kind)]
-    return kind(**{name: model.preparation[name] for name in names if name in model.preparation})

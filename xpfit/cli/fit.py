@@ -13,14 +13,11 @@ from astropy.table import Table
 from tqdm.auto import tqdm
 
 from .. import catalogue
-from ..errors import InputError
+from ..catalogue.plan import model_spectra
 from ..files import check_output
 from ..fit import FitStatus, Fitter
-from ..fit.engines import ENGINES
-from ..fit.fitter import N_STARTS, STARTS
 from ..model import XPModel
 from ..model.store import load_model
-from ..prepare import LibrarySettings, XPSettings, prepare_file
 from ..quality import FitFlag, QualityFlag, confidence_for, is_reliable
 from ..spectra import Spectra
 from .common import (
@@ -28,9 +25,10 @@ from .common import (
     INPUT_HELP,
     add_command,
     add_confidence,
+    add_fitter,
     add_tables,
     additions,
-    settings_of,
+    fitter_options,
 )
 
 
@@ -50,38 +48,7 @@ def add(commands) -> None:
         default=-1,
         help="threads to work in (processes for scipy); -1 for one per processor",
     )
-    command.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default="auto",
-        help="what descends: auto is numba if it is installed, else array",
-    )
-    command.add_argument(
-        "--device", choices=("cpu", "gpu"), default="cpu", help="where to fit; a GPU needs CuPy"
-    )
-    command.add_argument(
-        "--single",
-        action="store_true",
-        help="descend in single precision and finish in double (array engine)",
-    )
-    command.add_argument(
-        "--no-model-covariance",
-        action="store_true",
-        help="take the emulator to be exact: errors of the measurement alone, as in ZGR23",
-    )
-    command.add_argument("--n-starts", type=int, default=N_STARTS, help="starts tried per star")
-    command.add_argument(
-        "--starts",
-        choices=tuple(STARTS),
-        default="profile",
-        help="how starts are found: grid is ZGR23's, 512 types times 61 extinctions",
-    )
-    command.add_argument(
-        "--multistart",
-        type=int,
-        metavar="K",
-        help="follow K starts to their end, and tell of second modes",
-    )
+    add_fitter(command)
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -89,17 +56,7 @@ def _fit(options: argparse.Namespace) -> None:
     check_output(options.output, overwrite=options.overwrite)
     catalogue.catalogue_format(options.output)
     model = load_model(options.model)
-    fitter = Fitter(
-        model,
-        engine=options.engine,
-        device=options.device,
-        single=options.single,
-        n_jobs=options.jobs,
-        starts=options.starts,
-        n_starts=options.n_starts,
-        multistart=options.multistart,
-        model_covariance=not options.no_model_covariance,
-    )
+    fitter = Fitter(model, n_jobs=options.jobs, **fitter_options(options))
     confidence = confidence_for(model, options.confidence)
     provenance = {
         "MODEL": Path(options.model).name if options.model else "default",
@@ -127,15 +84,7 @@ def _fit(options: argparse.Namespace) -> None:
 def _parts(paths: Sequence[str], model: XPModel) -> Iterator[Spectra]:
     """Spectra of all files, as the model wants them, a few at a time."""
     for path in paths:
-        for part in prepare_file(
-            path,
-            settings_of(LibrarySettings, model),
-            space=model.space,
-            xp_settings=settings_of(XPSettings, model),
-        ):
-            if not len(part):
-                raise InputError(f"{path}: the table has no rows; there is nothing to fit")
-            yield part
+        yield from model_spectra(model, path)
 
 
 def _fit_summary(table: Table) -> str:

@@ -18,7 +18,7 @@ from ..quality.training import with_report
 from ..read import read_source_ids
 from ..spectra import Spectra
 from ..validate import reliability_figure
-from .common import add_command, settings_of
+from .common import add_command
 
 FIGURE_NAME = "reliability.png"
 REPORT_NAME = "confidence.json"
@@ -84,7 +84,7 @@ def _train_confidence(options: argparse.Namespace) -> None:
 
 def _read(options: argparse.Namespace, model) -> Spectra:
     """Stars of all inputs, without those to be left out."""
-    settings = settings_of(LibrarySettings, model)
+    settings = model.prepared_with(LibrarySettings)
     parts = [read_spectra(p, settings=settings, space=model.space) for p in options.inputs]
     spectra = Spectra.concatenate(parts)
     if options.exclude:

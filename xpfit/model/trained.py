@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -89,6 +89,18 @@ class XPModel:
     def wavelength(self) -> np.ndarray:
         """Wavelengths in nm of the grid that the emulator works on, shape (n_grid,)."""
         return self.space.wavelength
+
+    def prepared_with(self, kind: type):
+        """Settings with which the training data were prepared, for data to be fitted.
+
+        Parameters
+        ----------
+        kind : type
+            `xpfit.prepare.LibrarySettings` or `xpfit.prepare.XPSettings`; what the model does not
+            know of keeps its default.
+        """
+        names = {f.name for f in fields(kind)} & self.preparation.keys()
+        return kind(**{name: self.preparation[name] for name in names})
 
     @property
     def trained_grid(self) -> np.ndarray:

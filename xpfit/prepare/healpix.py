@@ -13,6 +13,7 @@ ID_SHIFT = 35
 """Lower bits of an id, which number the sources of a cell."""
 
 _CELLS = HEALPix(nside=2**ID_ORDER, order="nested")
+_FINEST = HEALPix(nside=2**29, order="nested")
 
 
 def first_source_id(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
@@ -51,3 +52,23 @@ def position_of_id(source_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lon, lat = _CELLS.healpix_to_lonlat(cell[known])
         ra[known], dec[known] = lon.to_value(u.deg), lat.to_value(u.deg)
     return ra, dec
+
+
+def healpix_29(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    """HEALPix cells of order 29 (nested, ICRS), the finest there are in 64 bits.
+
+    Parameters
+    ----------
+    ra, dec : ndarray, shape (n_star,)
+        Degrees.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_star,)
+        Zero where the position is unknown.
+    """
+    known = np.isfinite(ra) & np.isfinite(dec)
+    cells = np.zeros(len(ra), dtype=np.int64)
+    if known.any():
+        cells[known] = _FINEST.lonlat_to_healpix(ra[known] * u.deg, dec[known] * u.deg)
+    return cells

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -66,7 +67,19 @@ def write(parts: Iterator[Spectra], path: Path) -> int:
     return sum(len(part) for part in ids)
 
 
-def iterate(path: Path, chunk_size: int) -> Iterator[Spectra]:
+def count(path: Path) -> int:
+    """Number of stars in a file.
+
+    Raises
+    ------
+    InputError
+        As `iterate`.
+    """
+    with _opened(path) as (file, _, _, _):
+        return file.metadata.num_rows
+
+
+def iterate(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]:
     """Read spectra in bounded memory.
 
     Parameters
@@ -74,6 +87,8 @@ def iterate(path: Path, chunk_size: int) -> Iterator[Spectra]:
     path : Path
     chunk_size : int
         Stars at a time.
+    rows : range
+        Which rows to read, without gaps.
 
     Yields
     ------
@@ -85,6 +100,36 @@ def iterate(path: Path, chunk_size: int) -> Iterator[Spectra]:
         If the file is damaged, of another kind, newer than this version of xpfit, or pyarrow is not
         installed.
     """
+    with _opened(path) as (file, space, preparation, repeated):
+        groups, start = _groups(file, rows)
+        for batch in file.iter_batches(chunk_size, row_groups=groups):
+            some = batch.slice(max(rows.start - start, 0), None)
+            some = some.slice(0, max(rows.stop - max(start, rows.start), 0))
+            start += len(batch)
+            if not len(some):
+                continue
+            columns = {name: to_numpy(some.column(i)) for i, name in enumerate(some.schema.names)}
+            twice = np.isin(columns["source_id"], repeated)
+            columns["input_flags"] = columns["input_flags"].astype(np.int32)
+            columns["input_flags"] |= np.where(twice, int(InputFlag.DUPLICATE_ID), 0)
+            yield from_columns(columns, space, preparation)
+
+
+def _groups(file, rows: range) -> tuple[list[int], int]:
+    """Row groups that hold some of the rows, and the row with which they begin."""
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    groups = np.flatnonzero((starts < rows.stop) & (ends > rows.start))
+    return groups.tolist(), int(starts[groups[0]]) if len(groups) else 0
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple]:
+    """An open file, its space and settings, and ids that stand in several of its rows.
+
+    What is wrong with the file becomes an `InputError`.
+    """
     pa, pq = pyarrow_modules(InputError)
     try:
         with pq.ParquetFile(path) as file:
@@ -92,14 +137,7 @@ def iterate(path: Path, chunk_size: int) -> Iterator[Spectra]:
             metadata = {key.decode(): value for key, value in stored.items()}
             space, preparation = _check(metadata, path)
             repeated = np.array(json.loads(metadata["duplicate_ids"]), dtype=np.int64)
-            for batch in file.iter_batches(chunk_size):
-                columns = {
-                    name: to_numpy(batch.column(i)) for i, name in enumerate(batch.schema.names)
-                }
-                twice = np.isin(columns["source_id"], repeated)
-                columns["input_flags"] = columns["input_flags"].astype(np.int32)
-                columns["input_flags"] |= np.where(twice, int(InputFlag.DUPLICATE_ID), 0)
-                yield from_columns(columns, space, preparation)
+            yield file, space, preparation, repeated
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -75,7 +76,33 @@ def write_spectra(
         return _write_hdf5(parts, part_path)
 
 
-def iterate_spectra(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> Iterator[Spectra]:
+def count_spectra(path: str | os.PathLike) -> int:
+    """Number of stars in a file of prepared spectra.
+
+    Parameters
+    ----------
+    path : path-like
+        HDF5 or Parquet; the content decides.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        As `iterate_spectra`.
+    """
+    path = _existing(path)
+    if parquet.is_parquet(path):
+        return parquet.count(path)
+    with _opened(path) as file:
+        return int(file.attrs["n_star"])
+
+
+def iterate_spectra(
+    path: str | os.PathLike, chunk_size: int = CHUNK_SIZE, rows: range | None = None
+) -> Iterator[Spectra]:
     """Read prepared spectra in bounded memory.
 
     Parameters
@@ -84,6 +111,8 @@ def iterate_spectra(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
         HDF5 or Parquet; the content decides.
     chunk_size : int
         Stars at a time.
+    rows : range, optional
+        Which rows to read, without gaps; all by default.
 
     Yields
     ------
@@ -96,10 +125,17 @@ def iterate_spectra(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
     InputError
         If the file is damaged, of another kind, or newer than this version of xpfit.
     """
+    path = _existing(path)
+    read = parquet.iterate if parquet.is_parquet(path) else _iterate_hdf5
+    yield from read(path, chunk_size, range(count_spectra(path)) if rows is None else rows)
+
+
+def _existing(path: str | os.PathLike) -> Path:
+    """Path of a file that is there."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
-    yield from (parquet.iterate if parquet.is_parquet(path) else _iterate_hdf5)(path, chunk_size)
+    return path
 
 
 def _alike(parts: Iterable[Spectra]) -> Iterator[Spectra]:
@@ -148,22 +184,25 @@ def _create(file: h5py.File, spectra: Spectra, columns: dict) -> None:
         )
 
 
-def _iterate_hdf5(path: Path, chunk_size: int) -> Iterator[Spectra]:
+def _iterate_hdf5(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]:
     """Spectra of an HDF5 file; it is open only while a part is read."""
-    start, n_star = 0, 1
-    while start < n_star:
-        try:
-            with h5py.File(path, "r") as file:
-                _check_format(file, path)
-                n_star = int(file.attrs["n_star"])
-                part = _read(file, slice(start, start + chunk_size))
-        except (OSError, KeyError, TypeError, RuntimeError) as error:
-            raise InputError(
-                f"{path}: not a file of prepared spectra, or a damaged one ({error}); "
-                "prepare it again"
-            ) from error
+    for start in range(rows.start, rows.stop, chunk_size):
+        with _opened(path) as file:
+            part = _read(file, slice(start, min(start + chunk_size, rows.stop)))
         yield part
-        start += chunk_size
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file of prepared spectra, open; what is wrong with it becomes an `InputError`."""
+    try:
+        with h5py.File(path, "r") as file:
+            _check_format(file, path)
+            yield file
+    except (OSError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: not a file of prepared spectra, or a damaged one ({error}); prepare it again"
+        ) from error
 
 
 def _check_format(file: h5py.File, path: Path) -> None:

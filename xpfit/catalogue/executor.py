@@ -1,0 +1,159 @@
+"""Pieces of work done one after the other, or on the workers of Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import InputError, OutputError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a piece of work.
+
+    Attributes
+    ----------
+    task : object
+    value : object
+        What the work returned; None if it failed.
+    reason : str
+        Why it failed, or empty.
+    n_attempts : int
+    """
+
+    task: Any
+    value: Any = None
+    reason: str = ""
+    n_attempts: int = 1
+
+
+def attempt(work: Callable, job, task, retries: int, *arguments) -> Outcome:
+    """Do a piece of work, again if it fails.
+
+    Parameters
+    ----------
+    work : callable
+        Called with `job`, `task` and `arguments`.
+    job, task : object
+    retries : int
+        Attempts after the first.
+    *arguments
+        Passed on.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    OutputError
+        At once: what cannot be written is no fault of the task.
+    """
+    for n_attempts in range(1, retries + 2):
+        try:
+            return Outcome(task, work(job, task, *arguments), n_attempts=n_attempts)
+        except OutputError:
+            raise
+        except Exception as error:  # whatever it is, the other tasks go on
+            reason = str(error) if isinstance(error, InputError) else repr(error)
+    return Outcome(task, None, reason, n_attempts)
+
+
+Executor = Callable[..., Iterator[Outcome]]
+"""Called as (work, job, tasks, retries, *arguments); yields outcomes in any order."""
+
+
+def one_by_one(work: Callable, job, tasks: Iterable, retries: int, *arguments) -> Iterator[Outcome]:
+    """Do pieces of work in this process."""
+    for task in tasks:
+        yield attempt(work, job, task, retries, *arguments)
+
+
+@contextmanager
+def executor_of(n_workers: int, scheduler: str | None = None) -> Iterator[Executor]:
+    """What does the work: this process for one worker, Dask for more.
+
+    Parameters
+    ----------
+    n_workers : int
+        Processes of a local cluster, with one thread each.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers do the work instead. They must see the same
+        files under the same names.
+
+    Yields
+    ------
+    Executor
+
+    Raises
+    ------
+    InputError
+        If Dask is not installed, or the scheduler does not answer.
+    """
+    if n_workers < 1:
+        raise InputError(f"at least one worker is needed, got {n_workers}")
+    if scheduler is None and n_workers == 1:
+        yield one_by_one
+        return
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as reason:
+        raise InputError(
+            "several workers need Dask: python -m pip install 'xpfit[scale]', or --workers 1"
+        ) from reason
+    if scheduler is not None:
+        try:
+            client = Client(scheduler, timeout=30)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {scheduler} ({error}); start one with "
+                "'dask scheduler', or leave out --scheduler"
+            ) from error
+        with client:
+            yield dask_executor(client)
+        return
+    with (
+        LocalCluster(n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield dask_executor(client)
+
+
+def dask_executor(client) -> Executor:
+    """Do pieces of work on Dask's workers.
+
+    Parameters
+    ----------
+    client : distributed.Client
+
+    Returns
+    -------
+    Executor
+        A task whose worker dies is given to another by Dask, a few times
+        (``distributed.scheduler.allowed-failures``).
+    """
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    def execute(work, job, tasks, retries, *arguments):
+        # Sent once to each worker, not with every task.
+        job = client.scatter(job, broadcast=True, hash=False)
+        futures = {
+            client.submit(attempt, work, job, task, retries, *arguments, pure=False): task
+            for task in tasks
+        }
+        try:
+            for future in as_completed(futures):
+                task = futures.pop(future)
+                try:
+                    outcome = future.result()
+                except KilledWorker as error:
+                    outcome = Outcome(task, None, f"its workers died: {error}")
+                yield outcome
+        finally:
+            client.cancel(list(futures))
+
+    return execute
