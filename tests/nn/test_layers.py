@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 from helpers import assert_close_derivative, numerical_gradient
 
-from xpfit.nn import Dense, Tanh
+from xpfit.nn import Dense, Dropout, ReLU, Tanh
 
-LAYERS = {"dense": (Dense(4, 3), 4, 3), "tanh": (Tanh(), 5, 5)}
+LAYERS = {
+    "dense": (Dense(4, 3), 4, 3),
+    "tanh": (Tanh(), 5, 5),
+    "relu": (ReLU(), 5, 5),
+    "dropout": (Dropout(0.4), 5, 5),
+}
 
 
 @pytest.fixture(params=LAYERS.values(), ids=LAYERS.keys())
@@ -80,3 +85,35 @@ def test_dense_starts_within_the_glorot_limit(rng):
     assert np.all(np.abs(w[:200]) <= limit)
     assert np.std(w[:200]) == pytest.approx(limit / np.sqrt(3.0), rel=0.15)
     assert np.all(w[200:] == 0.0)
+
+
+def test_relu_is_zero_below_zero():
+    y, _ = ReLU().forward(np.empty(0), np.array([[-1.0, 0.0, 2.0]]))
+    np.testing.assert_array_equal(y, [[0.0, 0.0, 2.0]])
+
+
+def test_dropout_drops_its_fraction_in_training_and_keeps_the_mean(rng):
+    layer, x = Dropout(0.25), np.ones((400, 500))
+    y, _ = layer.forward(np.empty(0), x, rng)
+    assert np.mean(y == 0) == pytest.approx(0.25, abs=0.005)
+    np.testing.assert_allclose(y[y != 0], 1 / 0.75)
+    np.testing.assert_array_equal(layer.forward(np.empty(0), x)[0], x)
+    with pytest.raises(ValueError, match="fraction"):
+        Dropout(1.0)
+
+
+def test_derivatives_of_dropout_are_of_what_was_dropped(rng):
+    layer, w = Dropout(0.5), np.empty(0)
+    x, dy = rng.standard_normal((3, 6)), rng.standard_normal((3, 6))
+
+    def forward(v):
+        return layer.forward(w, v.reshape(x.shape), np.random.default_rng(9))
+
+    _, cache = forward(x)
+    numerical = numerical_gradient(lambda v: np.sum(forward(v)[0] * dy), x.ravel())
+    assert_close_derivative(layer.backward(w, cache, dy)[0].ravel(), numerical)
+    directions = rng.standard_normal((3, 2, 6))
+    np.testing.assert_allclose(
+        np.einsum("bko,bo->bk", layer.tangent(w, cache, directions), dy),
+        np.einsum("bki,bi->bk", directions, layer.adjoint(w, cache, dy)),
+    )

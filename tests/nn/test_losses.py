@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from helpers import assert_close_derivative, numerical_gradient
 
-from xpfit.nn import asinh_turnover, chi2, l2_penalty
+from xpfit.nn import asinh_turnover, binary_cross_entropy, chi2, l2_penalty
 
 
 def test_chi2_is_the_sum_of_squares_per_star(rng):
@@ -44,3 +44,19 @@ def test_l2_penalty_is_the_mean_square_weight_and_ignores_biases(rng):
     assert value == pytest.approx(np.mean(parameters[is_weight] ** 2))
     numerical = numerical_gradient(lambda p: l2_penalty(p, is_weight)[0], parameters)
     assert_close_derivative(gradient, numerical)
+
+
+def test_binary_cross_entropy_is_that_of_the_sigmoid_and_finite_everywhere():
+    logit, target = np.array([-2.0, 0.5, 3.0]), np.array([0.0, 1.0, 0.3])
+    p = 1.0 / (1.0 + np.exp(-logit))
+    expected = -target * np.log(p) - (1 - target) * np.log(1 - p)
+    np.testing.assert_allclose(binary_cross_entropy(logit, target)[0], expected)
+    far, slope = binary_cross_entropy(np.array([-1e4, 1e4]), np.array([1.0, 0.0]))
+    np.testing.assert_allclose(far, 1e4)
+    np.testing.assert_allclose(slope, [-1.0, 1.0])
+
+
+def test_binary_cross_entropy_gradient():
+    logit, target = np.array([-2.0, 0.5, 3.0]), np.array([0.0, 1.0, 0.3])
+    numerical = numerical_gradient(lambda z: binary_cross_entropy(z, target)[0], logit)
+    assert_close_derivative(np.diag(binary_cross_entropy(logit, target)[1]), numerical)

@@ -1,7 +1,7 @@
 import numpy as np
 from helpers import assert_close_derivative, numerical_gradient
 
-from xpfit.nn import Dense, Tanh, multilayer_perceptron
+from xpfit.nn import Dense, Dropout, ReLU, Tanh, classifier_network, multilayer_perceptron
 
 
 def small(rng):
@@ -65,3 +65,23 @@ def test_curvature_is_the_hessian_of_weighted_outputs(rng):
 
         hessian = numerical_gradient(slope, x[i])
         assert_close_derivative(exact[i], directions[i] @ hessian @ directions[i].T)
+
+
+def test_classifier_is_that_of_appendix_b():
+    network = classifier_network(81, (64, 64, 64), 0.1)
+    kinds = [type(layer) for layer in network.layers]
+    assert kinds == 3 * [Dropout, Dense, ReLU] + [Dense]
+    assert network.layers[-1].n_out == 1 and network.layers[0].fraction == 0.1
+
+
+def test_classifier_s_gradient_with_what_was_dropped(rng):
+    network = classifier_network(4, (6, 5), 0.3)
+    parameters = network.initialise(rng) + 0.1 * rng.standard_normal(network.n_parameters)
+    x, dy = rng.standard_normal((7, 4)), rng.standard_normal((7, 1))
+
+    def forward(p):
+        return network.forward(p, x, np.random.default_rng(3))
+
+    exact = network.backward(parameters, forward(parameters)[1], dy)
+    numerical = numerical_gradient(lambda p: np.sum(forward(p)[0] * dy), parameters)
+    assert_close_derivative(exact, numerical)

@@ -1,6 +1,6 @@
 import pytest
 
-from xpfit.nn import CosineSchedule, StepSchedule
+from xpfit.nn import CosineSchedule, PlateauSchedule, StepSchedule
 
 
 def test_step_schedule_of_zgr23_falls_tenfold_at_32_64_96():
@@ -18,3 +18,12 @@ def test_cosine_schedule_falls_from_initial_to_final():
     assert rate(99) == pytest.approx(0.1)
     values = [rate(e) for e in range(11)]
     assert values == sorted(values, reverse=True)
+
+
+def test_plateau_schedule_falls_when_the_loss_does_not():
+    schedule = PlateauSchedule(1e-3, patience=2)
+    losses = [5.0, 4.0, 4.0, 4.5, 3.0, 3.0, 3.0, 9.0, 3.5]
+    lowest = [schedule.observe(loss) for loss in losses]
+    assert lowest == [True, True, False, False, True, False, False, False, False]
+    assert schedule.rate == pytest.approx(1e-6)  # after two stale epochs, then two and four
+    assert (schedule.best, schedule.n_stale) == (3.0, 4)

@@ -7,7 +7,8 @@ table's own metadata stand in the schema's, as JSON under the key ``xpfit``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,34 @@ def write(table: Table, path: Path) -> None:
     """
     _, pq = pyarrow_modules(OutputError)
     pq.write_table(arrow_table(table), path, row_group_size=ROWS_PER_GROUP)
+
+
+def write_parts(tables: Iterable[Table], path: Path) -> int:
+    """Write a catalogue part by part, in bounded memory.
+
+    Returns
+    -------
+    int
+        Number of rows.
+
+    Raises
+    ------
+    InputError
+        If there are no parts.
+    OutputError
+        If pyarrow is not installed.
+    """
+    _, pq = pyarrow_modules(OutputError)
+    parts = (arrow_table(table) for table in tables)
+    first = next(parts, None)
+    if first is None:
+        raise InputError("the catalogue has no rows")
+    n_rows = 0
+    with pq.ParquetWriter(path, first.schema) as writer:
+        for part in chain([first], parts):
+            writer.write_table(part.cast(first.schema), row_group_size=ROWS_PER_GROUP)
+            n_rows += len(part)
+    return n_rows
 
 
 def read(path: Path, columns: Sequence[str] | None = None) -> Table:

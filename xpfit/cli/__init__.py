@@ -17,6 +17,7 @@ from . import (
     prepare,
     recipe,
     run,
+    select,
     simulate,
     train,
     train_confidence,
@@ -34,6 +35,7 @@ COMMANDS = (
     fit,
     run,
     convert,
+    select,
     validate,
 )
 """Modules with `add`, which adds the command to a parser, in the order in which users meet them."""

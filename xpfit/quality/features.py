@@ -33,6 +33,25 @@ LN_COLUMNS = {
 """Features that are the logarithm of a column of Gaia's tables."""
 
 
+FEATURES = (
+    "ln_rchi2_opt",
+    "ln_dplx2",
+    "ln_prior",
+    *(f"{name}_est" for name in STELLAR_LABELS),
+    *(f"{name}_est_err" for name in STELLAR_LABELS),
+    "asinh_plx_snr",
+    *SNR_COLUMNS,
+    "ln_phot_bp_rp_excess_factor",
+    "phot_g_mean_mag",
+    "ln_ruwe",
+    "fidelity_v2",
+    "norm_dg",
+    "ln_bp_chi_squared",
+    "ln_rp_chi_squared",
+)
+"""Names in the paper's order; the residuals follow."""
+
+
 def confidence_features(
     model: XPModel, spectra: Spectra, result: FitResult
 ) -> dict[str, np.ndarray]:
@@ -71,8 +90,8 @@ def confidence_features(
         features |= {name: gaia.get(name, unknown) for name in PLAIN_COLUMNS}
         features |= {name: _ln(gaia.get(column, unknown)) for name, column in LN_COLUMNS.items()}
         residuals = np.arcsinh(_normalised_residuals(model, spectra, result))
-    features |= {f"asinh_residual_{k}": column for k, column in enumerate(residuals.T)}
-    return features
+    features = {name: features[name] for name in FEATURES}
+    return features | {f"asinh_residual_{k}": column for k, column in enumerate(residuals.T)}
 
 
 def _ln(values: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from .figures import residual_figure, spectrum_figure
 from .metrics import Comparison, Selection, compare, metrics
 from .model_plots import model_figures
 from .reference import attach_reference
-from .reliability import reliability_figure, reliable_fraction, reliable_fraction_figure
+from .reliability import reliability_diagram, reliability_figure, reliable_fraction
 from .simulate import Survey, SurveySettings, read_truth, simulate_survey, write_survey
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "metrics",
     "model_figures",
     "read_truth",
+    "reliability_diagram",
     "reliability_figure",
     "reliable_fraction",
-    "reliable_fraction_figure",
     "residual_figure",
     "simulate_survey",
     "spectrum_figure",

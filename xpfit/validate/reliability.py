@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from astropy.table import Table
+
+from ..catalogue.cuts import passes
+from ..errors import InputError
+from ..read.tables import float_column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,15 +62,16 @@ def reliability_figure(report: Mapping[str, Mapping]) -> Figure:
 
 
 def reliable_fraction(
-    colour: np.ndarray, magnitude: np.ndarray, reliable: np.ndarray
+    tables: Iterable[Table],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Fraction of reliable sources in cells of the colour-absolute-magnitude diagram.
+    """Fraction of sources that pass the basic cut, over the colour-absolute-magnitude diagram.
 
     Parameters
     ----------
-    colour, magnitude : ndarray, shape (n_source,)
-        BP - RP and absolute G; sources where either is unknown are left out.
-    reliable : ndarray of bool, shape (n_source,)
+    tables : iterable of astropy.table.Table
+        Parts of a catalogue, with Gaia's magnitudes. The absolute magnitude is that at the fitted
+        parallax, or at the observed one if the model knows no luminosities; sources without colour
+        or parallax are left out.
 
     Returns
     -------
@@ -73,47 +79,73 @@ def reliable_fraction(
         NaN in cells with fewer than three sources.
     count : ndarray of int, shape (n_colour, n_magnitude)
     colour_edges, magnitude_edges : ndarray
+
+    Raises
+    ------
+    InputError
+        If columns are missing, or no source has colour and parallax.
     """
     edges = [
         np.arange(low, high + 0.5 * size, size)
         for (low, high), size in zip((COLOUR_LIMITS, MAGNITUDE_LIMITS), BIN_SIZES, strict=True)
     ]
-    known = np.isfinite(colour) & np.isfinite(magnitude)
-    count = np.histogram2d(colour[known], magnitude[known], edges)[0].astype(int)
-    good = known & reliable
-    passed = np.histogram2d(colour[good], magnitude[good], edges)[0]
+    count = passed = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1))
+    for table in tables:
+        colour, magnitude = _place(table)
+        known = np.isfinite(colour) & np.isfinite(magnitude)
+        good = known & passes(table, ["basic"])
+        count = count + np.histogram2d(colour[known], magnitude[known], edges)[0]
+        passed = passed + np.histogram2d(colour[good], magnitude[good], edges)[0]
+    if not count.any():
+        raise InputError(
+            "no source of this catalogue has a colour and a parallax: give 'xpfit run' or 'fit' "
+            "the rows of gaia_source with --astrometry"
+        )
     fraction = np.where(count >= MIN_IN_CELL, passed / np.maximum(count, 1), np.nan)
-    return fraction, count, *edges
+    return fraction, count.astype(int), *edges
 
 
-def reliable_fraction_figure(
-    fraction: np.ndarray, colour_edges: np.ndarray, magnitude_edges: np.ndarray
-) -> Figure:
+def _place(table: Table) -> tuple[np.ndarray, np.ndarray]:
+    """BP - RP and absolute G of every row."""
+    names = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "parallax", "gaia_parallax")
+    missing = [name for name in names if name not in table.colnames]
+    if missing:
+        raise InputError(f"the catalogue lacks {', '.join(missing)}; give one written by xpfit")
+    g, bp, rp, fitted, observed = (float_column(table[name]) for name in names)
+    parallax = np.where(np.isfinite(fitted), fitted, observed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return bp - rp, g + 5.0 * np.log10(np.where(parallax > 0, parallax, np.nan) / 100.0)
+
+
+def reliability_diagram(tables: Iterable[Table]) -> Figure:
     """Fraction of reliable sources over the colour-absolute-magnitude diagram (ZGR23, fig. 18).
 
     Parameters
     ----------
-    fraction, colour_edges, magnitude_edges
-        From `reliable_fraction`.
+    tables : iterable of astropy.table.Table
+        As for `reliable_fraction`.
 
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        As `reliable_fraction`.
     """
     from matplotlib.figure import Figure
 
+    fraction, count, colour_edges, magnitude_edges = reliable_fraction(tables)
     figure = Figure(figsize=(5.2, 5.6), layout="constrained")
     ax = figure.subplots()
     image = ax.pcolormesh(
         colour_edges, magnitude_edges, fraction.T, vmin=0.0, vmax=1.0, cmap="cividis"
     )
-    filled = np.argwhere(np.isfinite(fraction))
-    if len(filled):
-        (i0, j0), (i1, j1) = filled.min(axis=0), filled.max(axis=0)
-        ax.set_xlim(colour_edges[max(i0 - 2, 0)], colour_edges[min(i1 + 3, len(fraction))])
-        ax.set_ylim(
-            magnitude_edges[min(j1 + 3, fraction.shape[1])], magnitude_edges[max(j0 - 2, 0)]
-        )
+    (i0, j0), (i1, j1) = np.argwhere(count).min(axis=0), np.argwhere(count).max(axis=0)
+    ax.set_xlim(colour_edges[max(i0 - 2, 0)], colour_edges[min(i1 + 3, len(fraction))])
+    ax.set_ylim(magnitude_edges[min(j1 + 3, fraction.shape[1])], magnitude_edges[max(j0 - 2, 0)])
     ax.set(xlabel=r"$G_{\rm BP} - G_{\rm RP}$ [mag]", ylabel=r"$M_G$ [mag]")
-    figure.colorbar(image, label="fraction of reliable sources")
+    ax.set_title(f"{count.sum()} sources", fontsize=10)
+    figure.colorbar(image, label="fraction that passes the basic cut")
     return figure
