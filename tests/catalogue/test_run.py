@@ -10,6 +10,7 @@ from dataclasses import replace
 import lsdb
 import numpy as np
 import pytest
+from archive import archive_sources, write_archive
 
 import xpfit
 from xpfit import InputError, OutputError, read_catalogue
@@ -105,10 +106,11 @@ def test_lsdb_opens_and_crossmatches_the_catalogue(undisturbed):
         rows[["ra", "dec", "gdr3_source_id"]].rename(columns={"gdr3_source_id": "source_id"}),
         ra_column="ra", dec_column="dec",
     )  # fmt: skip
-    matched = catalogue.crossmatch(gaia, radius_arcsec=1.0, suffixes=("_x", "_g")).compute()
-    ids = matched.filter(like="source_id")
+    matched = catalogue.crossmatch(
+        gaia, radius_arcsec=1.0, suffixes=("_x", "_gaia"), suffix_method="overlapping_columns"
+    ).compute()
     assert len(matched) == N_STAR
-    assert (ids.iloc[:, 0] == ids.iloc[:, 1]).all()
+    assert (matched["gdr3_source_id"] == matched["source_id"]).all()
 
 
 @pytest.mark.parametrize("n_done", [0, 1, 4, 6, 8])
@@ -262,17 +264,42 @@ def test_inputs_are_checked_before_anything_is_written(stores, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_continuous_files_are_run_as_they_are(sample_path, tmp_path, capsys):
-    """The library's format stands for all that are read from front to back."""
-    small = tmp_path / "sample.h5"
+def test_continuous_files_are_run_as_they_are(stores, tmp_path, rng, monkeypatch):
+    monkeypatch.setattr(work, "ROWS_PER_PART", 4)
+    monkeypatch.setattr("xpfit.read.continuous.CHUNK_SIZE", 2)
+    paths = []
+    for k, style in enumerate(("csv (a, b)", "fits")):
+        sources = archive_sources(9, rng)
+        sources["source_id"] += 1000 * k
+        paths.append(write_archive(sources, tmp_path / f"{k}", style))
+    account = run(stores, tmp_path / "run", paths)
+    assert account.n_fitted + account.n_flagged == 18
+    table = read_catalogue(tmp_path / "run")
+    spectra = [xpfit.read_spectra(path, space="sampled") for path in paths]
+    ids = np.concatenate([s.source_id for s in spectra])
+    np.testing.assert_array_equal(np.sort(table["gdr3_source_id"]), np.sort(ids))
+
+
+def test_the_default_model_brings_its_confidence(sample_path, tmp_path, capsys):
     spectra = xpfit.read_spectra(sample_path, slice(0, 40), space=xpfit.load_model().space)
-    write_spectra([spectra], small)
-    for name, path in (("prepared", small),):
-        out = tmp_path / name
-        assert main(["run", str(path), "--output-dir", str(out), "--workers", "1", "--quiet"]) == 0
-    table = read_catalogue(tmp_path / "prepared")
-    assert np.isfinite(table["teff_confidence"]).any()
+    write_spectra([spectra], tmp_path / "sample.h5")
+    command = ["run", str(tmp_path / "sample.h5"), "--output-dir", str(tmp_path / "run"),
+               "--workers", "1"]  # fmt: skip
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert "40 sources" in said.out and "40/40" in said.err
+    table = read_catalogue(tmp_path / "run")
+    assert np.isfinite(table["teff_confidence"]).any() and np.any(table["quality_flags"] == 0)
     assert "ref_teff" not in table.colnames
+
+
+def test_a_dask_scheduler_does_the_work(stores, undisturbed, tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+        settings = replace(QUIET, scheduler=cluster.scheduler_address)
+        assert run(stores, tmp_path / "run", settings=settings) == undisturbed[1]
+    assert checksums(tmp_path / "run") == checksums(undisturbed[0])
 
 
 def test_rows_of_prepared_spectra_are_read_from_anywhere(stores):
