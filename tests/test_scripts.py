@@ -120,6 +120,13 @@ def test_profile_of_the_fit_accounts_for_every_stage():
         assert stage in printed
 
 
+def test_benchmark_of_runs_compares_dask_with_a_plain_loop(tmp_path):
+    printed = run_script("benchmark_run", "--n-stars", "80", "--json", str(tmp_path / "r.json"))
+    assert "overhead of Dask with one worker" in printed
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert [entry["stars"] for entry in report.values()] == [80, 80, 80]
+
+
 def test_shipped_sample_has_all_columns_and_is_small(sample_path):
     assert sample_path.stat().st_size < 7_000_000
     with fits.open(sample_path, checksum=True) as hdus:

@@ -296,7 +296,9 @@ def test_the_default_model_brings_its_confidence(sample_path, tmp_path, capsys):
 def test_a_dask_scheduler_does_the_work(stores, undisturbed, tmp_path):
     from distributed import LocalCluster
 
-    with LocalCluster(1, threads_per_worker=2, processes=False, dashboard_address=None) as cluster:
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    ) as cluster:
         settings = replace(QUIET, scheduler=cluster.scheduler_address)
         assert run(stores, tmp_path / "run", settings=settings) == undisturbed[1]
     assert checksums(tmp_path / "run") == checksums(undisturbed[0])

@@ -16,13 +16,22 @@ from ..model import XPModel
 from ..prepare import KELVIN_PER_UNIT
 from ..prepare.healpix import position_of_id
 from ..prepare.sources import id_flags
-from ..quality import CONFIDENCE_LABELS, FitFlag, fit_flags, quality_flags
+from ..quality import (
+    CONFIDENCE_LABELS,
+    Confidence,
+    FitFlag,
+    confidence_for,
+    fit_flags,
+    quality_flags,
+)
 from ..space import CoefficientSpace
 from ..spectra import InputFlag, Spectra
 from .describe import Description, describe
 
 STELLAR_PARAMETERS = ("teff", "feh", "logg", "extinction", "parallax")
 """The five parameters of ZGR23's table 2, in its order; Teff is in kK there."""
+
+DEFAULT = "default"
 
 REFERENCE_PREFIX = "ref_"
 """Reference labels that came with the spectra follow under their names with this prefix."""
@@ -32,7 +41,7 @@ def result_table(
     model: XPModel,
     spectra: Spectra,
     result: FitResult,
-    confidence: np.ndarray | None = None,
+    confidence: Confidence | str | None = DEFAULT,
     *,
     reference: bool = True,
     provenance: Mapping[str, str] | None = None,
@@ -45,8 +54,9 @@ def result_table(
     spectra : Spectra
         What was fitted.
     result : FitResult
-    confidence : ndarray, shape (n_star, 3), optional
-        From `xpfit.quality.Confidence.of_fit`.
+    confidence : Confidence, "default" or None
+        Classifiers for the model's fits. The default are those that come with xpfit's own model;
+        with other models, or None, confidence is unknown.
     reference : bool
         Add the reference labels that came with the spectra, if any did.
     provenance : mapping of str to str, optional
@@ -65,9 +75,13 @@ def result_table(
     Of a model with other parameters than the five, `stellar_params_*` hold the marginal
     distribution of the five, and `all_params_*_triu` the whole matrices.
     """
-    table = Table(meta=_metadata(model, provenance or {}))
+    if isinstance(confidence, str):
+        confidence = confidence_for(model)
+    table = Table(meta=_metadata(model, confidence, provenance or {}))
     if confidence is None:
-        confidence = np.full((len(spectra), len(CONFIDENCE_LABELS)), np.nan)
+        sure = np.full((len(spectra), len(CONFIDENCE_LABELS)), np.nan)
+    else:
+        sure = confidence.of_fit(model, spectra, result)
     five = _marginal(model, result)
     ra, dec, approximate = _positions(spectra)
     add_column(table, "gdr3_source_id", result.source_id)
@@ -77,9 +91,9 @@ def result_table(
     add_column(table, "stellar_params_err", five["err"])
     add_column(table, "chi2_opt", result.chi2)
     add_column(table, "ln_prior", result.ln_prior)
-    for label, values in zip(CONFIDENCE_LABELS, confidence.T, strict=True):
+    for label, values in zip(CONFIDENCE_LABELS, sure.T, strict=True):
         add_column(table, f"{label}_confidence", values)
-    add_column(table, "quality_flags", quality_flags(model, spectra, result, confidence))
+    add_column(table, "quality_flags", quality_flags(model, spectra, result, sure))
     add_column(table, "stellar_params_icov_triu", five["icov"])
     add_column(table, "stellar_params_cov_triu", five["cov"])
     _add_parameters(table, model, result)
@@ -117,11 +131,12 @@ def duplicate_flags(source_id: np.ndarray) -> np.ndarray:
     return np.where(repeated, int(FitFlag.DUPLICATE_ID), 0).astype(np.int16)
 
 
-def _metadata(model: XPModel, provenance: Mapping[str, str]) -> dict:
+def _metadata(model: XPModel, confidence: Confidence | None, provenance: Mapping[str, str]) -> dict:
     """Facts about the fit, under names that FITS accepts."""
     return {
         "CREATOR": f"xpfit {__version__}",
         "MODELID": model.fingerprint,
+        "CONFID": confidence.fingerprint if confidence else "none",
         "ABSOLUTE": model.absolute,
         "LABELS": ",".join(model.label_names),
         "NTRAINED": len(model.source_ids),

@@ -144,7 +144,7 @@ def local_cluster(n_workers: int):
     environment.pop("MALLOC_TRIM_THRESHOLD_", None)
     with (
         dask.config.set({key: environment}),
-        LocalCluster(n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
     ):
         yield cluster
 

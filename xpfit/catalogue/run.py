@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -193,12 +194,11 @@ def run_catalogue(
     provenance = {
         **(provenance or {}),
         "SETTINGS": json.dumps(fitter.settings, sort_keys=True),
-        "CONFID": confidence.model_id if confidence else "none",
     }
     job = Job(model, confidence, options, additions or Additions(), provenance)
     directory = RunDirectory(output_dir)
     with directory.locked():
-        directory.begin(_request(chunks, stars_per_chunk, model, provenance))
+        directory.begin(_request(chunks, stars_per_chunk, job))
         state = _read_state(directory, settings.retry_refused)
         if not state.finished:
             with executor_of(settings.n_workers, settings.scheduler) as execute:
@@ -209,7 +209,7 @@ def run_catalogue(
         return state.account(chunks)
 
 
-def _request(chunks, stars_per_chunk, model, provenance) -> dict:
+def _request(chunks: Sequence[Chunk], stars_per_chunk: int, job: Job) -> dict:
     """What is asked for, to be compared when a run is resumed."""
     paths = list(dict.fromkeys(chunk.path for chunk in chunks))
     return {
@@ -217,8 +217,9 @@ def _request(chunks, stars_per_chunk, model, provenance) -> dict:
         "inputs": [[path, Path(path).stat().st_size] for path in paths],
         "n_chunks": len(chunks),
         "stars_per_chunk": stars_per_chunk,
-        "model": model.fingerprint,
-        "settings": provenance,
+        "model": job.model.fingerprint,
+        "confidence": job.confidence.fingerprint if job.confidence else None,
+        "settings": job.provenance,
     }
 
 
@@ -284,7 +285,7 @@ def _fit(
                     "reason": outcome.reason,
                     "n_attempts": outcome.n_attempts,
                 }
-                bar.write(f"refused: {outcome.task}: {outcome.reason}")
+                bar.write(f"refused: {outcome.task}: {outcome.reason}", file=sys.stderr)
             else:
                 result = outcome.value
                 state.chunks[index] = result

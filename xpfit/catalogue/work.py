@@ -152,9 +152,8 @@ def fit_chunk(job: Job, chunk: Chunk, directory: str) -> ChunkResult:
 def fit_table(job: Job, spectra) -> Table:
     """Rows of the catalogue for some spectra."""
     result = job.fitter.fit(spectra, progress=False)
-    sure = job.confidence.of_fit(job.model, spectra, result) if job.confidence else None
     table = result_table(
-        job.model, spectra, result, sure, reference=False, provenance=job.provenance
+        job.model, spectra, result, job.confidence, reference=False, provenance=job.provenance
     )
     cells = healpix_29(np.asarray(table["ra"]), np.asarray(table["dec"]))
     add_column(table, HEALPIX_COLUMN, cells)

@@ -71,8 +71,9 @@ def _fit(options: argparse.Namespace) -> None:
             spectra = extra.apply(part)
             bar.total = (bar.total or 0) + len(spectra)
             result = fitter.fit(spectra, bar)
-            sure = confidence.of_fit(model, spectra, result) if confidence else None
-            table = catalogue.result_table(model, spectra, result, sure, provenance=provenance)
+            table = catalogue.result_table(
+                model, spectra, result, confidence, provenance=provenance
+            )
             tables.append(table)
     table = catalogue.join_tables(tables)
     catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)

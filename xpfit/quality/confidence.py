@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -66,6 +67,14 @@ class Confidence:
     hidden: tuple[int, ...]
     parameters: np.ndarray
     training: dict = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """What the classifiers are, as SHA-256 in hexadecimal digits."""
+        digest = hashlib.sha256(f"{self.model_id}{self.feature_names}{self.hidden}".encode())
+        for values in (self.mean, self.scale, self.parameters):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def network(self) -> Network:
@@ -225,6 +234,12 @@ def confidence_for(model: XPModel, path: str | os.PathLike | None = None) -> Con
         confidence = Confidence.load(path)
         confidence.require(model)
         return confidence
-    with resources.as_file(resources.files("xpfit.quality") / "default_confidence.h5") as default:
-        confidence = Confidence.load(default)
+    confidence = _default()
     return confidence if confidence.model_id == model.fingerprint else None
+
+
+@lru_cache(maxsize=1)
+def _default() -> Confidence:
+    """Classifiers that come with xpfit."""
+    with resources.as_file(resources.files("xpfit.quality") / "default_confidence.h5") as default:
+        return Confidence.load(default)
