@@ -157,7 +157,8 @@ def _rows(path: Path, start: int, stop: int) -> Table:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); take its line off the manifest") from error
     offset = first * parquet.ROWS_PER_GROUP
-    return table[start - offset : stop - offset]
+    # A copy, or the rows would keep all of their groups in memory.
+    return table[start - offset : stop - offset].copy()
 
 
 def write_hats_metadata(directory: Path, partitions: Sequence[Partition], name: str) -> None:
