@@ -393,6 +393,16 @@ def test_killed_twenty_times_at_random_moments(command, from_the_command_line, t
 
 
 @pytest.mark.slow
+def test_a_task_that_kills_its_workers_is_refused_and_the_rest_go_on():
+    tasks = [1, 2, 3, 4]
+    with executor_of(2) as execute:
+        work = lambda job, task: os._exit(1) if task == 3 else 10 * task  # noqa: E731
+        outcomes = {o.task: o for o in execute(work, None, tasks, 0)}
+    assert [outcomes[task].value for task in tasks] == [10, 20, None, 40]
+    assert "its workers died" in outcomes[3].reason
+
+
+@pytest.mark.slow
 def test_workers_killed_during_a_distributed_run(stores, undisturbed, tmp_path):
     import psutil
 

@@ -187,7 +187,8 @@ def _marginal(model: XPModel, result: FitResult) -> dict[str, np.ndarray]:
     else:
         inverse = np.full_like(covariance, np.nan)
         finite = np.isfinite(covariance).all(axis=(1, 2))
-        inverse[finite] = np.linalg.inv(covariance[finite])
+        # For a matrix that is singular, `inv` would stop all the others.
+        inverse[finite] = np.linalg.pinv(covariance[finite], rcond=1e-300, hermitian=True)
     for name, matrix in (("cov", covariance), ("icov", inverse)):
         whole = np.full((n_star, n, n), np.nan)
         whole[:, place[:, None], place] = matrix

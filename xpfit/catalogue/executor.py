@@ -160,27 +160,39 @@ def dask_executor(client) -> Executor:
     -------
     Executor
         A task whose worker dies is given to another by Dask, a few times
-        (``distributed.scheduler.allowed-failures``).
+        (``distributed.scheduler.allowed-failures``). Tasks that have seen that many deaths are
+        tried again at the end, one by one: some of them only stood beside the one that kills.
     """
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
     def execute(work, job, tasks, retries, *arguments):
-        # Sent once to each worker, not with every task.
-        job = client.scatter(job, broadcast=True, hash=False)
-        futures = {
-            client.submit(attempt, work, job, task, retries, *arguments, pure=False): task
-            for task in tasks
-        }
+        # Sent once to each worker, not with every task. Data that were scattered would be lost with
+        # their last worker; what a task returns, Dask makes again.
+        job = client.submit(_itself, job, pure=False)
+
+        def submit(task):
+            return client.submit(attempt, work, job, task, retries, *arguments, pure=False)
+
+        futures, suspects = {submit(task): task for task in tasks}, []
         try:
             for future in as_completed(futures):
                 task = futures.pop(future)
                 try:
-                    outcome = future.result()
-                except KilledWorker as error:
-                    outcome = Outcome(task, None, f"its workers died: {error}")
-                yield outcome
+                    yield future.result()
+                except KilledWorker:
+                    suspects.append(task)
         finally:
             client.cancel(list(futures))
+        for task in suspects:
+            try:
+                yield submit(task).result()
+            except KilledWorker as error:
+                yield Outcome(task, None, f"its workers died: {error}")
 
     return execute
+
+
+def _itself(job):
+    """What is given."""
+    return job

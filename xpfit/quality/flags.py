@@ -30,9 +30,9 @@ class QualityFlag(IntFlag):
     The three lowest are set unless confidence is known to be 0.5 or more.
     """
 
-    TEFF_CONFIDENCE = 1
-    FEH_CONFIDENCE = 2
-    LOGG_CONFIDENCE = 4
+    LOW_TEFF_CONFIDENCE = 1
+    LOW_FEH_CONFIDENCE = 2
+    LOW_LOGG_CONFIDENCE = 4
     HIGH_CHI2 = 8
     LOW_PRIOR = 16
     PARALLAX = 32
@@ -66,9 +66,9 @@ UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
 """Fit flags with which parameters should not be used; the other fit flags are information."""
 
 _CONFIDENCE = (
-    QualityFlag.TEFF_CONFIDENCE,
-    QualityFlag.FEH_CONFIDENCE,
-    QualityFlag.LOGG_CONFIDENCE,
+    QualityFlag.LOW_TEFF_CONFIDENCE,
+    QualityFlag.LOW_FEH_CONFIDENCE,
+    QualityFlag.LOW_LOGG_CONFIDENCE,
 )
 
 _FROM_INPUT = {
