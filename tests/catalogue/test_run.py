@@ -15,7 +15,7 @@ from archive import archive_sources, write_archive
 import xpfit
 from xpfit import InputError, OutputError, read_catalogue
 from xpfit.catalogue import manifest, parquet, work
-from xpfit.catalogue.executor import attempt, executor_of
+from xpfit.catalogue.executor import attempt, executor_of, local_cluster
 from xpfit.catalogue.manifest import RunDirectory
 from xpfit.catalogue.run import RunSettings, run_catalogue
 from xpfit.cli import main
@@ -294,11 +294,7 @@ def test_the_default_model_brings_its_confidence(sample_path, tmp_path, capsys):
 
 
 def test_a_dask_scheduler_does_the_work(stores, undisturbed, tmp_path):
-    from distributed import LocalCluster
-
-    with LocalCluster(
-        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-    ) as cluster:
+    with local_cluster(1) as cluster:
         settings = replace(QUIET, scheduler=cluster.scheduler_address)
         assert run(stores, tmp_path / "run", settings=settings) == undisturbed[1]
     assert checksums(tmp_path / "run") == checksums(undisturbed[0])

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from ..errors import InputError, OutputError
 
@@ -144,7 +147,7 @@ def local_cluster(n_workers: int):
     environment.pop("MALLOC_TRIM_THRESHOLD_", None)
     with (
         dask.config.set({key: environment}),
-        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0") as cluster,
     ):
         yield cluster
 
@@ -172,7 +175,7 @@ def dask_executor(client) -> Executor:
         job = client.submit(_itself, job, pure=False)
 
         def submit(task):
-            return client.submit(attempt, work, job, task, retries, *arguments, pure=False)
+            return client.submit(_on_worker, work, job, task, retries, *arguments, pure=False)
 
         futures, suspects = {submit(task): task for task in tasks}, []
         try:
@@ -191,6 +194,18 @@ def dask_executor(client) -> Executor:
                 yield Outcome(task, None, f"its workers died: {error}")
 
     return execute
+
+
+def _on_worker(*arguments) -> Outcome:
+    """`attempt`, with one thread for BLAS."""
+    _limit_blas()
+    return attempt(*arguments)
+
+
+@lru_cache(maxsize=1)
+def _limit_blas():
+    """Limit BLAS for good: threads of one worker must not undo each other's limits."""
+    return threadpool_limits(1)
 
 
 def _itself(job):
