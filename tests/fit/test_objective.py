@@ -29,6 +29,18 @@ def test_gradient_and_hessian_are_exact(case):
         assert_close_derivative(there.hessian[i], hessian, 1e-6)
 
 
+def test_loss_alone_is_that_with_derivatives_for_many_stars_and_many_points(case, rng):
+    model, spectra, theta = case
+    objective = objective_of(model, spectra)
+    there = objective.evaluate(theta).loss
+    np.testing.assert_allclose(objective.loss(theta), there, rtol=1e-12)
+    points = near(model, theta[[1] * 5], rng)
+    alone = objective[np.array([1])].loss(points)
+    np.testing.assert_allclose(
+        alone, objective[np.array([1] * 5)].evaluate(points).loss, rtol=1e-12
+    )
+
+
 def test_gauss_newton_is_positive_and_is_the_hessian_of_exact_data_but_for_the_prior(case):
     model, spectra, theta = case
     exact = replace(spectra, flux=model.forward.flux(theta))

@@ -17,6 +17,7 @@ from . import (
     prepare,
     recipe,
     run,
+    sample,
     select,
     simulate,
     train,
@@ -37,6 +38,7 @@ COMMANDS = (
     convert,
     select,
     validate,
+    sample,
 )
 """Modules with `add`, which adds the command to a parser, in the order in which users meet them."""
 

@@ -84,6 +84,24 @@ class Objective:
             *(_take(x, rows) for x in (self.parallax, self.parallax_err)),
         )
 
+    def loss(self, theta: np.ndarray) -> np.ndarray:
+        """Loss alone, shape (n_point,), without derivatives.
+
+        `theta` has shape (n_star, n_parameter), or (n_point, n_parameter) for the objective of one
+        star, at many points.
+        """
+        residual = whiten(self.whitener, self.forward.flux(theta) - self.flux)
+        value = chi2(residual)[0] + self._own_value(theta)
+        return _infinite_if_undefined(value)
+
+    def _own_value(self, theta: np.ndarray) -> np.ndarray:
+        """What the loss has besides chi2 of the flux."""
+        k = self.forward.n_label
+        value = -2.0 * self.prior.ln_p(theta[:, :k]) - 2.0 * theta[:, k]
+        for _, _, (term, _, _) in self._own_terms(theta):
+            value = value + term
+        return value
+
     def evaluate(self, theta: np.ndarray) -> Evaluation:
         """Loss and derivatives at `theta`, shape (n_star, n_parameter)."""
         xp, k, single = array_namespace(theta), self.forward.n_label, self.flux.dtype

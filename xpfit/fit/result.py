@@ -147,6 +147,15 @@ class FitResult:
             raise KeyError(f"no parameter {name!r}; there are {', '.join(self.parameter_names)}")
         return self.parameter_names.index(name)
 
+    def take(self, rows: np.ndarray) -> FitResult:
+        """Results of some stars, as a new `FitResult`."""
+        per_star = {
+            f.name: getattr(self, f.name)[rows]
+            for f in fields(self)
+            if f.name not in ("parameter_names", "absolute")
+        }
+        return FitResult(self.parameter_names, self.absolute, **per_star)
+
     def put(self, rows: np.ndarray, part: FitResult) -> None:
         """Overwrite the results of some stars, in place."""
         for f in fields(self):

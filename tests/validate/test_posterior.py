@@ -1,0 +1,87 @@
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+from astropy.table import Table
+
+import xpfit
+from xpfit.cli import main
+from xpfit.fit.sampling import PosteriorSample
+from xpfit.validate.posterior import corner_figure, posterior_shares, posterior_table
+
+NAMES = ("teff", "feh", "logg", "extinction", "parallax")
+
+
+def made_up(rng, shape="gaussian", offset=0.0, width=1.0):
+    """A sample of a known posterior, whose optimum is at 5 and whose Fisher errors are 0.1."""
+    z = rng.standard_normal((400, 40, 5))
+    if shape == "bimodal":
+        z = 0.3 * z + np.where(rng.random((400, 40, 1)) < 0.5, -1.0, 1.0)
+    if shape == "skew":
+        z = np.exp(z)
+    return PosteriorSample(
+        source_id=2**61 + 5,
+        parameter_names=NAMES,
+        chain=5.0 + 0.1 * (offset + width * z),
+        best=np.full(5, 5.0),
+        error=np.full(5, 0.1),
+        covariance=0.01 * np.eye(5),
+        autocorrelation=np.full(5, 30.0),
+        n_steps=2000,
+        converged=True,
+        acceptance=0.3,
+    )
+
+
+def test_table_and_shares_tell_what_agrees(rng):
+    samples = [
+        made_up(rng),
+        made_up(rng, offset=0.5),
+        made_up(rng, width=1.5),
+        made_up(rng, "bimodal"),
+        made_up(rng, "skew"),
+    ]
+    table = posterior_table(samples)
+    np.testing.assert_allclose(table["feh_offset"][:3], [0.0, 0.5, 0.0], atol=0.03)
+    np.testing.assert_allclose(table["logg_width"][:3], [1.0, 1.0, 1.5], rtol=0.04)
+    assert abs(table["teff_skewness"][0]) < 0.1 and table["teff_skewness"][4] > 1.0
+    assert table["teff_bimodality"][3] > 5 / 9 > table["teff_bimodality"][0]
+    assert table["gdr3_source_id"].dtype == np.int64
+    shares = posterior_shares(table, ["feh"])["feh"]
+    assert shares["bimodal"] == shares["skew"] == 0.2
+    shares = posterior_shares(table[:3], ["feh"])["feh"]
+    assert (shares["median"], shares["width"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+
+
+def test_corner_plot_shows_every_pair_with_its_ellipse(rng):
+    figure = corner_figure(made_up(rng), absolute=False)
+    axes = np.array(figure.axes).reshape(5, 5)
+    assert "amplitude" in axes[4, 0].get_ylabel() and "K" in axes[4, 0].get_xlabel()
+    for i in range(5):
+        for j in range(i):
+            assert len(axes[i, j].lines) == 3  # two ellipses and the optimum
+
+
+def test_arviz_takes_the_samples(rng):
+    data = made_up(rng).to_arviz()
+    assert data.posterior["feh"].shape == (40, 400)
+
+
+def test_sampling_from_the_command_line(sample_path, tmp_path, capsys):
+    out = tmp_path / "out"
+    source = int(xpfit.read_spectra(sample_path, [3]).source_id[0])
+    command = ["sample", "--spectra", str(sample_path), "--output-dir", str(out),
+               "--max-steps", "250"]  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main([*command, str(source)]) == 0
+    said = capsys.readouterr()
+    assert "fewer than 50 autocorrelation times" in said.err and "1 stars; shares" in said.out
+    table = Table.read(out / "posteriors.ecsv")
+    assert table["gdr3_source_id"].tolist() == [source] and table["n_steps"][0] == 250
+    assert (out / f"corner-{source}.png").stat().st_size > 20_000
+    with h5py.File(out / "chains.h5") as file:
+        assert file[str(source)]["chain"].shape == (50, 48, 6)
+    assert main([*command, "--overwrite", "17"]) == 1
+    assert "source 17 is in none of the files" in capsys.readouterr().err

@@ -1,0 +1,227 @@
+"""Samples of one star's posterior by emcee, which optimum and errors are checked against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ..errors import InputError
+from ..model import XPModel
+from ..spectra import Spectra, drop_channels
+from .engines import ScipyEngine
+from .fitter import Fitter
+from .objective import Objective
+from .result import FitResult, FitStatus
+
+WALKERS_PER_PARAMETER = 8
+"""Walkers of the ensemble: twice as many as emcee asks for at least, and twice again."""
+
+MIN_AUTOCORRELATION_TIMES = 50
+"""Length of a chain, in autocorrelation times, from which emcee takes their estimate to hold."""
+
+MAX_CHANGE = 0.03
+"""Relative change of the autocorrelation times since the last look, at most."""
+
+STEPS_BETWEEN_LOOKS = 250
+
+KEEP_EVERY = 5
+"""Steps of which one is kept: chains on disk cost time, and neighbours are much alike."""
+
+MAX_STEPS = 20_000
+
+
+@dataclass(frozen=True)
+class PosteriorSample:
+    """Samples of the posterior of one star, and the optimum beside them.
+
+    Attributes
+    ----------
+    source_id : int
+    parameter_names : tuple of str
+    chain : ndarray, shape (n_step, n_walker, n_parameter)
+        Linear parameters (kK, dex, mag, mas), without the burn-in, thinned by half the
+        autocorrelation time.
+    best, error : ndarray, shape (n_parameter,)
+        Maximum a posteriori, and standard errors from the Fisher matrix.
+    covariance : ndarray, shape (n_parameter, n_parameter)
+        From the Fisher matrix.
+    autocorrelation : ndarray, shape (n_parameter,)
+        Autocorrelation times in steps.
+    n_steps : int
+        Steps taken, burn-in included.
+    converged : bool
+        Whether the autocorrelation criterion holds.
+    acceptance : float
+        Share of proposals accepted.
+    """
+
+    source_id: int
+    parameter_names: tuple[str, ...]
+    chain: np.ndarray
+    best: np.ndarray
+    error: np.ndarray
+    covariance: np.ndarray
+    autocorrelation: np.ndarray
+    n_steps: int
+    converged: bool
+    acceptance: float
+
+    @property
+    def flat(self) -> np.ndarray:
+        """All samples, shape (n_sample, n_parameter)."""
+        return self.chain.reshape(-1, self.chain.shape[2])
+
+    def to_arviz(self):
+        """The samples as ArviZ's InferenceData (needs arviz)."""
+        import arviz
+
+        draws = np.swapaxes(self.chain, 0, 1)
+        posterior = {name: draws[:, :, i] for i, name in enumerate(self.parameter_names)}
+        return arviz.from_dict(posterior=posterior)
+
+
+def sample_posterior(
+    model: XPModel,
+    spectra: Spectra,
+    rng: np.random.Generator,
+    *,
+    result: FitResult | None = None,
+    model_covariance: bool = True,
+    max_steps: int = MAX_STEPS,
+    backend=None,
+    progress: bool = True,
+) -> PosteriorSample:
+    """Sample the posterior of one star until emcee's autocorrelation criterion holds.
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+        Of one star.
+    rng : numpy.random.Generator
+    result : FitResult, optional
+        Its fit, with the same `model_covariance`; made here if it is not given.
+    model_covariance : bool
+        Add the emulator's own error, as in the fit.
+    max_steps : int
+        Where sampling ends in any case.
+    backend : emcee.backends.HDFBackend, optional
+        Keeps the chain on disk. One that holds steps already is gone on with.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    PosteriorSample
+
+    Raises
+    ------
+    InputError
+        If there is not exactly one star, or it has no fit to start from.
+
+    Notes
+    -----
+    The density is that which fits maximise, exp(-loss / 2) of ZGR23's eq. 19, in
+    (labels, ln E, ln varpi[, xi]). Walkers start from the Gaussian that the exact Hessian gives at
+    the optimum: the Fisher ellipse with the prior and the curvature of the model.
+    """
+    import emcee
+
+    if len(spectra) != 1:
+        raise InputError(f"one star is sampled at a time, got {len(spectra)}")
+    if result is None:
+        result = Fitter(model, model_covariance=model_covariance).fit(spectra, progress=False)
+    if result.status[0] == FitStatus.NOT_FITTED or not np.isfinite(result.theta).all():
+        raise InputError(f"source {spectra.source_id[0]} has no fit to start from")
+    objective = objective_of_star(model, spectra, model_covariance)
+    start = _start(objective, result.theta[0], rng)
+    sampler = emcee.EnsembleSampler(
+        *start.shape,
+        lambda theta: -0.5 * objective.loss(theta),
+        moves=[(emcee.moves.DEMove(), 0.7), (emcee.moves.DESnookerMove(), 0.1),
+               (emcee.moves.StretchMove(), 0.2)],
+        backend=backend,
+        vectorize=True,
+    )  # fmt: skip
+    if not sampler.backend.iteration:
+        seed = np.random.RandomState(rng.integers(2**32)).get_state()
+        start = emcee.State(start, random_state=seed)
+    else:
+        start = None
+    tau, converged = _run(sampler, start, max_steps, progress)
+    return _gathered(sampler, model, spectra, result, tau, converged)
+
+
+def objective_of_star(model: XPModel, spectra: Spectra, model_covariance: bool) -> Objective:
+    """The loss of one star, as fits see it."""
+    covariance = model.covariance if model_covariance else None
+    known = drop_channels(spectra, model.trained_channels)
+    return ScipyEngine(model, covariance).load(known).objective
+
+
+def _start(objective: Objective, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Walkers about the optimum, shape (n_walker, n_parameter)."""
+    hessian = 0.5 * objective.evaluate(theta[None]).hessian[0]
+    values, vectors = np.linalg.eigh(hessian)
+    # A direction that does not curve upwards is explored from nearby.
+    spread = vectors / np.sqrt(np.maximum(values, 1.0))
+    n_walker, walkers = WALKERS_PER_PARAMETER * len(theta), np.empty((0, len(theta)))
+    shrink = 1.0
+    while len(walkers) < n_walker:
+        drawn = theta + shrink * rng.standard_normal((n_walker, len(theta))) @ spread.T
+        with np.errstate(all="ignore"):
+            walkers = np.concatenate([walkers, drawn[np.isfinite(objective.loss(drawn))]])
+        shrink *= 0.7
+    return walkers[:n_walker]
+
+
+def _run(sampler, start, max_steps: int, progress: bool) -> tuple[np.ndarray, bool]:
+    """Step until the autocorrelation times are known, or the steps are used up."""
+    before, tau, converged = np.inf, np.full(sampler.ndim, np.inf), False
+    done = KEEP_EVERY * sampler.backend.iteration
+    if done:
+        before = tau = _autocorrelation(sampler)
+    with tqdm(total=max_steps, initial=done, unit="step", disable=not progress) as bar:
+        while done + KEEP_EVERY <= max_steps and not converged:
+            n_kept = min(STEPS_BETWEEN_LOOKS, max_steps - done) // KEEP_EVERY
+            with np.errstate(all="ignore"):
+                sampler.run_mcmc(start, n_kept, thin_by=KEEP_EVERY, skip_initial_state_check=True)
+            start = None
+            done = KEEP_EVERY * sampler.backend.iteration
+            bar.update(KEEP_EVERY * n_kept)
+            tau = _autocorrelation(sampler)
+            long = MIN_AUTOCORRELATION_TIMES * tau < done
+            converged = bool(np.all(long & (np.abs(before - tau) < MAX_CHANGE * tau)))
+            before = tau
+    return tau, converged
+
+
+def _autocorrelation(sampler) -> np.ndarray:
+    """Autocorrelation times in steps, shape (n_parameter,)."""
+    return KEEP_EVERY * sampler.get_autocorr_time(tol=0, quiet=True)
+
+
+def _gathered(sampler, model, spectra, result, tau, converged) -> PosteriorSample:
+    """Samples in linear parameters, without the burn-in."""
+    known = tau[np.isfinite(tau)]
+    longest = float(known.max()) if len(known) else 1.0
+    n_kept = sampler.backend.iteration
+    burn_in = min(int(5 * longest / KEEP_EVERY), n_kept // 2)
+    thin = max(1, int(0.5 * longest / KEEP_EVERY))
+    chain = sampler.get_chain(discard=burn_in, thin=thin).copy()
+    first = model.forward.n_label
+    chain[:, :, first : first + 2] = np.exp(chain[:, :, first : first + 2])
+    return PosteriorSample(
+        source_id=int(spectra.source_id[0]),
+        parameter_names=model.parameter_names,
+        chain=chain,
+        best=result.parameters[0],
+        error=result.errors[0],
+        covariance=result.covariance[0],
+        autocorrelation=tau,
+        n_steps=KEEP_EVERY * n_kept,
+        converged=converged,
+        acceptance=float(np.mean(sampler.acceptance_fraction)),
+    )
