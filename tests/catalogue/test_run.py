@@ -294,10 +294,12 @@ def test_the_default_model_brings_its_confidence(sample_path, tmp_path, capsys):
 
 
 def test_a_dask_scheduler_does_the_work(stores, undisturbed, tmp_path):
+    before = dict(os.environ)
     with local_cluster(1) as cluster:
         settings = replace(QUIET, scheduler=cluster.scheduler_address)
         assert run(stores, tmp_path / "run", settings=settings) == undisturbed[1]
     assert checksums(tmp_path / "run") == checksums(undisturbed[0])
+    assert dict(os.environ) == before
 
 
 def test_rows_of_prepared_spectra_are_read_from_anywhere(stores):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -145,11 +146,19 @@ def local_cluster(n_workers: int):
     key = "distributed.nanny.pre-spawn-environ"
     environment = dict(dask.config.get(key, {}))
     environment.pop("MALLOC_TRIM_THRESHOLD_", None)
-    with (
-        dask.config.set({key: environment}),
-        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0") as cluster,
-    ):
-        yield cluster
+    before = dict(os.environ)
+    try:
+        with (
+            dask.config.set({key: environment}),
+            LocalCluster(
+                n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
+            ) as cluster,
+        ):
+            yield cluster
+    finally:
+        # Dask writes what it tells its workers (OMP_NUM_THREADS) into this process's too.
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def dask_executor(client) -> Executor:

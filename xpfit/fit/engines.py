@@ -23,6 +23,7 @@ from ..spectra import Spectra
 from .descent import Descents, descend
 from .device import CPU, Device, device_of
 from .objective import Objective
+from .precompile import precompile
 from .rules import Rules
 
 ENGINES = ("auto", "numba", "array", "scipy")
@@ -256,6 +257,7 @@ class NumbaEngine(Engine):
 
     def load(self, spectra):
         """See `Engine.load`."""
+        precompile()
         whitener = np.ascontiguousarray(spectra.whitener)
         if self._root is not None:
             rows = whitener[:, None, :] if whitener.ndim == 2 else whitener
