@@ -6,6 +6,9 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astropy.table import Table
 
 from .. import validate
 from ..catalogue import read_catalogue
@@ -13,7 +16,11 @@ from ..files import atomic_output, check_output, output_directory
 from ..read import read_table
 from .common import add_command
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 FIGURE_NAME = "residuals.png"
+TRUTH_FIGURE_NAME = "coverage.png"
 METRICS_NAME = "metrics.json"
 
 
@@ -27,7 +34,15 @@ def add(commands) -> None:
         help="FITS or ECSV table of labels (default: those that came with the spectra)",
     )
     command.add_argument(
-        "--output", metavar="DIR", help=f"directory for {FIGURE_NAME} and {METRICS_NAME}"
+        "--truth",
+        metavar="SURVEY.h5",
+        help="simulated survey of which this is the catalogue: bias, scatter, pulls and coverage "
+        "by magnitude, against what is true",
+    )
+    command.add_argument(
+        "--output",
+        metavar="DIR",
+        help=f"directory for {METRICS_NAME} and {FIGURE_NAME} or {TRUTH_FIGURE_NAME}",
     )
     command.add_argument("--json", action="store_true", help="print the numbers as JSON")
     defaults = validate.Selection()
@@ -46,6 +61,9 @@ def _validate(options: argparse.Namespace) -> None:
     """Compare fitted with reference labels; print and write the outcome."""
     directory = _output_directory(options)
     fitted = read_catalogue(options.fitted)
+    if options.truth:
+        _validate_truth(options, directory, fitted)
+        return
     if options.reference:
         reference = read_table(options.reference)
         fitted = validate.attach_reference(fitted, reference)
@@ -57,11 +75,28 @@ def _validate(options: argparse.Namespace) -> None:
     text = json.dumps(numbers, indent=2)
     print(text if options.json else _metrics_text(numbers))
     if directory:
-        with atomic_output(directory / METRICS_NAME, overwrite=options.overwrite) as part:
-            part.write_text(text + "\n", encoding="utf-8")
-        with atomic_output(directory / FIGURE_NAME, overwrite=options.overwrite) as part:
-            validate.residual_figure(comparison).savefig(part, dpi=200)
-        print(f"wrote {directory / METRICS_NAME} and {FIGURE_NAME}", file=sys.stderr)
+        _write(options, directory, text, FIGURE_NAME, validate.residual_figure(comparison))
+
+
+def _validate_truth(options: argparse.Namespace, directory: Path | None, fitted: Table) -> None:
+    """Compare with the truth of a simulated survey; print and write the outcome."""
+    truth = validate.attach_truth(fitted, options.truth)
+    numbers = validate.coverage(fitted, truth, include_flagged=options.include_flagged)
+    text = json.dumps(numbers, indent=2)
+    print(text if options.json else _coverage_text(numbers))
+    if directory:
+        _write(options, directory, text, TRUTH_FIGURE_NAME, validate.coverage_figure(numbers))
+
+
+def _write(
+    options: argparse.Namespace, directory: Path, text: str, name: str, figure: Figure
+) -> None:
+    """Write numbers and figure."""
+    with atomic_output(directory / METRICS_NAME, overwrite=options.overwrite) as part:
+        part.write_text(text + "\n", encoding="utf-8")
+    with atomic_output(directory / name, overwrite=options.overwrite) as part:
+        figure.savefig(part, dpi=200)
+    print(f"wrote {directory / METRICS_NAME} and {name}", file=sys.stderr)
 
 
 def _output_directory(options: argparse.Namespace) -> Path | None:
@@ -69,7 +104,7 @@ def _output_directory(options: argparse.Namespace) -> Path | None:
     if not options.output:
         return None
     directory = output_directory(options.output)
-    for name in (METRICS_NAME, FIGURE_NAME):
+    for name in (METRICS_NAME, TRUTH_FIGURE_NAME if options.truth else FIGURE_NAME):
         check_output(directory / name, overwrite=options.overwrite)
     return directory
 
@@ -92,4 +127,22 @@ def _metrics_text(numbers: dict) -> str:
                 else f"{'no stars':>38}"
             )
             lines.append(f"{group:8}{name:9}{m['n']:6d}{cells}")
+    return "\n".join(lines)
+
+
+def _coverage_text(numbers: dict) -> str:
+    """Coverage as a table for people."""
+    lines = []
+    for group, by_name in numbers.items():
+        lines.append(f"{group}: {by_name['joint']['n']} stars")
+        lines.append(f"{'':12}{'bias':>10}{'scatter':>10}{'pull':>8}{'68 %':>8}{'95 %':>8}")
+        for name, m in by_name.items():
+            unit = 1000.0 if name == "teff" else 1.0
+            digits = 0 if name == "teff" else 3
+            cells = (
+                f"{unit * m['bias']:10.{digits}f}{unit * m['scatter']:10.{digits}f}{m['pull']:8.2f}"
+                if name != "joint"
+                else " " * 28
+            )
+            lines.append(f"{name:12}{cells}{m['cover68']:8.3f}{m['cover95']:8.3f}")
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from .model_plots import model_figures
 from .reference import attach_reference
 from .reliability import reliability_diagram, reliability_figure, reliable_fraction
 from .simulate import Survey, SurveySettings, read_truth, simulate_survey, write_survey
+from .truth import attach_truth, coverage, coverage_figure
 
 __all__ = [
     "Comparison",
@@ -13,7 +14,10 @@ __all__ = [
     "Survey",
     "SurveySettings",
     "attach_reference",
+    "attach_truth",
     "compare",
+    "coverage",
+    "coverage_figure",
     "metrics",
     "model_figures",
     "read_truth",

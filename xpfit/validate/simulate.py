@@ -204,6 +204,7 @@ def write_survey(
             for name in truth[0]:
                 file[f"truth/{name}"] = np.concatenate([part[name] for part in truth])
             file["truth/extinction_curve"] = model.forward.extinction_curve
+            file["truth/label_names"] = [name.encode() for name in model.label_names]
     return n_star
 
 
@@ -217,7 +218,7 @@ def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        As `Survey.truth`, and `extinction_curve`.
+        As `Survey.truth`, and `extinction_curve` and `label_names` (bytes).
 
     Raises
     ------

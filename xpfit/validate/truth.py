@@ -1,0 +1,204 @@
+"""Catalogues of simulated stars against their truth: bias, scatter, pulls, coverage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import h5py
+import numpy as np
+from astropy.table import Table
+from scipy.stats import chi2
+
+from ..catalogue import STELLAR_PARAMETERS
+from ..errors import InputError
+from ..quality import is_reliable
+from ..read.ids import ID_COLUMNS
+from ..read.tables import integer_ids, match_ids
+from .metrics import GIANT_LOGG, MAD_TO_SIGMA
+from .simulate import read_truth
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEVELS = (0.68, 0.95)
+"""Probabilities of the regions whose coverage is counted."""
+
+G_EDGES = (0.0, 13.0, 15.0, 16.5, 17.6, 25.0)
+"""Magnitudes that divide the stars."""
+
+
+def attach_truth(fitted: Table, survey: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Truth of the stars of a catalogue.
+
+    Parameters
+    ----------
+    fitted : astropy.table.Table
+        Catalogue of simulated stars.
+    survey : path-like
+        The survey, as `xpfit.validate.write_survey` (`xpfit simulate`) wrote it.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n_star,)
+        By name of the parameter, in kK, dex, mag, mas; and `mass_ratio`. NaN for stars that the
+        survey does not have.
+
+    Raises
+    ------
+    InputError
+        If the file is not a survey, or none of the stars is in it.
+    """
+    truth = read_truth(survey)
+    if "label_names" not in truth:
+        raise InputError(f"{survey}: simulated by an older xpfit; simulate it again")
+    with h5py.File(survey, "r") as file:
+        ids = file["source_id"][()]
+    wanted = integer_ids(fitted, ID_COLUMNS, "the catalogue")
+    rows, matched = match_ids(wanted, ids, "the survey")
+    if not matched.any():
+        raise InputError(f"{survey}: none of the catalogue's stars is in this survey")
+    names = [name.decode() for name in truth["label_names"]]
+    columns = {name: truth["labels"][:, i] for i, name in enumerate(names)}
+    columns |= {name: truth[name] for name in ("extinction", "parallax", "mass_ratio")}
+    return {name: np.where(matched, values[rows], np.nan) for name, values in columns.items()}
+
+
+def coverage(
+    fitted: Table, truth: Mapping[str, np.ndarray], *, include_flagged: bool = False
+) -> dict[str, dict[str, dict[str, float]]]:
+    """How honest estimates and errors of simulated stars are.
+
+    Parameters
+    ----------
+    fitted : astropy.table.Table
+        Catalogue with the columns of ZGR23's table 2, and `phot_g_mean_mag`.
+    truth : mapping of str to ndarray
+        From `attach_truth`. Binaries are left out: their spectra are of no single star.
+    include_flagged : bool
+        Count flagged fits too.
+
+    Returns
+    -------
+    dict
+        By group (``all``, ``giants``, ``dwarfs``, and by G) and by parameter (and ``joint``, the
+        five or what is known of them together): `n`, `bias`, `scatter`, `pull` (robust width of
+        residuals over errors), `cover68` and `cover95` (shares of the stars whose truth lies in the
+        central 68 and 95 % region). Temperatures in kK; NaN where there are no stars.
+    """
+    names = [
+        name
+        for i, name in enumerate(STELLAR_PARAMETERS)
+        if np.isfinite(fitted["stellar_params_est"][:, i]).any()
+    ]
+    index = [STELLAR_PARAMETERS.index(name) for name in names]
+    true = np.column_stack([truth[name] for name in names])
+    residual = np.asarray(fitted["stellar_params_est"])[:, index] - true
+    pull = residual / np.asarray(fitted["stellar_params_err"])[:, index]
+    distance = _mahalanobis(np.asarray(fitted["stellar_params_cov_triu"]), index, residual)
+    keep = np.isfinite(pull).all(axis=1) & ~(truth["mass_ratio"] > 0)
+    if not include_flagged:
+        keep &= is_reliable(fitted["quality_flags"], fitted["fit_flags"])
+    result = {}
+    for group, rows in _groups(fitted, truth).items():
+        some = keep & rows
+        result[group] = {
+            name: _numbers(residual[some, k], pull[some, k]) for k, name in enumerate(names)
+        }
+        joint = {"n": int(some.sum())}
+        for level in LEVELS:
+            inside = distance[some] < chi2.ppf(level, len(names))
+            joint[f"cover{100 * level:.0f}"] = _mean(inside)
+        result[group]["joint"] = joint
+    return result
+
+
+def _groups(fitted: Table, truth: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rows of all stars, of giants and dwarfs, and of ranges of G."""
+    giant, g = truth["logg"] < GIANT_LOGG, np.asarray(fitted["phot_g_mean_mag"])
+    groups = {"all": np.full(len(fitted), True), "giants": giant, "dwarfs": ~giant}
+    for low, high in pairwise(G_EDGES):
+        rows = (g >= low) & (g < high)
+        if rows.any():
+            groups[f"G {low:g}-{high:g}"] = rows
+    return groups
+
+
+def _mahalanobis(triangles: np.ndarray, index: list[int], residual: np.ndarray) -> np.ndarray:
+    """r^T C^-1 r of every star, shape (n_star,)."""
+    n = len(STELLAR_PARAMETERS)
+    rows, columns = np.triu_indices(n)
+    matrix = np.full((len(triangles), n, n), np.nan)
+    matrix[:, rows, columns] = matrix[:, columns, rows] = triangles
+    some = matrix[:, index][:, :, index]
+    distance = np.full(len(residual), np.nan)
+    known = np.isfinite(some).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1)
+    solved = np.linalg.pinv(some[known], rcond=1e-300, hermitian=True) @ residual[known][:, :, None]
+    distance[known] = np.sum(residual[known] * solved[:, :, 0], axis=1)
+    return distance
+
+
+def _numbers(residual: np.ndarray, pull: np.ndarray) -> dict[str, float]:
+    """Bias, robust scatter, pull width and coverage of one parameter."""
+    numbers: dict[str, float] = {"n": len(residual)}
+    if not len(residual):
+        residual = pull = np.array([np.nan])
+    numbers["bias"] = float(np.median(residual))
+    for name, values in (("scatter", residual), ("pull", pull)):
+        numbers[name] = float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
+    for level in LEVELS:
+        half_width = np.sqrt(chi2.ppf(level, 1))
+        numbers[f"cover{100 * level:.0f}"] = _mean(np.abs(pull) < half_width)
+    return numbers
+
+
+def _mean(inside: np.ndarray) -> float:
+    """Share, NaN of nothing."""
+    return float(np.mean(inside)) if len(inside) else float("nan")
+
+
+LEVEL_BANDS = {"cover68": (0.64, 0.72), "cover95": (0.92, 0.98)}
+"""Shares that count as honest."""
+
+PARAMETER_STYLES = {
+    "teff": ("o", "#0072B2", r"$T_{\rm eff}$"),
+    "feh": ("s", "#D55E00", "[Fe/H]"),
+    "logg": ("^", "#009E73", r"$\log g$"),
+    "extinction": ("D", "#CC79A7", "E"),
+    "parallax": ("v", "#E69F00", r"$\varpi$"),
+    "joint": ("*", "0.1", "jointly"),
+}
+"""Marker, colour (Okabe-Ito palette) and name of each parameter."""
+
+
+def coverage_figure(numbers: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
+    """Coverage of the 68 and 95 % regions by group, with the bands that count as honest.
+
+    Parameters
+    ----------
+    numbers
+        From `coverage`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    ax = figure.subplots()
+    position = np.arange(len(numbers))
+    for key, (low, high) in LEVEL_BANDS.items():
+        ax.axhspan(low, high, color="0.9")
+        for k, (name, (marker, colour, label)) in enumerate(PARAMETER_STYLES.items()):
+            shares = [group.get(name, {}).get(key, np.nan) for group in numbers.values()]
+            text = label if key == "cover68" else None
+            ax.plot(position + 0.1 * (k - 2.5), shares, marker, color=colour, ms=5, label=text)
+    ticks = [f"{name}\n{group['joint']['n']}" for name, group in numbers.items()]
+    ax.set_xticks(position, ticks, fontsize=8)
+    ax.set(ylim=(0.5, 1.01), xlabel="stars", ylabel="share of stars with the truth inside")
+    ax.legend(ncols=6, fontsize=8, loc="lower center")
+    ax.set_title("Regions of 68 and 95 % probability; grey: honest", fontsize=10)
+    return figure
