@@ -101,9 +101,8 @@ class RunDirectory:
         """
         path = self.path / REQUEST
         self.parts.mkdir(exist_ok=True)
-        for folder in (self.path, self.parts, self.catalogue):
-            for leftover in folder.rglob(".*.part.*") if folder.is_dir() else ():
-                leftover.unlink(missing_ok=True)
+        for leftover in self.path.rglob(".*.part.*"):
+            leftover.unlink(missing_ok=True)
         if not path.exists():
             with atomic_output(path) as part:
                 part.write_text(json.dumps(request, indent=1, sort_keys=True), encoding="utf-8")

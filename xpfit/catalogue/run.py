@@ -25,6 +25,8 @@ from .partition import plan_partitions, write_hats_metadata, write_partition
 from .plan import STARS_PER_CHUNK, Chunk, plan_chunks
 from .work import ChunkResult, Job, Part, fit_chunk
 
+MAX_REFUSALS_SHOWN = 20
+
 RETRIES = 2
 """Attempts after the first at a chunk that fails."""
 
@@ -107,7 +109,9 @@ class Account:
             f"{total} sources: {self.n_fitted} fitted, {self.n_flagged} flagged, "
             f"{self.n_refused} refused{more}"
         ]
-        return "\n".join(lines + [f"  refused: {r.chunk}: {r.reason}" for r in self.refused])
+        lines += [f"  refused: {r.chunk}: {r.reason}" for r in self.refused[:MAX_REFUSALS_SHOWN]]
+        n_more = len(self.refused) - MAX_REFUSALS_SHOWN
+        return "\n".join(lines + [f"  and {n_more} more (see {ACCOUNT})"] * (n_more > 0))
 
 
 @dataclass
