@@ -7,13 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..catalogue.cuts import iterate_catalogue
+from ..catalogue.plan import model_spectra
 from ..errors import InputError
 from ..files import atomic_output, check_output, output_directory
+from ..fit import Fitter
 from ..model.store import load_model
 from ..validate import reliability_diagram
 from ..validate.model_plots import model_figures
-from .common import add_command
+from ..validate.star import star_figure
+from .common import add_command, add_tables, additions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,38 +26,76 @@ if TYPE_CHECKING:
 FORMATS = ("png", "pdf", "svg")
 
 
-def _of_model(file: str | None) -> dict[str, Figure]:
-    return model_figures(load_model(file))
+def _of_model(options: argparse.Namespace) -> dict[str, Figure]:
+    """Pictures of a model."""
+    return model_figures(load_model(options.file))
 
 
-def _of_catalogue(file: str | None) -> dict[str, Figure]:
-    if file is None:
-        raise InputError("name the catalogue whose reliability is to be drawn")
-    return {"reliability": reliability_diagram(iterate_catalogue(Path(file)))}
+def _of_catalogue(options: argparse.Namespace) -> dict[str, Figure]:
+    """Reliability over the colour-absolute-magnitude diagram."""
+    return {"reliability": reliability_diagram(iterate_catalogue(_file(options)))}
 
 
-PLOTS: dict[str, Callable[[str | None], dict[str, Figure]]] = {
+def _of_stars(options: argparse.Namespace) -> dict[str, Figure]:
+    """Single stars."""
+    model = load_model(options.model)
+    if not options.source_id:
+        raise InputError("name the stars with --source-id")
+    figures, extra = {}, additions(options)
+    for part in model_spectra(model, _file(options)):
+        some = part[np.flatnonzero(np.isin(part.source_id, options.source_id))]
+        if len(some):
+            some = extra.apply(some)
+            result = Fitter(model).fit(some, progress=False)
+            for row, source_id in enumerate(some.source_id):
+                figures[f"star-{source_id}"] = star_figure(model, some, result, row)
+    missing = [i for i in options.source_id if f"star-{i}" not in figures]
+    if missing:
+        raise InputError(f"{options.file}: source {missing[0]} is not in this file; check the id")
+    return figures
+
+
+def _file(options: argparse.Namespace) -> Path:
+    """The file, which must be named."""
+    if options.file is None:
+        raise InputError(f"name the file of which the {options.what} is to be drawn")
+    return Path(options.file)
+
+
+PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "model": _of_model,
     "reliability": _of_catalogue,
+    "star": _of_stars,
 }
-"""What can be drawn; each makes figures by name from a file."""
+"""What can be drawn; each makes figures by name."""
 
 
 def add(commands) -> None:
     """Add the command."""
-    command = add_command(commands, "plot", _plot, "Draw pictures of a model or a catalogue.")
+    command = add_command(
+        commands, "plot", _plot, "Draw pictures of a model, a catalogue or stars."
+    )
     command.add_argument(
         "what",
         choices=tuple(PLOTS),
         help="model: a trained model; reliability: the share of a catalogue's sources that pass "
-        "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18)",
+        "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); star: "
+        "spectrum, fit, parameters and place in the prior of single stars",
     )
     command.add_argument(
         "file",
         metavar="FILE",
         nargs="?",
-        help="model file (default: the one that comes with xpfit), or catalogue or run directory",
+        help="model file (default: the one that comes with xpfit), catalogue or run directory, or "
+        "spectra",
     )
+    command.add_argument(
+        "--source-id", type=int, action="append", metavar="ID", help="star to draw (repeatable)"
+    )
+    command.add_argument(
+        "--model", metavar="MODEL.h5", help="for stars (default: the one that comes with xpfit)"
+    )
+    add_tables(command)
     command.add_argument(
         "--output-dir", required=True, metavar="DIR", help="directory for the pictures"
     )
@@ -62,7 +105,7 @@ def add(commands) -> None:
 def _plot(options: argparse.Namespace) -> None:
     """Draw and write all pictures."""
     directory = output_directory(options.output_dir)
-    figures = PLOTS[options.what](options.file)
+    figures = PLOTS[options.what](options)
     paths = {name: directory / f"{name}.{options.format}" for name in figures}
     for path in paths.values():
         check_output(path, overwrite=options.overwrite)

@@ -6,6 +6,7 @@ from .model_plots import model_figures
 from .reference import attach_reference
 from .reliability import reliability_diagram, reliability_figure, reliable_fraction
 from .simulate import Survey, SurveySettings, read_truth, simulate_survey, write_survey
+from .star import star_figure
 from .truth import attach_truth, coverage, coverage_figure
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "residual_figure",
     "simulate_survey",
     "spectrum_figure",
+    "star_figure",
     "write_survey",
 ]

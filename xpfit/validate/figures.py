@@ -124,6 +124,12 @@ def spectrum_figure(model: XPModel, spectra: Spectra, result: FitResult, row: in
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.0, 4.4), layout="constrained")
+    draw_spectrum(figure, model, spectra, result, row)
+    return figure
+
+
+def draw_spectrum(figure, model: XPModel, spectra: Spectra, result: FitResult, row: int) -> None:
+    """`spectrum_figure` on a figure, or part of one, that is there already."""
     top, bottom = figure.subplots(2, 1, height_ratios=(3, 1))
     used = np.isfinite(spectra.flux_err[row]) & model.trained_channels
     theta = result.theta[row : row + 1].copy()
@@ -144,7 +150,6 @@ def spectrum_figure(model: XPModel, spectra: Spectra, result: FitResult, row: in
     bottom.axhline(0.0, color="0.5", lw=0.8)
     bottom.plot(position[used], residual[used], ".", ms=4, color="0.25")
     bottom.set_ylabel("residual / error")
-    return figure
 
 
 _CURVE_STYLES = {

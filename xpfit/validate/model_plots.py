@@ -114,7 +114,7 @@ def prior_figure(model: XPModel, n_draws: int = 100_000, seed: int = 1) -> Figur
     others = [i for i in range(len(model.label_names)) if i != x]
     figure = Figure(figsize=(3.6 * len(others), 3.6), layout="constrained")
     for ax, i in zip(np.atleast_1d(figure.subplots(1, len(others))), others, strict=True):
-        _density(ax, draws[:, x], draws[:, i])
+        draw_density(ax, draws[:, x], draws[:, i])
         ax.invert_xaxis()
         ax.set(xlabel=AXIS_LABELS["teff"], ylabel=AXIS_LABELS[model.label_names[i]])
         if i == y:
@@ -123,7 +123,7 @@ def prior_figure(model: XPModel, n_draws: int = 100_000, seed: int = 1) -> Figur
     return figure
 
 
-def _density(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
+def draw_density(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     """A two-dimensional histogram with contours of enclosed mass."""
     counts, x_edges, y_edges = np.histogram2d(
         x, y, bins=80, range=[np.quantile(v, [0.0005, 0.9995]) for v in (x, y)]

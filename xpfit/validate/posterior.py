@@ -153,7 +153,7 @@ def corner_figure(sample: PosteriorSample, *, absolute: bool = True) -> Figure:
     for i in range(n):
         axes[i, i].axvline(best[i], color=ELLIPSE_COLOUR, lw=1)
         for j in range(i):
-            _draw_ellipse(axes[i, j], best[[j, i]], covariance[np.ix_([j, i], [j, i])])
+            draw_ellipse(axes[i, j], best[[j, i]], covariance[np.ix_([j, i], [j, i])])
     figure.suptitle(
         f"Gaia DR3 {sample.source_id}\nemcee (blue), optimum and Fisher ellipses (orange)",
         fontsize=10,
@@ -163,14 +163,24 @@ def corner_figure(sample: PosteriorSample, *, absolute: bool = True) -> Figure:
     return figure
 
 
-def _draw_ellipse(axes, centre: np.ndarray, covariance: np.ndarray) -> None:
-    """Ellipses of 1 and 2 sigma, inside the limits that the samples set."""
+def draw_ellipse(
+    axes, centre: np.ndarray, covariance: np.ndarray, colour: str = ELLIPSE_COLOUR
+) -> None:
+    """Draw ellipses of 1 and 2 sigma; the limits of the axes stay as they are.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    centre : ndarray, shape (2,)
+    covariance : ndarray, shape (2, 2)
+    colour : str
+    """
     limits = axes.get_xlim(), axes.get_ylim()
     values, vectors = np.linalg.eigh(covariance)
     angle = np.linspace(0.0, 2.0 * np.pi, 181)
     circle = np.stack([np.cos(angle), np.sin(angle)])
     for n_sigma in (1.0, 2.0):
         x, y = centre[:, None] + n_sigma * (vectors * np.sqrt(np.maximum(values, 0.0))) @ circle
-        axes.plot(x, y, color=ELLIPSE_COLOUR, lw=1)
-    axes.plot(*centre, "+", color=ELLIPSE_COLOUR, ms=6)
+        axes.plot(x, y, color=colour, lw=1.2)
+    axes.plot(*centre, "+", color=colour, ms=6)
     axes.set(xlim=limits[0], ylim=limits[1])
