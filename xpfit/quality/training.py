@@ -216,7 +216,8 @@ def train_confidence(
             (inputs[rows], stars.good[rows, k].astype(float))
             for rows in (taught & (part == p) for p in (TRAINING, VALIDATION))
         ]
-        _require_examples(sets[0][1], label)
+        _require_examples(sets[0][1], label, "train on", MIN_EXAMPLES)
+        _require_examples(sets[1][1], label, "tell when to stop", 1)
         weights, outcome[label] = _train(network, *sets, rng, settings, label, progress)
         parameters.append(weights)
     training = {"settings": {**asdict(settings), "hidden": list(settings.hidden)}, **outcome}
@@ -258,13 +259,14 @@ def _moments(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.where(used, mean, 0.0), np.where(used, scale, 0.0)
 
 
-def _require_examples(target: np.ndarray, label: str) -> None:
+def _require_examples(target: np.ndarray, label: str, purpose: str, least: int) -> None:
+    """Refuse to learn from too few good or bad estimates."""
     n_good = int(target.sum())
     n_bad = len(target) - n_good
-    if min(n_good, n_bad) < MIN_EXAMPLES:
+    if min(n_good, n_bad) < least:
         raise InputError(
-            f"{n_good} good and {n_bad} bad estimates of {label} to train on; at least "
-            f"{MIN_EXAMPLES} of each are needed: give more stars with reference labels"
+            f"{n_good} good and {n_bad} bad estimates of {label} to {purpose}; at least {least} of "
+            "each are needed: give more stars with reference labels"
         )
 
 
