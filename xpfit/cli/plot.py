@@ -16,6 +16,7 @@ from ..files import atomic_output, check_output, output_directory
 from ..fit import Fitter
 from ..model.store import load_model
 from ..validate import reliability_diagram
+from ..validate.forecast import forecast_figure
 from ..validate.model_plots import model_figures
 from ..validate.star import star_figure
 from .common import add_command, add_tables, additions
@@ -62,10 +63,16 @@ def _file(options: argparse.Namespace) -> Path:
     return Path(options.file)
 
 
+def _of_forecast(options: argparse.Namespace) -> dict[str, Figure]:
+    """What spectra can measure."""
+    return {"forecast": forecast_figure(load_model(options.file), g=options.g)}
+
+
 PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "model": _of_model,
     "reliability": _of_catalogue,
     "star": _of_stars,
+    "forecast": _of_forecast,
 }
 """What can be drawn; each makes figures by name."""
 
@@ -80,7 +87,8 @@ def add(commands) -> None:
         choices=tuple(PLOTS),
         help="model: a trained model; reliability: the share of a catalogue's sources that pass "
         "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); star: "
-        "spectrum, fit, parameters and place in the prior of single stars",
+        "spectrum, fit, parameters and place in the prior of single stars; forecast: errors to be "
+        "expected over the Kiel diagram",
     )
     command.add_argument(
         "file",
@@ -95,6 +103,7 @@ def add(commands) -> None:
     command.add_argument(
         "--model", metavar="MODEL.h5", help="for stars (default: the one that comes with xpfit)"
     )
+    command.add_argument("--g", type=float, default=15.0, help="magnitude of the forecast")
     add_tables(command)
     command.add_argument(
         "--output-dir", required=True, metavar="DIR", help="directory for the pictures"

@@ -1,0 +1,208 @@
+"""What XP spectra can measure: Fisher forecasts over the Kiel diagram (ZGR23, fig. 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..constants import LN_PER_MAG
+from ..errors import InputError
+from ..fit.fisher import fisher_matrix, safe_inverse
+from ..model import XPModel
+from ..model.residuals import inflate, residual_scale
+from ..prepare import whiten_covariances
+from ..space import SampledSpace
+from ..spectra import whiten
+from .figures import AXIS_LABELS
+from .noise import XPNoise, g_magnitude, gaia_parallax_err
+from .posterior import PARAMETER_LABELS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MIN_DRAWS = 10
+"""Draws from the prior without which a cell of the diagram counts as empty."""
+
+MAGNITUDE_ERR = 0.03
+"""mag; of the photometric bands that the model knows."""
+
+ROWS_AT_A_TIME = 200
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Expected errors and correlations over the Kiel diagram.
+
+    Attributes
+    ----------
+    parameter_names : tuple of str
+    teff_edges, logg_edges : ndarray
+        Of the cells, in kK and dex.
+    covariance : ndarray, shape (n_teff, n_logg, n_parameter, n_parameter)
+        From the Fisher matrix, in kK, dex, mag, mas; NaN where the prior has no stars.
+    """
+
+    parameter_names: tuple[str, ...]
+    teff_edges: np.ndarray
+    logg_edges: np.ndarray
+    covariance: np.ndarray
+
+    def error(self, name: str) -> np.ndarray:
+        """Standard error of a parameter, shape (n_teff, n_logg)."""
+        i = self.parameter_names.index(name)
+        return np.sqrt(self.covariance[:, :, i, i])
+
+    def correlation(self, first: str, second: str) -> np.ndarray:
+        """Correlation of the errors of two parameters, shape (n_teff, n_logg)."""
+        i, j = (self.parameter_names.index(name) for name in (first, second))
+        return self.covariance[:, :, i, j] / (self.error(first) * self.error(second))
+
+
+def fisher_forecast(
+    model: XPModel,
+    *,
+    g: float = 15.0,
+    extinction: float = 0.1,
+    parallax: bool = True,
+    n_bins: tuple[int, int] = (36, 36),
+    seed: int = 1,
+) -> Forecast:
+    """Errors to be expected of stars of one magnitude, over the Kiel diagram.
+
+    Parameters
+    ----------
+    model : XPModel
+        In sampled space.
+    g : float
+        Gaia's G, which sets the noise.
+    extinction : float
+        mag.
+    parallax : bool
+        Whether Gaia's parallax is known too; of models without luminosities it never is.
+    n_bins : tuple of int
+        Cells in Teff and log g. The other labels are the medians of the prior's stars there.
+    seed : int
+        Of the draws from the prior.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    InputError
+        If the model is in coefficient space.
+
+    Notes
+    -----
+    ZGR23, eqs. 21-23, with the covariances of real XP spectra (see `xpfit.validate.noise`) and
+    the emulator's own error, if the model knows it. Without the prior.
+    """
+    if not isinstance(model.space, SampledSpace):
+        raise InputError("forecasts are made in sampled space; this model works on coefficients")
+    types, cells, edges = _types(model, n_bins, np.random.default_rng(seed))
+    k = model.forward.n_label
+    theta = np.zeros((len(types), model.forward.n_stellar))
+    theta[:, :k], theta[:, k] = types, np.log(extinction)
+    at_unit_amplitude = g_magnitude(model.wavelength, model.forward.flux(theta))
+    theta[:, k + 1] = 0.5 * LN_PER_MAG * (at_unit_amplitude - g)
+    error = gaia_parallax_err(np.full(len(types), g))
+    if not (parallax and model.absolute):
+        error = np.full(len(types), np.inf)
+    noise = XPNoise(model.wavelength[: model.space.n_obs - model.space.n_bands])
+    n = len(model.parameter_names)
+    covariance = np.full((*n_bins, n, n), np.nan)
+    for start in range(0, len(types), ROWS_AT_A_TIME):
+        rows = slice(start, start + ROWS_AT_A_TIME)
+        fisher = fisher_matrix(_information(model, noise, theta[rows]), theta[rows], error[rows], k)
+        covariance[tuple(cells[rows].T)] = safe_inverse(fisher)[0]
+    return Forecast(model.parameter_names, *edges, covariance)
+
+
+def _types(model: XPModel, n_bins, rng) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Labels (n_type, n_label), cells (n_type, 2), and the cells' edges."""
+    draws = model.prior.sample(200_000, rng)
+    draws = draws[model.in_range(draws).all(axis=1)]
+    axes = draws[:, [model.label_names.index(name) for name in ("teff", "logg")]]
+    edges = [
+        np.linspace(*np.quantile(axis, [0.0005, 0.9995]), n + 1)
+        for axis, n in zip(axes.T, n_bins, strict=True)
+    ]
+    place = np.column_stack([np.digitize(a, e) - 1 for a, e in zip(axes.T, edges, strict=True)])
+    inside = np.all((place >= 0) & (place < n_bins), axis=1)
+    draws, place = draws[inside], place[inside]
+    cells, index, n = np.unique(place, axis=0, return_inverse=True, return_counts=True)
+    index = index.ravel()
+    kept = np.flatnonzero(n >= MIN_DRAWS)
+    types = np.array([np.median(draws[index == c], axis=0) for c in kept])
+    return types, cells[kept], edges
+
+
+def _information(model: XPModel, noise: XPNoise, theta: np.ndarray) -> np.ndarray:
+    """J^T C^-1 J of some stars as Gaia would see them."""
+    flux, jacobian = model.forward.flux_and_jacobian(theta)
+    n_star, n_obs = flux.shape
+    n_xp, known = n_obs - model.space.n_bands, model.trained_channels
+    flux = np.where(known, flux, 0.0)
+    covariance = np.zeros((n_star, n_obs, n_obs))
+    covariance[:, :n_xp, :n_xp] = noise.covariance(flux[:, :n_xp])
+    bands = np.arange(n_xp, n_obs)
+    covariance[:, bands, bands] = (LN_PER_MAG * MAGNITUDE_ERR * flux[:, bands]) ** 2
+    whitener = whiten_covariances(covariance, np.broadcast_to(~known, flux.shape)).whitener
+    if model.covariance is not None:
+        root = model.covariance.root()
+        whitener = inflate(whitener, residual_scale(model.space, flux), root)
+    white = whiten(whitener, jacobian)
+    return white @ np.swapaxes(white, 1, 2)
+
+
+def forecast_figure(model: XPModel, *, g: float = 15.0, extinction: float = 0.1) -> Figure:
+    """Expected errors of the labels over the Kiel diagram, without and with parallax.
+
+    Parameters
+    ----------
+    model : XPModel
+    g, extinction : float
+        As for `fisher_forecast`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One row for models without luminosities, two for others; and the correlation of Teff and E
+        (ZGR23, fig. 6).
+    """
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    cases = {"without parallax": False} | ({"with parallax": True} if model.absolute else {})
+    names = (*model.label_names, "extinction")
+    figure = Figure(figsize=(2.9 * (len(names) + 1), 2.9 * len(cases) + 0.4), layout="constrained")
+    axes = figure.subplots(len(cases), len(names) + 1, squeeze=False)
+    forecasts = [
+        fisher_forecast(model, g=g, extinction=extinction, parallax=parallax)
+        for parallax in cases.values()
+    ]
+    limits = {
+        name: np.nanquantile([forecast.error(name) for forecast in forecasts], [0.02, 0.98])
+        for name in names
+    }
+    for row, title, forecast in zip(axes, cases, forecasts, strict=True):
+        edges = 1000.0 * forecast.teff_edges, forecast.logg_edges
+        for ax, name in zip(row, names, strict=False):
+            factor = 1000.0 if name == "teff" else 1.0
+            norm = LogNorm(*(factor * limits[name]))
+            error = factor * forecast.error(name)
+            image = ax.pcolormesh(*edges, error.T, norm=norm, cmap="cividis")
+            figure.colorbar(image, ax=ax, label=f"error of {PARAMETER_LABELS[name]}")
+        correlation = forecast.correlation("teff", "extinction")
+        image = row[-1].pcolormesh(*edges, correlation.T, vmin=-1, vmax=1, cmap="PuOr")
+        figure.colorbar(image, ax=row[-1], label=r"correlation of $T_{\rm eff}$ and E")
+        for ax in row:
+            ax.set(xlabel=AXIS_LABELS["teff"], ylabel=AXIS_LABELS["logg"])
+            ax.invert_xaxis()
+            ax.invert_yaxis()
+        row[0].set_title(title, fontsize=10)
+    figure.suptitle(f"Fisher forecast, G = {g:g}, E = {extinction:g} mag", fontsize=11)
+    return figure
