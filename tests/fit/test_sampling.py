@@ -76,6 +76,8 @@ def test_what_cannot_be_sampled_is_explained(absolute_model, star):
     two = spectra[[0, 0]]
     with pytest.raises(InputError, match="one star is sampled at a time, got 2"):
         sample_posterior(absolute_model, two, np.random.default_rng(0))
+    with pytest.raises(InputError, match="max_steps must be at least 10, got 3"):
+        sample_posterior(absolute_model, spectra, np.random.default_rng(0), max_steps=3)
     empty = FitResult.empty(absolute_model, spectra)
     with pytest.raises(InputError, match=f"{spectra.source_id[0]} has no fit"):
         sample_posterior(absolute_model, spectra, np.random.default_rng(0), result=empty)

@@ -33,7 +33,7 @@ def precompile() -> None:
 
 @lru_cache(maxsize=1)
 def _precompile() -> None:
-    if COMPILING in os.environ or _is_cached():
+    if COMPILING in os.environ or not sys.executable or _is_cached():
         return
     command = f"from {__name__} import compile_core; compile_core()"
     environment = {**os.environ, COMPILING: "1"}

@@ -16,7 +16,7 @@ from .objective import Objective
 from .result import FitResult, FitStatus
 
 WALKERS_PER_PARAMETER = 8
-"""Walkers of the ensemble: twice as many as emcee asks for at least, and twice again."""
+"""Walkers of the ensemble: four times as many as emcee asks for at least."""
 
 MIN_AUTOCORRELATION_TIMES = 50
 """Length of a chain, in autocorrelation times, from which emcee takes their estimate to hold."""
@@ -119,7 +119,7 @@ def sample_posterior(
     Raises
     ------
     InputError
-        If there is not exactly one star, or it has no fit to start from.
+        If there is not exactly one star, it has no fit to start from, or `max_steps` is too small.
 
     Notes
     -----
@@ -129,6 +129,8 @@ def sample_posterior(
     """
     import emcee
 
+    if max_steps < 2 * KEEP_EVERY:
+        raise InputError(f"max_steps must be at least {2 * KEEP_EVERY}, got {max_steps}")
     if len(spectra) != 1:
         raise InputError(f"one star is sampled at a time, got {len(spectra)}")
     if result is None:
