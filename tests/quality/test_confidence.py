@@ -13,6 +13,7 @@ from xpfit.nn import classifier_network
 from xpfit.quality import (
     Confidence,
     ConfidenceSettings,
+    calibration,
     confidence_features,
     confidence_for,
     judge,
@@ -20,7 +21,7 @@ from xpfit.quality import (
     train_confidence,
 )
 from xpfit.quality.confidence import standardise
-from xpfit.quality.training import LabelledFits, calibration, loss_gradient
+from xpfit.quality.training import LabelledFits, loss_gradient
 
 # ZGR23's appendix B, in their order, and then the residuals.
 FEATURES = [

@@ -3,7 +3,8 @@
 from .confidence import CONFIDENCE_LABELS, Confidence, confidence_for
 from .features import confidence_features
 from .flags import UNRELIABLE, FitFlag, QualityFlag, fit_flags, is_reliable, quality_flags
-from .training import ConfidenceSettings, judge, labelled_fits, train_confidence
+from .judgement import calibration, judge
+from .training import ConfidenceSettings, labelled_fits, train_confidence
 
 __all__ = [
     "CONFIDENCE_LABELS",
@@ -12,6 +13,7 @@ __all__ = [
     "ConfidenceSettings",
     "FitFlag",
     "QualityFlag",
+    "calibration",
     "confidence_features",
     "confidence_for",
     "fit_flags",

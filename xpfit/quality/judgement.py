@@ -1,0 +1,76 @@
+"""Whether confidences are honest: reliability diagram, Brier score, scatter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .confidence import CONFIDENCE_LABELS, Confidence
+from .training import LabelledFits
+
+
+def calibration(confidence: np.ndarray, good: np.ndarray, n_bins: int = 10) -> dict:
+    """Reliability diagram and Brier score of one classifier.
+
+    Parameters
+    ----------
+    confidence : ndarray, shape (n_star,)
+    good : ndarray of bool, shape (n_star,)
+        Whether the estimates were good.
+    n_bins : int
+        Bins of equal width in confidence.
+
+    Returns
+    -------
+    dict
+        `brier`: mean square of confidence minus outcome; `brier_of_the_mean`: the same if every
+        star had the mean as its confidence; `edges`, `n`, `mean_confidence`, `share_good` of each
+        bin, NaN in empty ones.
+    """
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    place = np.clip(np.digitize(confidence, edges) - 1, 0, n_bins - 1)
+    n = np.bincount(place, minlength=n_bins)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(place, confidence, n_bins) / n
+        share = np.bincount(place, good, n_bins) / n
+    return {
+        "brier": float(np.mean((confidence - good) ** 2)),
+        "brier_of_the_mean": float(np.mean((np.mean(good) - good) ** 2)),
+        "edges": edges.tolist(),
+        "n": n.tolist(),
+        "mean_confidence": mean.tolist(),
+        "share_good": share.tolist(),
+    }
+
+
+def judge(confidence: Confidence, stars: LabelledFits) -> dict[str, dict]:
+    """How good the classifiers are on stars that they have not seen.
+
+    Parameters
+    ----------
+    confidence : Confidence
+    stars : LabelledFits
+
+    Returns
+    -------
+    dict of str to dict
+        By label: `calibration` over estimates that are good or bad; `n` and `scatter` (robust, of
+        the residuals against the reference, in kK and dex) of those above and not above 0.5.
+    """
+    probability, report = confidence.of_features(stars.features), {}
+    for k, label in enumerate(CONFIDENCE_LABELS):
+        taught = stars.good[:, k] | stars.bad[:, k]
+        entry = calibration(probability[taught, k], stars.good[taught, k])
+        known = np.isfinite(stars.residual[:, k])
+        sure = probability[:, k] > 0.5
+        for name, rows in (("confident", known & sure), ("others", known & ~sure)):
+            entry[f"n_{name}"] = int(rows.sum())
+            entry[f"scatter_{name}"] = _robust_scatter(stars.residual[rows, k])
+        report[label] = entry
+    return report
+
+
+def _robust_scatter(residual: np.ndarray) -> float:
+    """1.4826 times the median absolute deviation; NaN of nothing."""
+    if not len(residual):
+        return float("nan")
+    return float(1.4826 * np.median(np.abs(residual - np.median(residual))))
