@@ -261,6 +261,8 @@ def test_inputs_are_checked_before_anything_is_written(stores, tmp_path):
         run(stores, tmp_path / "run", ("a.h5", "a.h5"))
     with pytest.raises(InputError, match="n_starts"):
         run(stores, tmp_path / "run", options={"n_starts": 0})
+    with pytest.raises(InputError, match="retries must not be negative, got -1"):
+        run(stores, tmp_path / "run", settings=replace(QUIET, retries=-1))
     assert not (tmp_path / "run").exists()
 
 

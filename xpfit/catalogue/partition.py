@@ -155,7 +155,7 @@ def _rows(path: Path, start: int, stop: int) -> Table:
             first, last = start // parquet.ROWS_PER_GROUP, (stop - 1) // parquet.ROWS_PER_GROUP
             table = parquet.astropy_table(file.read_row_groups(list(range(first, last + 1))))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error}); take its line off the manifest") from error
+        raise InputError(f"{path}: damaged ({error}); delete it and run again") from error
     offset = first * parquet.ROWS_PER_GROUP
     # A copy, or the rows would keep all of their groups in memory.
     return table[start - offset : stop - offset].copy()

@@ -192,6 +192,8 @@ def run_catalogue(
         If an input is not there.
     """
     settings = settings or RunSettings()
+    if settings.retries < 0:
+        raise InputError(f"retries must not be negative, got {settings.retries}")
     options = options or {}
     chunks = plan_chunks(inputs, stars_per_chunk)
     fitter = Fitter(model, **options)  # what is wrong with the options is said now
