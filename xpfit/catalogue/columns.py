@@ -268,9 +268,7 @@ def _add_reference(table: Table, spectra: Spectra) -> None:
     for name, values in spectra.labels.items():
         _add_measurement(table, name, values, spectra.label_err[name], REFERENCE_PREFIX)
     add_column(table, f"{REFERENCE_PREFIX}snr", spectra.snr)
-    add_column(
-        table,
-        f"{REFERENCE_PREFIX}extinction",
-        spectra.extinction,
-        describe("extinction", REFERENCE_PREFIX),
-    )
+    known = np.isfinite(spectra.extinction_err)
+    error = np.where(known, spectra.extinction_err, np.nan)
+    for name, values in (("extinction", spectra.extinction), ("extinction_err", error)):
+        add_column(table, REFERENCE_PREFIX + name, values, describe(name, REFERENCE_PREFIX))

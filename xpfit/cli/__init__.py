@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from .._version import __version__
 from ..errors import XpfitError
 from . import (
+    binaries,
     convert,
     download,
     fit,
@@ -39,6 +40,7 @@ COMMANDS = (
     select,
     validate,
     sample,
+    binaries,
 )
 """Modules with `add`, which adds the command to a parser, in the order in which users meet them."""
 

@@ -19,7 +19,8 @@ from .common import add_command
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGURE_NAME = "residuals.png"
+FIGURE_NAMES = ("residuals.png", "residuals_by_label.png", "pulls_by_label.png", "confidence.png")
+DUST_FIGURE_NAME = "dust.png"
 TRUTH_FIGURE_NAME = "coverage.png"
 METRICS_NAME = "metrics.json"
 
@@ -40,9 +41,15 @@ def add(commands) -> None:
         "by magnitude, against what is true",
     )
     command.add_argument(
+        "--dust-map",
+        choices=tuple(validate.DUST_MAPS),
+        help="compare extinction with this map of the dustmaps package, for stars beyond the dust",
+    )
+    command.add_argument(
         "--output",
         metavar="DIR",
-        help=f"directory for {METRICS_NAME} and {FIGURE_NAME} or {TRUTH_FIGURE_NAME}",
+        help=f"directory for {METRICS_NAME} and figures: {', '.join(FIGURE_NAMES)}; "
+        f"{DUST_FIGURE_NAME} with --dust-map; {TRUTH_FIGURE_NAME} with --truth",
     )
     command.add_argument("--json", action="store_true", help="print the numbers as JSON")
     defaults = validate.Selection()
@@ -67,15 +74,39 @@ def _validate(options: argparse.Namespace) -> None:
     if options.reference:
         reference = read_table(options.reference)
         fitted = validate.attach_reference(fitted, reference)
+    dust_map = validate.load_dust_map(options.dust_map) if options.dust_map else None
     selection = validate.Selection(options.min_snr, options.max_teff, options.include_flagged)
     comparison = validate.compare(fitted, selection)
     numbers = validate.metrics(comparison)
     if not options.quiet:
         print(_selection_text(comparison), file=sys.stderr if options.json else sys.stdout)
+    figures = _figures(fitted, comparison, selection)
+    lines = [_metrics_text(numbers), _paper_text(numbers)]
+    if dust_map:
+        behind = validate.attach_dust_map(fitted, dust_map)
+        rows = validate.beyond_the_dust(behind)
+        numbers["dust"] = validate.dust_numbers(behind, rows)
+        figures[DUST_FIGURE_NAME] = validate.dust_figure(behind, rows, options.dust_map)
+        lines.append(f"E against {options.dust_map}: {json.dumps(numbers['dust'])}")
     text = json.dumps(numbers, indent=2)
-    print(text if options.json else _metrics_text(numbers))
+    print(text if options.json else "\n\n".join(lines))
     if directory:
-        _write(options, directory, text, FIGURE_NAME, validate.residual_figure(comparison))
+        _write(options, directory, text, figures)
+
+
+def _figures(
+    fitted: Table, comparison: validate.Comparison, selection: validate.Selection
+) -> dict[str, Figure]:
+    """Figures of the residuals, by file name; none where there are no stars."""
+    if not len(comparison):
+        return {}
+    figures = [
+        validate.residual_figure(comparison),
+        validate.residual_grid_figure(comparison),
+        validate.residual_grid_figure(comparison, normalised=True),
+        validate.confidence_residual_figure(fitted, selection),
+    ]
+    return dict(zip(FIGURE_NAMES, figures, strict=True))
 
 
 def _validate_truth(options: argparse.Namespace, directory: Path | None, fitted: Table) -> None:
@@ -85,18 +116,20 @@ def _validate_truth(options: argparse.Namespace, directory: Path | None, fitted:
     text = json.dumps(numbers, indent=2)
     print(text if options.json else _coverage_text(numbers))
     if directory:
-        _write(options, directory, text, TRUTH_FIGURE_NAME, validate.coverage_figure(numbers))
+        _write(options, directory, text, {TRUTH_FIGURE_NAME: validate.coverage_figure(numbers)})
 
 
 def _write(
-    options: argparse.Namespace, directory: Path, text: str, name: str, figure: Figure
+    options: argparse.Namespace, directory: Path, text: str, figures: dict[str, Figure]
 ) -> None:
-    """Write numbers and figure."""
+    """Write numbers and figures."""
     with atomic_output(directory / METRICS_NAME, overwrite=options.overwrite) as part:
         part.write_text(text + "\n", encoding="utf-8")
-    with atomic_output(directory / name, overwrite=options.overwrite) as part:
-        figure.savefig(part, dpi=200)
-    print(f"wrote {directory / METRICS_NAME} and {name}", file=sys.stderr)
+    for name, figure in figures.items():
+        with atomic_output(directory / name, overwrite=options.overwrite) as part:
+            figure.savefig(part, dpi=200)
+    names = ", ".join((METRICS_NAME, *figures))
+    print(f"wrote {names} to {directory}", file=sys.stderr)
 
 
 def _output_directory(options: argparse.Namespace) -> Path | None:
@@ -104,7 +137,10 @@ def _output_directory(options: argparse.Namespace) -> Path | None:
     if not options.output:
         return None
     directory = output_directory(options.output)
-    for name in (METRICS_NAME, TRUTH_FIGURE_NAME if options.truth else FIGURE_NAME):
+    names = [TRUTH_FIGURE_NAME] if options.truth else [*FIGURE_NAMES]
+    if options.dust_map:
+        names.append(DUST_FIGURE_NAME)
+    for name in (METRICS_NAME, *names):
         check_output(directory / name, overwrite=options.overwrite)
     return directory
 
@@ -116,7 +152,7 @@ def _selection_text(comparison: validate.Comparison) -> str:
 
 def _metrics_text(numbers: dict) -> str:
     """Metrics as a table for people."""
-    lines = [f"{'':8}{'':9}{'n':>6}{'bias':>10}{'scatter':>10}{'rmse':>10}{'pull':>8}"]
+    lines = [f"{'':8}{'':11}{'n':>6}{'bias':>10}{'scatter':>10}{'rmse':>10}{'pull':>8}"]
     for group, by_label in numbers.items():
         for name, m in by_label.items():
             digits = 0 if name == "teff" else 3
@@ -126,7 +162,17 @@ def _metrics_text(numbers: dict) -> str:
                 if m["n"]
                 else f"{'no stars':>38}"
             )
-            lines.append(f"{group:8}{name:9}{m['n']:6d}{cells}")
+            lines.append(f"{group:8}{name:11}{m['n']:6d}{cells}")
+    return "\n".join(lines)
+
+
+def _paper_text(numbers: dict) -> str:
+    """Scatter beside the paper's."""
+    lines = ["scatter of all stars beside ZGR23's against LAMOST, Bayestar19, Gaia (section 4.4)"]
+    lines.append(f"{'':17}{'here':>10}{'ZGR23':>10}{'ratio':>8}")
+    for name, (ours, theirs) in validate.beside_zgr23(numbers).items():
+        digits = 0 if name == "teff" else 3
+        lines.append(f"{name:17}{ours:10.{digits}f}{theirs:10.{digits}f}{ours / theirs:8.2f}")
     return "\n".join(lines)
 
 

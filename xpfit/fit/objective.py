@@ -92,13 +92,13 @@ class Objective:
         """
         residual = whiten(self.whitener, self.forward.flux(theta) - self.flux)
         value = chi2(residual)[0] + self._own_value(theta)
-        return _infinite_if_undefined(value)
+        return infinite_if_undefined(value)
 
     def _own_value(self, theta: np.ndarray) -> np.ndarray:
         """What the loss has besides chi2 of the flux."""
         k = self.forward.n_label
         value = -2.0 * self.prior.ln_p(theta[:, :k]) - 2.0 * theta[:, k]
-        for _, _, (term, _, _) in self._own_terms(theta):
+        for _, _, (term, _, _) in self.own_terms(theta):
             value = value + term
         return value
 
@@ -108,7 +108,7 @@ class Objective:
         at = xp.astype(theta, single, copy=False)
         predicted, jacobian = self.forward.flux_and_jacobian(at)
         residual = whiten(self.whitener, predicted - self.flux)
-        curvature = self.forward.curvature(at, self._unwhiten(2.0 * residual))
+        curvature = self.forward.curvature(at, self.unwhiten(2.0 * residual))
         white = xp.astype(whiten(self.whitener, jacobian), theta.dtype, copy=False)
         flux_chi2, d_residual = chi2(xp.astype(residual, theta.dtype, copy=False))
         gradient = (white @ d_residual[:, :, None])[:, :, 0]
@@ -121,15 +121,15 @@ class Objective:
         gradient[:, k] = gradient[:, k] - 2.0
         gauss_newton[:, :k, :k] = gauss_newton[:, :k, :k] + 2.0 * precision
         hessian[:, :k, :k] = hessian[:, :k, :k] - 2.0 * bend
-        for column, bends, (term, first, second) in self._own_terms(theta):
+        for column, bends, (term, first, second) in self.own_terms(theta):
             value = value + term
             gradient[:, column] = gradient[:, column] + first
             gauss_newton[:, column, column] = gauss_newton[:, column, column] + second
             hessian[:, column, column] = hessian[:, column, column] + second + bends
-        value = _infinite_if_undefined(value)
+        value = infinite_if_undefined(value)
         return Evaluation(value, flux_chi2, ln_prior, gradient, information, gauss_newton, hessian)
 
-    def _own_terms(self, theta: np.ndarray):
+    def own_terms(self, theta: np.ndarray):
         """Terms of one parameter: (column, what Gauss-Newton leaves out, its derivatives)."""
         xp, k = array_namespace(theta), self.forward.n_label
         if self.absolute:
@@ -143,7 +143,7 @@ class Objective:
             xi = theta[:, k + 2]
             yield k + 2, 0.0, (xi**2, 2.0 * xi, 2.0 * xp.ones_like(xi))
 
-    def _unwhiten(self, d_residual: np.ndarray) -> np.ndarray:
+    def unwhiten(self, d_residual: np.ndarray) -> np.ndarray:
         """d chi2 / d flux from d chi2 / d whitened residual."""
         whitener = self.whitener
         if whitener.ndim == 3:
@@ -158,7 +158,7 @@ def _take(values: np.ndarray, rows) -> np.ndarray:
     return array_namespace(values).take(values, rows, axis=0)
 
 
-def _infinite_if_undefined(value: np.ndarray) -> np.ndarray:
+def infinite_if_undefined(value: np.ndarray) -> np.ndarray:
     """Infinity in place of NaN."""
     xp = array_namespace(value)
     return xp.where(xp.isnan(value), xp.full_like(value, xp.inf), value)

@@ -45,6 +45,14 @@ class GaussianMixture:
         n_label = self.means.shape[1]
         self.ln_norm = np.log(self.weights) - 0.5 * (ln_det + n_label * np.log(2.0 * np.pi))
 
+    def marginal(self, columns: np.ndarray) -> GaussianMixture:
+        """The mixture over some of the labels, whatever the others are."""
+        return GaussianMixture(
+            self.weights,
+            self.means[:, columns],
+            self.covariances[:, columns[:, None], columns],
+        )
+
     @classmethod
     def fit(
         cls, labels: np.ndarray, rng: np.random.Generator, n_components: int = N_COMPONENTS

@@ -23,10 +23,16 @@ AXIS_LABELS = {
     "feh": "[Fe/H] [dex]",
     "logg": r"$\log g$ [dex]",
     "alpha_m": r"[$\alpha$/M] [dex]",
+    "extinction": "E [mag]",
+    "parallax": r"$\varpi$ [mas]",
+    "xi": r"$\xi$",
 }
 
 RESIDUAL_RANGE = 5.0
 """Half height of a residual panel, in units of the scatter of all stars."""
+
+MIN_FOR_QUANTILES = 50
+"""Stars without which no running quantiles are drawn."""
 
 
 def residual_figure(comparison: Comparison) -> Figure:
@@ -58,14 +64,15 @@ def residual_figure(comparison: Comparison) -> Figure:
 def _plot_residuals(ax, comparison, name, numbers) -> None:
     """Residuals against the reference label, with 16, 50 and 84 % lines."""
     reference = comparison.reference[name]
-    residual = comparison.fitted[name] - reference
+    residual = comparison.residual(name)
     for group, colour in GROUP_COLOURS.items():
         mask, number = comparison.groups[group], numbers[group][name]
         text = group if number["n"] == 0 else f"{group}: scatter {number['scatter']:.3g}"
         ax.plot(reference[mask], residual[mask], ".", ms=2.5, alpha=0.5, color=colour, label=text)
     ax.axhline(0.0, color="0.3", lw=0.8)
-    if reference.size >= 50:
-        centre, quantiles = _running_quantiles(reference, residual)
+    known = np.isfinite(residual)
+    if known.sum() >= MIN_FOR_QUANTILES:
+        centre, quantiles = running_quantiles(reference[known], residual[known])
         for q, style in zip(quantiles, ("--", "-", "--"), strict=True):
             ax.plot(centre, q, style, color="k", lw=1.2)
     half = RESIDUAL_RANGE * (numbers["all"][name]["scatter"] or 1.0)
@@ -75,10 +82,7 @@ def _plot_residuals(ax, comparison, name, numbers) -> None:
 
 def _plot_pulls(ax, comparison, name, numbers) -> None:
     """Histogram of residuals over errors, with the unit Gaussian that honest errors give."""
-    error = np.hypot(
-        comparison.fitted_err[name], np.nan_to_num(comparison.reference_err[name], nan=0.0)
-    )
-    pull = (comparison.fitted[name] - comparison.reference[name]) / error
+    pull = comparison.pull(name)
     bins = np.linspace(-6.0, 6.0, 49)
     for group, colour in GROUP_COLOURS.items():
         number = numbers[group][name]
@@ -98,7 +102,7 @@ def _plot_pulls(ax, comparison, name, numbers) -> None:
     ax.set_ylim(top=1.25 * ax.get_ylim()[1])  # room for the legend
 
 
-def _running_quantiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def running_quantiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """16, 50 and 84 % of y in 12 bins of x with equal numbers of stars."""
     parts = np.array_split(np.argsort(x), 12)
     centre = np.array([np.median(x[part]) for part in parts])

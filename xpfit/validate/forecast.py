@@ -17,7 +17,6 @@ from ..space import SampledSpace
 from ..spectra import whiten
 from .figures import AXIS_LABELS
 from .noise import XPNoise, g_magnitude, gaia_parallax_err
-from .posterior import PARAMETER_LABELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -195,7 +194,7 @@ def forecast_figure(model: XPModel, *, g: float = 15.0, extinction: float = 0.1)
             norm = LogNorm(*(factor * limits[name]))
             error = factor * forecast.error(name)
             image = ax.pcolormesh(*edges, error.T, norm=norm, cmap="cividis")
-            figure.colorbar(image, ax=ax, label=f"error of {PARAMETER_LABELS[name]}")
+            figure.colorbar(image, ax=ax, label=f"error of {AXIS_LABELS[name]}")
         correlation = forecast.correlation("teff", "extinction")
         image = row[-1].pcolormesh(*edges, correlation.T, vmin=-1, vmax=1, cmap="PuOr")
         figure.colorbar(image, ax=row[-1], label=r"correlation of $T_{\rm eff}$ and E")

@@ -21,6 +21,19 @@ MAD_TO_SIGMA = 1.4826
 LABELS = ("teff", "feh", "logg", "alpha_m")
 """Labels that are compared, where both sides have them."""
 
+REFERENCES = {
+    **{name: (REFERENCE_PREFIX + name, REFERENCE_PREFIX + name + "_err") for name in LABELS},
+    "extinction": (REFERENCE_PREFIX + "extinction", REFERENCE_PREFIX + "extinction_err"),
+    "parallax": ("gaia_parallax", "gaia_parallax_error"),
+}
+"""Columns with which each quantity is compared, and their errors.
+
+Extinction and parallax are compared where they are known; they decide on no star's selection.
+"""
+
+ZGR23_SCATTER = {"teff": 90.0, "feh": 0.15, "logg": 0.15, "extinction": 0.03, "parallax": 0.01}
+"""Typical residuals against LAMOST, Bayestar19 and Gaia (K, dex, mag, mas; ZGR23, section 4.4)."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -43,15 +56,20 @@ class Selection:
 
 @dataclass
 class Comparison:
-    """Fitted and reference labels of the selected stars.
+    """Fitted and reference values of the selected stars.
 
     Attributes
     ----------
     labels : tuple of str
+        What is compared: the labels, and extinction and parallax where there is anything to
+        compare them with.
     fitted, fitted_err, reference, reference_err : dict of str to ndarray
-        By label, in K and dex, for the stars compared.
+        By label, in K, dex, mag and mas, for the stars compared. NaN where extinction or parallax
+        is not known.
     counts : dict of str to int
         Stars left after each step of the selection, in order.
+    rows : ndarray of int
+        The stars compared, as rows of the catalogue.
     """
 
     labels: tuple[str, ...]
@@ -60,6 +78,20 @@ class Comparison:
     reference: dict[str, np.ndarray]
     reference_err: dict[str, np.ndarray]
     counts: dict[str, int]
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def residual(self, name: str) -> np.ndarray:
+        """Fitted minus reference values of one label."""
+        return self.fitted[name] - self.reference[name]
+
+    def pull(self, name: str) -> np.ndarray:
+        """Residuals over the combined errors; reference errors count where they are known."""
+        reference_err = np.nan_to_num(self.reference_err[name], nan=0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.residual(name) / np.hypot(self.fitted_err[name], reference_err)
 
     @property
     def groups(self) -> dict[str, np.ndarray]:
@@ -89,11 +121,16 @@ def compare(fitted: Table, selection: Selection | None = None) -> Comparison:
     """
     selection = selection or Selection()
     labels = _common_labels(fitted)
-    reference = {name: _values(fitted, REFERENCE_PREFIX + name) for name in labels}
-    values = {name: _values(fitted, name) for name in labels}
+    names = [n for n in REFERENCES if n in labels or n not in LABELS]
+    reference = {name: _values(fitted, REFERENCES[name][0]) for name in names}
+    values = {name: _values(fitted, name) for name in names}
+
+    def known(columns: dict[str, np.ndarray]) -> np.ndarray:
+        return np.isfinite([columns[name] for name in labels]).all(axis=0)
+
     steps = {
         "in the catalogue": np.ones(len(fitted), dtype=bool),
-        "with finite reference labels": np.isfinite(list(reference.values())).all(axis=0),
+        "with finite reference labels": known(reference),
     }
     if REFERENCE_PREFIX + "snr" in fitted.colnames:
         snr = _values(fitted, REFERENCE_PREFIX + "snr")
@@ -101,7 +138,7 @@ def compare(fitted: Table, selection: Selection | None = None) -> Comparison:
     steps[f"with reference Teff < {selection.max_teff:g} K"] = (
         reference["teff"] < selection.max_teff
     )
-    steps["fitted"] = np.isfinite(list(values.values())).all(axis=0)
+    steps["fitted"] = known(values)
     if not selection.include_flagged:
         flags = (np.ma.filled(fitted[name], 0) for name in ("quality_flags", "fit_flags"))
         steps["unflagged"] = is_reliable(*flags)
@@ -110,16 +147,20 @@ def compare(fitted: Table, selection: Selection | None = None) -> Comparison:
         keep &= passed
         counts[name] = int(keep.sum())
 
-    def pick(prefix: str, suffix: str) -> dict[str, np.ndarray]:
-        return {name: _values(fitted, prefix + name + suffix)[keep] for name in labels}
+    also = [n for n in names if np.isfinite(values[n] + reference[n])[keep].any()]
+    compared = (*labels, *(name for name in also if name not in labels))
+
+    def pick(columns: dict[str, str]) -> dict[str, np.ndarray]:
+        return {name: _values(fitted, columns[name])[keep] for name in compared}
 
     return Comparison(
-        labels,
-        fitted=pick("", ""),
-        fitted_err=pick("", "_err"),
-        reference=pick(REFERENCE_PREFIX, ""),
-        reference_err=pick(REFERENCE_PREFIX, "_err"),
+        compared,
+        fitted=pick({name: name for name in compared}),
+        fitted_err=pick({name: f"{name}_err" for name in compared}),
+        reference=pick({name: REFERENCES[name][0] for name in compared}),
+        reference_err=pick({name: REFERENCES[name][1] for name in compared}),
         counts=counts,
+        rows=np.flatnonzero(keep),
     )
 
 
@@ -134,7 +175,8 @@ def metrics(comparison: Comparison) -> dict[str, dict[str, dict[str, float | int
     -------
     dict
         ``{"giants": {"teff": {"n", "bias", "scatter", "rmse", "pull"}, ...}, "dwarfs": ...,
-        "all": ...}`` with teff in K. `bias` is the median of fitted - reference, `scatter` 1.4826
+        "all": ...}`` with teff in K. `n` counts the stars of which both values are known, `bias` is
+        the median of fitted - reference, `scatter` 1.4826
         times the median absolute deviation, `pull` the same of the residuals over the combined
         errors (reference errors count where they are known). Numbers of an empty group are None.
     """
@@ -144,23 +186,43 @@ def metrics(comparison: Comparison) -> dict[str, dict[str, dict[str, float | int
     }
 
 
-def _numbers(comparison: Comparison, name: str, mask: np.ndarray) -> dict:
-    """Metrics of one label in one group."""
-    residual = (comparison.fitted[name] - comparison.reference[name])[mask]
-    if not residual.size:
-        return {"n": 0, "bias": None, "scatter": None, "rmse": None, "pull": None}
-    reference_err = np.nan_to_num(comparison.reference_err[name][mask], nan=0.0)
-    pull = residual / np.hypot(comparison.fitted_err[name][mask], reference_err)
+def beside_zgr23(numbers: dict[str, dict]) -> dict[str, tuple[float, float]]:
+    """Scatter of all stars beside that of ZGR23 (section 4.4), for what both know.
+
+    Parameters
+    ----------
+    numbers : dict
+        From `metrics`.
+
+    Returns
+    -------
+    dict of str to tuple of float
+        By label: ours and theirs, in K, dex, mag, mas.
+    """
+    scatter = {name: entry["scatter"] for name, entry in numbers["all"].items()}
     return {
-        "n": int(residual.size),
-        "bias": float(np.median(residual)),
-        "scatter": _robust_width(residual),
-        "rmse": float(np.sqrt(np.mean(residual**2))),
-        "pull": _robust_width(pull),
+        name: (scatter[name], paper)
+        for name, paper in ZGR23_SCATTER.items()
+        if scatter.get(name) is not None
     }
 
 
-def _robust_width(values: np.ndarray) -> float:
+def _numbers(comparison: Comparison, name: str, mask: np.ndarray) -> dict:
+    """Metrics of one label in one group."""
+    mask = mask & np.isfinite(comparison.residual(name))
+    if not mask.any():
+        return {"n": 0, "bias": None, "scatter": None, "rmse": None, "pull": None}
+    residual, pull = comparison.residual(name)[mask], comparison.pull(name)[mask]
+    return {
+        "n": int(residual.size),
+        "bias": float(np.median(residual)),
+        "scatter": robust_width(residual),
+        "rmse": float(np.sqrt(np.mean(residual**2))),
+        "pull": robust_width(pull),
+    }
+
+
+def robust_width(values: np.ndarray) -> float:
     """1.4826 times the median absolute deviation from the median."""
     return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
 

@@ -9,19 +9,10 @@ import numpy as np
 from astropy.table import Table
 
 from ..fit.sampling import PosteriorSample
+from .figures import AXIS_LABELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-PARAMETER_LABELS = {
-    "teff": r"$T_{\rm eff}$ [K]",
-    "feh": "[Fe/H]",
-    "logg": r"$\log g$",
-    "alpha_m": r"[$\alpha$/M]",
-    "extinction": "E [mag]",
-    "parallax": r"$\varpi$ [mas]",
-    "xi": r"$\xi$",
-}
 
 AMPLITUDE_LABEL = r"$\sqrt{\rm amplitude}$"
 """In place of the parallax for models that know no luminosities."""
@@ -131,7 +122,7 @@ def corner_figure(sample: PosteriorSample, *, absolute: bool = True) -> Figure:
     from matplotlib.figure import Figure
 
     names = sample.parameter_names
-    labels = [PARAMETER_LABELS[name] for name in names]
+    labels = [AXIS_LABELS[name] for name in names]
     if not absolute:
         labels[names.index("parallax")] = AMPLITUDE_LABEL
     scale = np.where(np.array(names) == "teff", 1000.0, 1.0)

@@ -15,6 +15,7 @@ REFERENCE_COLUMNS = {
     "feh": ("feh", "fe_h"),
     "logg": ("logg",),
     "alpha_m": ("alpha_m",),
+    "extinction": ("extinction", "ebv"),
     "snr": ("snr",),
 }
 """Names under which reference tables hold the labels; an error has the same name and ``_err``."""

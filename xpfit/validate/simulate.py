@@ -208,6 +208,21 @@ def write_survey(
     return n_star
 
 
+def survey_ids(path: str | os.PathLike) -> np.ndarray:
+    """Source ids of the stars of a survey, in the order of its truth, shape (n_star,).
+
+    Raises
+    ------
+    InputError
+        If the file is not of a simulated survey.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return file["source_id"][()]
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not a simulated survey ({error})") from error
+
+
 def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The truth of a survey that `write_survey` wrote.
 

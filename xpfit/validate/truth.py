@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 from astropy.table import Table
 from scipy.stats import chi2
@@ -17,8 +16,8 @@ from ..errors import InputError
 from ..quality import is_reliable
 from ..read.ids import ID_COLUMNS
 from ..read.tables import integer_ids, match_ids
-from .metrics import GIANT_LOGG, MAD_TO_SIGMA
-from .simulate import read_truth
+from .metrics import GIANT_LOGG, robust_width
+from .simulate import read_truth, survey_ids
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,8 +53,7 @@ def attach_truth(fitted: Table, survey: str | os.PathLike) -> dict[str, np.ndarr
     truth = read_truth(survey)
     if "label_names" not in truth:
         raise InputError(f"{survey}: simulated by an older xpfit; simulate it again")
-    with h5py.File(survey, "r") as file:
-        ids = file["source_id"][()]
+    ids = survey_ids(survey)
     wanted = integer_ids(fitted, ID_COLUMNS, "the catalogue")
     rows, matched = match_ids(wanted, ids, "the survey")
     if not matched.any():
@@ -147,7 +145,7 @@ def _numbers(residual: np.ndarray, pull: np.ndarray) -> dict[str, float]:
         residual = pull = np.array([np.nan])
     numbers["bias"] = float(np.median(residual))
     for name, values in (("scatter", residual), ("pull", pull)):
-        numbers[name] = float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
+        numbers[name] = robust_width(values)
     for level in LEVELS:
         half_width = np.sqrt(chi2.ppf(level, 1))
         numbers[f"cover{100 * level:.0f}"] = _mean(np.abs(pull) < half_width)

@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import assert_close_derivative, numerical_gradient, simulate
+from situations import SITUATIONS, near, objective_of, situation
+
+from xpfit import InputError, Spectra
+from xpfit.fit.binary import OWN_LABELS, BinaryObjective, fit_binaries
+
+
+@pytest.fixture(params=SITUATIONS)
+def case(request, rng):
+    """A joint objective, and points near the truth with companions that are cooler."""
+    model, spectra, theta = situation(request.param, 3, rng)
+    theta = near(model, theta, rng)
+    own = [model.label_names.index(name) for name in OWN_LABELS]
+    joint = np.concatenate([theta, theta[:, own] + [-0.3, 0.1]], axis=1)
+    return model, BinaryObjective(objective_of(model, spectra), model.label_names), joint
+
+
+def test_gradient_and_hessian_are_exact(case):
+    _, objective, theta = case
+    there = objective.evaluate(theta)
+    for i in range(len(theta)):
+        star = objective[slice(i, i + 1)]
+        gradient = numerical_gradient(lambda t, s=star: s.evaluate(t[None]).loss[0], theta[i], 1e-6)
+        assert_close_derivative(there.gradient[i], gradient, 1e-6)
+        hessian = numerical_gradient(
+            lambda t, s=star: s.evaluate(t[None]).gradient[0], theta[i], 1e-6
+        )
+        assert_close_derivative(there.hessian[i], hessian, 1e-6)
+
+
+def test_chi2_is_that_of_the_sum_of_both_stars_at_one_distance_behind_one_dust(case):
+    model, objective, theta = case
+    n = model.forward.n_stellar
+    companion = theta[:, :n].copy()
+    for i, name in enumerate(OWN_LABELS):
+        companion[:, model.label_names.index(name)] = theta[:, n + i]
+    flux = model.forward.flux(theta[:, :n]) + model.forward.flux(companion)
+    single = objective.single
+    whitener = single.whitener
+    if whitener.ndim == 2:
+        whitener = np.array([np.diag(row) for row in whitener])
+    residual = np.einsum("sij,sj->si", whitener, flux - single.flux)
+    np.testing.assert_allclose(
+        objective.evaluate(theta).chi2, np.sum(residual**2, axis=1), rtol=1e-10
+    )
+
+
+def test_gauss_newton_is_positive(case):
+    _, objective, theta = case
+    assert np.all(np.linalg.eigvalsh(objective.evaluate(theta).gauss_newton)[:, 0] > -1e-6)
+
+
+def dwarfs_with_companions(model, rng, n, mass_ratio):
+    """Bright main-sequence stars with a companion of a mass ratio each, and their truth."""
+    truth, spectra = simulate(model, 40 * n, rng, relative_error=0.01)
+    k = model.forward.n_label
+    rows = np.flatnonzero((truth[:, 2] > 4.2) & (truth[:, 0] > 5.0))[:n]
+    truth, spectra = truth[rows], spectra[rows]
+    companion = truth[:, :k].copy()
+    companion[:, 0] *= mass_ratio**0.6
+    companion[:, 2] -= 0.6 * np.log10(mass_ratio)
+    flux = sum(
+        np.nan_to_num(model.predict(labels, truth[:, k], truth[:, k + 1]))
+        for labels in (truth[:, :k], companion)
+    )
+    known = model.trained_channels
+    error = np.where(known, 0.005 * flux, np.inf)
+    noisy = flux + np.where(known, error, 0.0) * rng.standard_normal(flux.shape)
+    observed = Spectra(spectra.source_id, model.space, noisy, error)
+    return truth, companion, observed
+
+
+def test_what_companions_are_comes_back(absolute_model, rng):
+    truth, companion, spectra = dwarfs_with_companions(absolute_model, rng, 30, 0.7)
+    parallax = truth[:, 4]
+    spectra = replace(spectra, parallax=parallax, parallax_err=0.005 * parallax)
+    binary = fit_binaries(absolute_model, spectra)
+    assert binary.converged.all()
+    assert np.median(binary.delta_bic) > 10.0 and np.mean(binary.delta_bic > 0) > 0.7
+    found = binary.delta_bic > 10.0
+    assert np.all(binary.flux_ratio <= 1.0)
+    table = binary.table()[found]
+    # In this model's gauge the cooler star may be the brighter.
+    cooler = np.minimum(table["teff"], table["companion_teff"])
+    assert np.median(np.abs(cooler - 1000.0 * companion[found, 0])) < 150.0
+    hotter = np.maximum(table["teff"], table["companion_teff"])
+    assert np.median(np.abs(hotter - 1000.0 * truth[found, 0])) < 150.0
+
+
+def test_single_stars_are_not_taken_for_binaries(model, rng):
+    _, spectra = simulate(model, 200, rng, relative_error=0.01)
+    binary = fit_binaries(model, spectra, n_jobs=2)
+    assert np.mean(binary.delta_bic > 0) <= 0.02
+    # Two more parameters take up two units of chi2 on average; the prior may ask for some back.
+    assert -6.0 < np.median(binary.delta_chi2) < 4.0
+
+
+def test_sources_without_a_fit_are_unknown_and_the_rest_go_on(model, rng):
+    _, spectra = simulate(model, 4, rng, relative_error=0.01)
+    spectra.flux_err[1], spectra.whitener[1] = np.inf, 0.0
+    binary = fit_binaries(model, spectra)
+    assert np.isnan(binary.delta_bic[1]) and not binary.converged[1]
+    assert np.isfinite(binary.delta_bic[[0, 2, 3]]).all()
+
+
+def test_fits_of_other_stars_are_refused(model, rng):
+    _, spectra = simulate(model, 4, rng, relative_error=0.01)
+    result = model.fit(spectra[[0, 1]], progress=False)
+    with pytest.raises(InputError, match="other stars"):
+        fit_binaries(model, spectra, result)

@@ -1,0 +1,242 @@
+"""Extinction against dust maps (ZGR23, section 5.3 and fig. 20)."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from scipy.stats import theilslopes
+
+from ..catalogue import REFERENCE_PREFIX
+from ..errors import InputError
+from ..quality import is_reliable
+from ..read.tables import float_column
+from .metrics import robust_width
+from .residual_plots import draw_residuals
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MIN_LATITUDE = 10.0
+"""deg; nearer to the plane, dust behind the stars is in the map (ZGR23, fig. 20)."""
+
+MIN_HEIGHT = 400.0
+"""pc above or below the plane, beyond the dust (ZGR23, fig. 20); where the distance is known."""
+
+CLOUDS = {"LMC": (80.9, -69.8, 10.0), "SMC": (13.2, -72.8, 6.0)}
+"""Right ascension, declination and radius (deg) of what is left out, as in ZGR23's fig. 20."""
+
+DUST_MAPS = {
+    "sfd": ("SFDQuery", {}),
+    "csfd": ("CSFDQuery", {}),
+    "planck": ("PlanckQuery", {}),
+    "lenz2017": ("Lenz2017Query", {}),
+    "bh": ("BHQuery", {}),
+    "bayestar": ("BayestarQuery", {"mode": "median"}),
+}
+"""Modules of the dustmaps package whose maps are in E(B-V): their class, and how to ask it."""
+
+
+class DustMap(Protocol):
+    """What a map of the `dustmaps` package can do, or anything that can do the same."""
+
+    def query(self, coords: SkyCoord) -> np.ndarray:
+        """Reddening E(B-V) in mag at each of the coordinates, shape (n_star,)."""
+
+
+def load_dust_map(name: str) -> DustMap:
+    """A map of the `dustmaps` package by the name of its module.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``sfd``, ``csfd``, ``planck``, ``bayestar``.
+
+    Returns
+    -------
+    DustMap
+
+    Raises
+    ------
+    InputError
+        If the package is not installed, there is no such map, or its data are not there.
+    """
+    if name not in DUST_MAPS:
+        raise InputError(f"no dust map {name!r}; choose from {', '.join(DUST_MAPS)}")
+    class_name, options = DUST_MAPS[name]
+    try:
+        module = importlib.import_module(f"dustmaps.{name}")
+    except ImportError as error:
+        raise InputError(
+            f'dust maps need the dustmaps package: pip install "xpfit[maps]" ({error})'
+        ) from error
+    try:
+        return _Asked(getattr(module, class_name)(), options)
+    except OSError as error:
+        raise InputError(
+            f"the data of the dust map {name!r} are not there; fetch them once with "
+            f"'python -c \"import dustmaps.{name} as m; m.fetch()\"' ({error})"
+        ) from error
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A map that is always asked in the same way."""
+
+    dust_map: DustMap
+    options: dict
+
+    def query(self, coords: SkyCoord) -> np.ndarray:
+        return self.dust_map.query(coords, **self.options)
+
+
+def attach_dust_map(fitted: Table, dust_map: DustMap) -> Table:
+    """Put the reddening of a dust map beside the fitted extinction.
+
+    Parameters
+    ----------
+    fitted : astropy.table.Table
+        Catalogue with positions.
+    dust_map : DustMap
+        Asked at the position of each star, and at its distance where that is known.
+
+    Returns
+    -------
+    astropy.table.Table
+        A copy whose `ref_extinction` is that of the map; NaN where it has none.
+
+    Raises
+    ------
+    InputError
+        If columns are missing.
+    """
+    values = np.asarray(dust_map.query(_coordinates(fitted)), dtype=float)
+    if values.shape != (len(fitted),):
+        raise InputError(
+            f"the dust map gave an array of shape {values.shape} for {len(fitted)} stars; it must "
+            "give one value per star (of Bayestar, the median)"
+        )
+    joined = fitted.copy()
+    for suffix in ("", "_err"):
+        if f"{REFERENCE_PREFIX}extinction{suffix}" in joined.colnames:
+            joined.remove_column(f"{REFERENCE_PREFIX}extinction{suffix}")
+    joined[f"{REFERENCE_PREFIX}extinction"] = values * u.mag
+    return joined
+
+
+def _coordinates(table: Table) -> SkyCoord:
+    """Where the stars stand, with distances if any are known."""
+    missing = [name for name in ("ra", "dec", "parallax") if name not in table.colnames]
+    if missing:
+        raise InputError(f"the catalogue lacks {', '.join(missing)}; give one written by xpfit")
+    position = {name: float_column(table[name]) * u.deg for name in ("ra", "dec")}
+    distance = distance_pc(table)
+    if np.isfinite(distance).any():
+        position["distance"] = np.where(np.isfinite(distance), distance, 1e5) * u.pc
+    return SkyCoord(**position, frame="icrs")
+
+
+def distance_pc(table: Table) -> np.ndarray:
+    """1000 / parallax (pc) of each star, NaN where the fit knows none."""
+    parallax = float_column(table["parallax"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(parallax > 0, 1000.0 / parallax, np.nan)
+
+
+def beyond_the_dust(table: Table) -> np.ndarray:
+    """Stars of which a map of all dust along the line of sight should tell the extinction.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+
+    Returns
+    -------
+    ndarray of bool, shape (n_star,)
+        Reliable, |b| > 10 deg, |z| > 400 pc where the distance is known, and outside the
+        Magellanic Clouds (ZGR23, fig. 20).
+    """
+    coordinates = _coordinates(table)
+    latitude = coordinates.galactic.b.deg
+    keep = is_reliable(table["quality_flags"], table["fit_flags"])
+    keep = keep & (np.abs(latitude) > MIN_LATITUDE)
+    height = np.abs(distance_pc(table) * np.sin(np.radians(latitude)))
+    keep &= ~(height < MIN_HEIGHT)
+    for ra, dec, radius in CLOUDS.values():
+        centre = SkyCoord(ra * u.deg, dec * u.deg)
+        keep &= SkyCoord(coordinates.ra, coordinates.dec).separation(centre).deg > radius
+    return keep
+
+
+def dust_numbers(table: Table, rows: np.ndarray) -> dict[str, float | int | None]:
+    """Extinction of some stars against the reference.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        With `ref_extinction`, such as from `attach_dust_map`.
+    rows : ndarray of bool, shape (n_star,)
+
+    Returns
+    -------
+    dict
+        `n`; `bias` and `scatter` (mag) of fitted minus reference; `slope` of the straight line
+        through the residuals against the reference, by Theil and Sen.
+    """
+    reference, residual = _pairs(table, rows)
+    if not len(residual):
+        return {"n": 0, "bias": None, "scatter": None, "slope": None}
+    some = np.linspace(0, len(residual) - 1, min(len(residual), 2000)).astype(int)
+    slope = theilslopes(residual[some], reference[some])[0] if len(some) > 1 else np.nan
+    return {
+        "n": len(residual),
+        "bias": float(np.median(residual)),
+        "scatter": robust_width(residual),
+        "slope": float(slope),
+    }
+
+
+def dust_figure(table: Table, rows: np.ndarray, name: str) -> Figure:
+    """Residuals of extinction against that of a map or survey (ZGR23, fig. 20).
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        With `ref_extinction`.
+    rows : ndarray of bool, shape (n_star,)
+        Stars shown.
+    name : str
+        What the reference is.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    reference, residual = _pairs(table, rows)
+    numbers = dust_numbers(table, rows)
+    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
+    ax = figure.subplots()
+    draw_residuals(ax, reference, residual)
+    ax.set(xlabel=f"E({name}) [mag]", ylabel=f"E - E({name}) [mag]")
+    title = f"{numbers['n']} stars"
+    if numbers["n"]:
+        half = 5.0 * (numbers["scatter"] or 0.1)
+        ax.set_ylim(numbers["bias"] - half, numbers["bias"] + half)
+        title += f": bias {numbers['bias']:.3f}, scatter {numbers['scatter']:.3f} mag"
+    ax.set_title(title, fontsize=10)
+    return figure
+
+
+def _pairs(table: Table, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Reference, and fitted minus reference, where both are known."""
+    reference = float_column(table[f"{REFERENCE_PREFIX}extinction"])
+    residual = float_column(table["extinction"]) - reference
+    keep = rows & np.isfinite(residual)
+    return reference[keep], residual[keep]
