@@ -111,19 +111,21 @@ def counts(tables: Iterable[Table]) -> dict[str, int]:
     return total
 
 
-def iterate_catalogue(path: Path) -> Iterator[Table]:
+def iterate_catalogue(path: Path, columns: Sequence[str] | None = None) -> Iterator[Table]:
     """A catalogue part by part: in bounded memory if it is Parquet, else in one.
 
     Parameters
     ----------
     path : Path
         As for `xpfit.read_catalogue`.
+    columns : sequence of str, optional
+        Of Parquet only these are read, as far as they are there; by default all.
 
     Yields
     ------
     astropy.table.Table
     """
     if path.is_dir() or FORMATS.get(path.suffix.lower()) == "Parquet":
-        yield from parquet.iterate(path)
+        yield from parquet.iterate(path, columns)
     else:
         yield read_catalogue(path)

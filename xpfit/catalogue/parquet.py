@@ -149,8 +149,8 @@ def read_directory(directory: Path) -> Table:
     return vstack([read(path) for path in partitions(directory)], metadata_conflicts="silent")
 
 
-def iterate(path: Path) -> Iterator[Table]:
-    """A Parquet file or a run's directory, part by part, in bounded memory.
+def iterate(path: Path, columns: Sequence[str] | None = None) -> Iterator[Table]:
+    """A Parquet file or a run's directory, or some of its columns, in bounded memory.
 
     Raises
     ------
@@ -161,7 +161,9 @@ def iterate(path: Path) -> Iterator[Table]:
     for part in partitions(path) if path.is_dir() else [path]:
         try:
             with pq.ParquetFile(part) as file:
+                known = file.schema_arrow.names
+                wanted = None if columns is None else [n for n in columns if n in known]
                 for group in range(file.num_row_groups):
-                    yield astropy_table(file.read_row_group(group))
+                    yield astropy_table(file.read_row_group(group, wanted))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{part}: not a readable Parquet catalogue ({error})") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ..catalogue.cuts import iterate_catalogue
 from ..catalogue.plan import model_spectra
@@ -16,8 +17,24 @@ from ..files import atomic_output, check_output, output_directory
 from ..fit import Fitter
 from ..model.store import load_model
 from ..validate import reliability_diagram
+from ..validate.flux_residuals import (
+    FluxResiduals,
+    flux_residual_figure,
+    flux_residual_map_figure,
+    flux_residuals,
+)
 from ..validate.forecast import forecast_figure
 from ..validate.model_plots import model_figures
+from ..validate.sky import (
+    BIRDSEYE_NSIDE,
+    BIRDSEYE_PARALLAX_REL_ERR,
+    DISTANCE_EDGES,
+    MAP_COLUMNS,
+    NSIDE,
+    birdseye_edges,
+    extinction_maps,
+)
+from ..validate.sky_plots import birdseye_figure, extinction_map_figure
 from ..validate.star import star_figure
 from .common import add_command, add_tables, additions
 
@@ -56,6 +73,44 @@ def _of_stars(options: argparse.Namespace) -> dict[str, Figure]:
     return figures
 
 
+def _of_residuals(options: argparse.Namespace) -> dict[str, Figure]:
+    """Flux residuals by label and over the sky."""
+    model, extra, parts = load_model(options.model), additions(options), []
+    fitter = Fitter(model, n_jobs=options.jobs)
+    with tqdm(unit="star", disable=options.quiet) as bar:
+        for part in model_spectra(model, _file(options)):
+            part = extra.apply(part)
+            result = fitter.fit(part, progress=False)
+            parts.append(flux_residuals(model, part, result))
+            bar.update(len(part))
+    residuals = FluxResiduals.concatenate(parts)
+    return {
+        "flux_residuals": flux_residual_figure(residuals),
+        "flux_residual_maps": flux_residual_map_figure(residuals),
+    }
+
+
+def _of_sky(options: argparse.Namespace) -> dict[str, Figure]:
+    """Extinction over the sky, in slices of distance."""
+    maps = extinction_maps(
+        iterate_catalogue(_file(options), MAP_COLUMNS),
+        edges=options.distances or DISTANCE_EDGES,
+        nside=options.nside,
+    )
+    return {"extinction_maps": extinction_map_figure(maps)}
+
+
+def _from_above(options: argparse.Namespace) -> dict[str, Figure]:
+    """The dust seen from above."""
+    maps = extinction_maps(
+        iterate_catalogue(_file(options), MAP_COLUMNS),
+        edges=options.distances or birdseye_edges(),
+        nside=min(options.nside, BIRDSEYE_NSIDE),
+        max_parallax_rel_err=BIRDSEYE_PARALLAX_REL_ERR,
+    )
+    return {"birdseye": birdseye_figure(maps)}
+
+
 def _file(options: argparse.Namespace) -> Path:
     """The file, which must be named."""
     if options.file is None:
@@ -73,6 +128,9 @@ PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "reliability": _of_catalogue,
     "star": _of_stars,
     "forecast": _of_forecast,
+    "residuals": _of_residuals,
+    "sky": _of_sky,
+    "birdseye": _from_above,
 }
 """What can be drawn; each makes figures by name."""
 
@@ -88,7 +146,9 @@ def add(commands) -> None:
         help="model: a trained model; reliability: the share of a catalogue's sources that pass "
         "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); star: "
         "spectrum, fit, parameters and place in the prior of single stars; forecast: errors to be "
-        "expected over the Kiel diagram",
+        "expected over the Kiel diagram; residuals: of flux, by label and over the sky (figs. 9, "
+        "25, 26); sky: extinction in slices of distance (fig. 22); birdseye: the dust seen from "
+        "above (fig. 24)",
     )
     command.add_argument(
         "file",
@@ -104,6 +164,17 @@ def add(commands) -> None:
         "--model", metavar="MODEL.h5", help="for stars (default: the one that comes with xpfit)"
     )
     command.add_argument("--g", type=float, default=15.0, help="magnitude of the forecast")
+    command.add_argument("--jobs", type=int, default=1, help="threads of the fits for residuals")
+    command.add_argument(
+        "--nside", type=int, default=NSIDE, help="HEALPix nside of the smallest cells of maps"
+    )
+    command.add_argument(
+        "--distances",
+        type=float,
+        nargs="+",
+        metavar="KPC",
+        help="edges of the slices (default: eight to 4 kpc; of birdseye, ZGR23's forty to 5 kpc)",
+    )
     add_tables(command)
     command.add_argument(
         "--output-dir", required=True, metavar="DIR", help="directory for the pictures"

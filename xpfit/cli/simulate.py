@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterator
 
 import numpy as np
+from astropy.table import vstack
 from tqdm.auto import tqdm
 
-from ..files import check_output
+from ..catalogue import catalogue_format, write_catalogue
+from ..catalogue.parquet import write_parts
+from ..files import atomic_output, check_output
 from ..model.store import load_model
 from ..prepare import read_spectra
+from ..validate.mock import iterate_mock
 from ..validate.simulate import SurveySettings, iterate_survey, write_survey
 from .common import add_command
 
@@ -25,7 +30,16 @@ def add(commands) -> None:
     command.add_argument("--n", type=int, required=True, metavar="N", help="number of stars")
     command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
     command.add_argument(
-        "--output", required=True, metavar="FILE.h5", help="prepared spectra, with the truth"
+        "--output",
+        required=True,
+        metavar="FILE.h5",
+        help="prepared spectra, with the truth; or the catalogue",
+    )
+    command.add_argument(
+        "--catalogue",
+        action="store_true",
+        help="write a catalogue of estimates in a known field of dust instead, without spectra and "
+        "fits: something to try maps and reports on (Parquet for many stars)",
     )
     command.add_argument(
         "--model",
@@ -61,6 +75,9 @@ def add(commands) -> None:
 def _simulate(options: argparse.Namespace) -> None:
     """Simulate and write a survey."""
     check_output(options.output, overwrite=options.overwrite)
+    if options.catalogue:
+        _simulate_catalogue(options)
+        return
     settings = SurveySettings(
         binary_fraction=options.binary_fraction,
         wrong_label_fraction=options.wrong_label_fraction,
@@ -75,12 +92,28 @@ def _simulate(options: argparse.Namespace) -> None:
         types = np.column_stack([labels[name] for name in model.label_names])
     parts = iterate_survey(model, options.n, np.random.default_rng(options.seed), settings, types)
 
-    def watched():
-        with tqdm(total=options.n, unit="star", disable=options.quiet) as bar:
-            for part in parts:
-                yield part
-                bar.update(len(part.spectra))
-
-    n_star = write_survey(watched(), model, options.output, overwrite=options.overwrite)
+    watched = _watched(options, parts, lambda part: len(part.spectra))
+    n_star = write_survey(watched, model, options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(f"wrote {n_star} stars to {options.output}")
+
+
+def _simulate_catalogue(options: argparse.Namespace) -> None:
+    """Simulate and write a catalogue."""
+    parts = iterate_mock(load_model(options.model), options.n, np.random.default_rng(options.seed))
+    watched = _watched(options, parts, len)
+    if catalogue_format(options.output) == "Parquet":
+        with atomic_output(options.output, overwrite=options.overwrite) as part:
+            write_parts(watched, part)
+    else:
+        write_catalogue(vstack(list(watched)), options.output, overwrite=options.overwrite)
+    if not options.quiet:
+        print(f"wrote {options.n} stars to {options.output}")
+
+
+def _watched(options: argparse.Namespace, parts: Iterator, length: Callable) -> Iterator:
+    """The same parts, with a progress bar."""
+    with tqdm(total=options.n, unit="star", disable=options.quiet) as bar:
+        for part in parts:
+            yield part
+            bar.update(length(part))
