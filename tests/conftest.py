@@ -39,6 +39,12 @@ def sample_path():
 
 
 @pytest.fixture(scope="session")
+def simulated_model():
+    """Options of a command that name the model trained on a simulated survey with parallaxes."""
+    return ["--model", str(ROOT / "data" / "simulated_model.h5")]
+
+
+@pytest.fixture(scope="session")
 def sample_table(sample_path):
     return read_library(sample_path, slice(0, 60))
 

@@ -45,11 +45,11 @@ def test_figure_shows_both_curves(rng):
     assert [t.get_text() for t in left.get_legend().get_texts()] == ["G 0-12", "G 12-14"]
 
 
-def test_command_writes_a_table_and_judges_it_by_the_truth(tmp_path, capsys):
+def test_command_writes_a_table_and_judges_it_by_the_truth(tmp_path, capsys, simulated_model):
     survey, output, figure = (tmp_path / name for name in ("s.h5", "b.ecsv", "found.png"))
-    options = ["--n", "60", "--seed", "3", "--binaries", "0.9", "--quiet"]
+    options = ["--n", "60", "--seed", "3", "--binaries", "0.9", "--quiet", *simulated_model]
     assert main(["simulate", *options, "--output", str(survey)]) == 0
-    command = ["binaries", str(survey), "--output", str(output), "--quiet"]
+    command = ["binaries", str(survey), "--output", str(output), "--quiet", *simulated_model]
     assert main([*command, "--truth", str(survey), "--figure", str(figure)]) == 0
     printed = capsys.readouterr().out
     curves = json.loads(printed[printed.index("{") :])

@@ -152,5 +152,6 @@ def cluster_figure(table: Table, clusters: Sequence[Cluster]) -> Figure:
         ax.axvline(cluster.parallax, color=GROUP_COLOURS["giants"], ls=":")
         ax.set(xlabel=r"$\varpi$ [mas]", ylabel="stars")
         ax.set_title(f"{cluster.name}: {len(parallaxes.fitted)} stars", fontsize=9)
-        ax.legend(fontsize=7)
+        if len(parallaxes.fitted):
+            ax.legend(fontsize=7)
     return figure

@@ -26,6 +26,9 @@ N_BINS = (60, 60)
 HALF_HEIGHT = 4.0
 """Half height of a panel, in robust widths of the residuals."""
 
+MOST = (0.003, 0.997)
+"""Quantiles between which the labels of a panel lie; a few strange stars would squeeze the rest."""
+
 QUANTILE_COLOUR = "#E69F00"
 """Orange of the Okabe-Ito palette."""
 
@@ -118,6 +121,9 @@ def draw_residuals(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
     else:
         ax.plot(x, y, ".", ms=2, alpha=0.4, color="0.35", rasterized=True)
     if len(x) >= MIN_FOR_QUANTILES:
+        low, high = np.quantile(x, MOST)
+        margin = 0.03 * (high - low) or 1.0
+        ax.set_xlim(low - margin, high + margin)
         centre, quantiles = running_quantiles(x, y)
         for values, style in zip(quantiles, ("--", "-", "--"), strict=True):
             ax.plot(centre, values, style, color=QUANTILE_COLOUR, lw=1.3)
@@ -127,7 +133,7 @@ def _draw_density(ax, x, y) -> None:
     """Density of residuals, scaled to one in each column."""
     low, high = _limits(y)
     counts, x_edges, y_edges = np.histogram2d(
-        x, y, bins=N_BINS, range=[np.quantile(x, [0.001, 0.999]), (low, high)]
+        x, y, bins=N_BINS, range=[np.quantile(x, MOST), (low, high)]
     )
     counts = counts / np.maximum(counts.max(axis=1, keepdims=True), 1)
     ax.pcolormesh(x_edges, y_edges, counts.T, cmap="Greys", rasterized=True)

@@ -319,7 +319,7 @@ def birdseye(
 
 
 def _filled_inwards(density: np.ndarray) -> np.ndarray:
-    """Densities where slices without stars have that of the next one, which is the mean over both."""
+    """Densities where slices without stars have that of the next, the mean over both."""
     filled = density.copy()
     for i in range(len(filled) - 2, -1, -1):
         filled[i] = np.where(np.isfinite(filled[i]), filled[i], filled[i + 1])
