@@ -22,6 +22,9 @@ META_KEY = b"xpfit"
 ROWS_PER_GROUP = 10_000
 """Rows that are compressed together, and can be read alone."""
 
+GROUPS_AT_A_TIME = 10
+"""Groups that are read together: a few hundred megabytes at most."""
+
 DATASET = "catalogue/dataset"
 """Where the directory of a run keeps its rows (see `xpfit.catalogue.partition`)."""
 
@@ -163,7 +166,8 @@ def iterate(path: Path, columns: Sequence[str] | None = None) -> Iterator[Table]
             with pq.ParquetFile(part) as file:
                 known = file.schema_arrow.names
                 wanted = None if columns is None else [n for n in columns if n in known]
-                for group in range(file.num_row_groups):
-                    yield astropy_table(file.read_row_group(group, wanted))
+                for first in range(0, file.num_row_groups, GROUPS_AT_A_TIME):
+                    last = min(first + GROUPS_AT_A_TIME, file.num_row_groups)
+                    yield astropy_table(file.read_row_groups(range(first, last), wanted))
         except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{part}: not a readable Parquet catalogue ({error})") from error

@@ -17,6 +17,7 @@ from . import (
     plot,
     prepare,
     recipe,
+    report,
     run,
     sample,
     select,
@@ -39,6 +40,7 @@ COMMANDS = (
     convert,
     select,
     validate,
+    report,
     sample,
     binaries,
 )

@@ -31,6 +31,9 @@ AXIS_LABELS = {
 RESIDUAL_RANGE = 5.0
 """Half height of a residual panel, in units of the scatter of all stars."""
 
+PULL_RANGE = 6.0
+"""Pulls beyond are not shown in histograms."""
+
 MIN_FOR_QUANTILES = 50
 """Stars without which no running quantiles are drawn."""
 
@@ -56,7 +59,8 @@ def residual_figure(comparison: Comparison) -> Figure:
         _plot_residuals(axes[0, column], comparison, name, numbers)
         _plot_pulls(axes[1, column], comparison, name, numbers)
     for ax in axes.flat:
-        ax.legend(loc="upper left", fontsize=7)
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(loc="upper left", fontsize=7)
     figure.suptitle(f"xpfit - reference, {numbers['all']['teff']['n']} stars", fontsize=10)
     return figure
 
@@ -83,10 +87,11 @@ def _plot_residuals(ax, comparison, name, numbers) -> None:
 def _plot_pulls(ax, comparison, name, numbers) -> None:
     """Histogram of residuals over errors, with the unit Gaussian that honest errors give."""
     pull = comparison.pull(name)
-    bins = np.linspace(-6.0, 6.0, 49)
+    pull = np.where(np.abs(pull) <= PULL_RANGE, pull, np.nan)
+    bins = np.linspace(-PULL_RANGE, PULL_RANGE, 49)
     for group, colour in GROUP_COLOURS.items():
         number = numbers[group][name]
-        if number["n"] == 0:
+        if not np.isfinite(pull[comparison.groups[group]]).any():
             continue
         ax.hist(
             pull[comparison.groups[group]],
@@ -148,7 +153,7 @@ def draw_spectrum(figure, model: XPModel, spectra: Spectra, result: FitResult, r
         _draw_sampled(top, model, spectra, row, used, curves)
         position = model.wavelength
         _wavelength_axis(bottom)
-    top.set_title(_title(result, row), fontsize=9)
+    top.set_title(_title(result, row), fontsize=8)
     top.legend(fontsize=8)
     residual = (spectra.flux[row] - predicted) / spectra.flux_err[row]
     bottom.axhline(0.0, color="0.5", lw=0.8)

@@ -21,16 +21,69 @@ REFERENCE_COLUMNS = {
 """Names under which reference tables hold the labels; an error has the same name and ``_err``."""
 
 
+class ReferenceLabels:
+    """Labels of another table, to be put beside fitted ones.
+
+    Parameters
+    ----------
+    reference : astropy.table.Table
+        Table with a column of source ids and labels under one of the names `REFERENCE_COLUMNS`,
+        temperatures in K. Where a source stands in several rows the first counts, with a warning.
+
+    Raises
+    ------
+    InputError
+        If a needed column is missing.
+    """
+
+    def __init__(self, reference: Table):
+        self._ids = integer_ids(reference, ID_COLUMNS, "the reference table")
+        self._columns: dict[str, np.ndarray] = {}
+        for name, candidates in REFERENCE_COLUMNS.items():
+            found = next((c for c in candidates if c in reference.colnames), None)
+            if found is None and name in ("teff", "feh", "logg"):
+                raise InputError(f"the reference table has no column {' or '.join(candidates)}")
+            for suffix in ("", "_err"):
+                if found is not None and found + suffix in reference.colnames:
+                    self._columns[name + suffix] = float_column(reference[found + suffix])
+
+    def attach(self, fitted: Table) -> Table:
+        """Put them beside the fitted ones.
+
+        Parameters
+        ----------
+        fitted : astropy.table.Table
+            Catalogue, or a part of one, with a column of source ids; reference columns that it has
+            already are replaced.
+
+        Returns
+        -------
+        astropy.table.Table
+            A copy with all its rows; reference labels are masked where there is no match.
+
+        Raises
+        ------
+        InputError
+            If the catalogue has no ids.
+        """
+        wanted = integer_ids(fitted, ID_COLUMNS, "the catalogue")
+        rows, matched = match_ids(wanted, self._ids, "the reference table")
+        joined = fitted.copy()
+        joined.remove_columns([n for n in joined.colnames if n.startswith(REFERENCE_PREFIX)])
+        for name, values in self._columns.items():
+            taken = np.full(len(joined), np.nan)
+            taken[matched] = values[rows[matched]]
+            joined[REFERENCE_PREFIX + name] = MaskedColumn(taken, mask=~np.isfinite(taken))
+        return joined
+
+
 def attach_reference(fitted: Table, reference: Table) -> Table:
     """Put the labels of another table beside the fitted ones.
 
     Parameters
     ----------
-    fitted : astropy.table.Table
-        Catalogue with a column of source ids; reference columns that it has already are replaced.
-    reference : astropy.table.Table
-        Table with a column of source ids and labels under one of the names `REFERENCE_COLUMNS`,
-        temperatures in K. Where a source stands in several rows the first counts, with a warning.
+    fitted, reference : astropy.table.Table
+        See `ReferenceLabels`.
 
     Returns
     -------
@@ -42,23 +95,11 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
     InputError
         If a needed column is missing or no source is in both tables.
     """
-    ids = integer_ids(reference, ID_COLUMNS, "the reference table")
-    wanted = integer_ids(fitted, ID_COLUMNS, "the catalogue")
-    rows, matched = match_ids(wanted, ids, "the reference table")
-    if not matched.any():
+    joined = ReferenceLabels(reference).attach(fitted)
+    ids, others = (
+        integer_ids(table, ID_COLUMNS, what)
+        for table, what in ((fitted, "the catalogue"), (reference, "the reference table"))
+    )
+    if not np.isin(ids, others).any():
         raise InputError("no source of the catalogue is in the reference table; check the ids")
-    joined = fitted.copy()
-    joined.remove_columns([n for n in joined.colnames if n.startswith(REFERENCE_PREFIX)])
-    for name, candidates in REFERENCE_COLUMNS.items():
-        found = next((c for c in candidates if c in reference.colnames), None)
-        if found is None:
-            if name in ("teff", "feh", "logg"):
-                raise InputError(f"the reference table has no column {' or '.join(candidates)}")
-            continue
-        for suffix in ("", "_err"):
-            if found + suffix in reference.colnames:
-                taken = float_column(reference[found + suffix])[rows]
-                joined[REFERENCE_PREFIX + name + suffix] = MaskedColumn(
-                    taken, mask=~matched | ~np.isfinite(taken)
-                )
     return joined
