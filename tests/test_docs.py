@@ -1,5 +1,6 @@
 """What the pages in docs/ tell people to type works."""
 
+import pydoc
 import re
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import xpfit
 from xpfit.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "catalogues.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
+PAGE = PAGES["catalogues.md"]
 SNIPPETS = [
     code
-    for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    for name in ("catalogues.md", "scaling.md")
+    for code in re.findall(r"```python\n(.*?)```", PAGES[name], re.DOTALL)
     if "dask_jobqueue" not in code  # which needs Slurm
 ]
 
@@ -57,6 +60,32 @@ def test_every_column_and_flag_is_on_the_page():
         assert re.search(rf"\b{int(flag)}\b", PAGE), flag
 
 
-def test_pictures_exist():
-    for link in re.findall(r"\]\(([^)#]+)\)", PAGE):
+@pytest.mark.parametrize("page", PAGES)
+def test_what_pages_link_to_exists(page):
+    for link in re.findall(r"\]\(([^)#]+)", PAGES[page]):
         assert link.startswith("http") or (ROOT / "docs" / link).is_file(), link
+
+
+def test_every_name_that_pages_refer_to_exists():
+    """Equations are linked to the functions that they are; a stale name would link to nothing."""
+    names = {
+        n
+        for page in PAGES.values()
+        for n in re.findall(r"\{(?:func|class|meth)\}`~?([\w.]+)`", page)
+    }
+    listed = set()
+    for page in PAGES.values():
+        for block in re.findall(r"currentmodule:: ([\w.]+)(.*?)```", page, re.DOTALL):
+            listed |= {f"{block[0]}.{name}" for name in re.findall(r"^   (\w+)$", block[1], re.M)}
+    assert len(names) > 15 and len(listed) > 80
+    for name in names | listed:
+        found = pydoc.locate(name)
+        assert found is not None and (found.__doc__ or "").strip(), name
+    for name in names:
+        known = name if name in listed else name.rpartition(".")[0]
+        assert known in listed, f"{name} is not on the page of the API"
+
+
+def test_every_public_name_is_on_the_page_of_the_api():
+    for name in xpfit.__all__:
+        assert name == "__version__" or re.search(rf"^   {name}$", PAGES["api.md"], re.M), name

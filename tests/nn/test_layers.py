@@ -1,13 +1,17 @@
 import numpy as np
 import pytest
 from helpers import assert_close_derivative, numerical_gradient
+from scipy import special, stats
 
-from xpfit.nn import Dense, Dropout, ReLU, Tanh
+from xpfit.nn import ELU, GELU, Dense, Dropout, ReLU, Sigmoid, Tanh
 
 LAYERS = {
     "dense": (Dense(4, 3), 4, 3),
     "tanh": (Tanh(), 5, 5),
     "relu": (ReLU(), 5, 5),
+    "elu": (ELU(), 5, 5),
+    "gelu": (GELU(), 5, 5),
+    "sigmoid": (Sigmoid(), 5, 5),
     "dropout": (Dropout(0.4), 5, 5),
 }
 
@@ -90,6 +94,18 @@ def test_dense_starts_within_the_glorot_limit(rng):
 def test_relu_is_zero_below_zero():
     y, _ = ReLU().forward(np.empty(0), np.array([[-1.0, 0.0, 2.0]]))
     np.testing.assert_array_equal(y, [[0.0, 0.0, 2.0]])
+
+
+def test_activations_are_what_they_are_called():
+    x = np.array([[-800.0, -1.3, 0.0, 0.7, 800.0]])
+    for layer, expected in (
+        (ELU(), np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1)),
+        (Sigmoid(), special.expit(x)),
+        (GELU(), x * stats.norm.cdf(x)),
+    ):
+        with np.errstate(all="raise", under="ignore"):
+            y, _ = layer.forward(np.empty(0), x)
+        np.testing.assert_allclose(y, expected, atol=1e-15)
 
 
 def test_dropout_drops_its_fraction_in_training_and_keeps_the_mean(rng):

@@ -1,6 +1,6 @@
 import pytest
 
-from xpfit.nn import CosineSchedule, PlateauSchedule, StepSchedule
+from xpfit.nn import CosineSchedule, PlateauSchedule, StepSchedule, WarmRestartSchedule
 
 
 def test_step_schedule_of_zgr23_falls_tenfold_at_32_64_96():
@@ -18,6 +18,14 @@ def test_cosine_schedule_falls_from_initial_to_final():
     assert rate(99) == pytest.approx(0.1)
     values = [rate(e) for e in range(11)]
     assert values == sorted(values, reverse=True)
+
+
+def test_warm_restarts_begin_anew_and_take_longer_each_time():
+    rate = WarmRestartSchedule(1.0, first=10, factor=2.0, final=0.2)
+    for start, length in ((0, 10), (10, 20), (30, 40)):
+        assert rate(start) == pytest.approx(1.0)
+        assert rate(start + length / 2) == pytest.approx(0.6)
+        assert rate(start + length - 1e-9) == pytest.approx(0.2)
 
 
 def test_plateau_schedule_falls_when_the_loss_does_not():

@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..files import atomic_output, check_output, output_directory
 from ..fit import Fitter
 from ..model.store import load_model
+from ..prepare import read_spectra
 from ..validate import reliability_diagram
 from ..validate.flux_residuals import (
     FluxResiduals,
@@ -60,13 +61,14 @@ def _of_stars(options: argparse.Namespace) -> dict[str, Figure]:
     if not options.source_id:
         raise InputError("name the stars with --source-id")
     figures, extra = {}, additions(options)
+    training = read_spectra(options.training, space=model.space) if options.training else None
     for part in model_spectra(model, _file(options)):
         some = part[np.flatnonzero(np.isin(part.source_id, options.source_id))]
         if len(some):
             some = extra.apply(some)
             result = Fitter(model).fit(some, progress=False)
             for row, source_id in enumerate(some.source_id):
-                figures[f"star-{source_id}"] = star_figure(model, some, result, row)
+                figures[f"star-{source_id}"] = star_figure(model, some, result, row, training)
     missing = [i for i in options.source_id if f"star-{i}" not in figures]
     if missing:
         raise InputError(f"{options.file}: source {missing[0]} is not in this file; check the id")
@@ -162,6 +164,9 @@ def add(commands) -> None:
     )
     command.add_argument(
         "--model", metavar="MODEL.h5", help="for stars (default: the one that comes with xpfit)"
+    )
+    command.add_argument(
+        "--training", metavar="FILE", help="labelled spectra, of which a star's nearest are shown"
     )
     command.add_argument("--g", type=float, default=15.0, help="magnitude of the forecast")
     command.add_argument("--jobs", type=int, default=1, help="threads of the fits for residuals")

@@ -1,15 +1,28 @@
 """The hand-written network core: layers, losses, optimisers, schedules, minibatches."""
 
+from .activations import ELU, GELU, Activation, ReLU, Sigmoid, Tanh
 from .batches import minibatches
-from .layers import Dense, Dropout, Layer, ReLU, Tanh
-from .losses import asinh_turnover, binary_cross_entropy, chi2, l2_penalty
+from .layers import Dense, Dropout, Layer
+from .losses import (
+    asinh_turnover,
+    binary_cross_entropy,
+    chi2,
+    gaussian_likelihood,
+    l2_penalty,
+    standard_normal_divergence,
+)
 from .network import Network, classifier_network, multilayer_perceptron
-from .optimisers import SGD, Adam, Optimiser
-from .schedules import CosineSchedule, PlateauSchedule, StepSchedule
+from .optimisers import SGD, Adam, Adamax, AdamW, Optimiser
+from .schedules import CosineSchedule, PlateauSchedule, StepSchedule, WarmRestartSchedule
 
 __all__ = [
+    "ELU",
+    "GELU",
     "SGD",
+    "Activation",
     "Adam",
+    "AdamW",
+    "Adamax",
     "CosineSchedule",
     "Dense",
     "Dropout",
@@ -18,13 +31,17 @@ __all__ = [
     "Optimiser",
     "PlateauSchedule",
     "ReLU",
+    "Sigmoid",
     "StepSchedule",
     "Tanh",
+    "WarmRestartSchedule",
     "asinh_turnover",
     "binary_cross_entropy",
     "chi2",
     "classifier_network",
+    "gaussian_likelihood",
     "l2_penalty",
     "minibatches",
     "multilayer_perceptron",
+    "standard_normal_divergence",
 ]

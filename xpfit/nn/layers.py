@@ -109,69 +109,6 @@ class Dense:
         return None
 
 
-class Tanh:
-    """Hyperbolic tangent, element by element."""
-
-    n_parameters = 0
-
-    def initialise(self, rng: np.random.Generator) -> np.ndarray:
-        """No parameters to draw."""
-        return np.empty(0)
-
-    def forward(self, w, x, rng=None):
-        """See `Layer.forward`."""
-        y = array_namespace(x).tanh(x)
-        return y, y
-
-    def backward(self, w, cache, dy):
-        """See `Layer.backward`."""
-        return self.adjoint(w, cache, dy), np.empty(0)
-
-    def adjoint(self, w, cache, dy):
-        """See `Layer.adjoint`."""
-        return dy * (1.0 - cache**2)
-
-    def tangent(self, w, cache, dx):
-        """See `Layer.tangent`."""
-        return dx * (1.0 - cache**2)[:, None, :]
-
-    def curvature(self, w, cache, dx, dy):
-        """See `Layer.curvature`; tanh'' = -2 tanh (1 - tanh^2)."""
-        second = -2.0 * cache * (1.0 - cache**2) * dy
-        return (dx * second[:, None, :]) @ array_namespace(dx).matrix_transpose(dx)
-
-
-class ReLU:
-    """Rectifier, max(x, 0), element by element."""
-
-    n_parameters = 0
-
-    def initialise(self, rng: np.random.Generator) -> np.ndarray:
-        """No parameters to draw."""
-        return np.empty(0)
-
-    def forward(self, w, x, rng=None):
-        """See `Layer.forward`."""
-        positive = x > 0
-        return array_namespace(x).where(positive, x, 0.0 * x), positive
-
-    def backward(self, w, cache, dy):
-        """See `Layer.backward`."""
-        return self.adjoint(w, cache, dy), np.empty(0)
-
-    def adjoint(self, w, cache, dy):
-        """See `Layer.adjoint`."""
-        return array_namespace(dy).where(cache, dy, 0.0 * dy)
-
-    def tangent(self, w, cache, dx):
-        """See `Layer.tangent`."""
-        return array_namespace(dx).where(cache[:, None, :], dx, 0.0 * dx)
-
-    def curvature(self, w, cache, dx, dy):
-        """See `Layer.curvature`: piecewise linear."""
-        return None
-
-
 class Dropout:
     """Inputs are dropped at random in training (Srivastava et al. 2014), and pass otherwise.
 

@@ -43,6 +43,56 @@ def binary_cross_entropy(logit: np.ndarray, target: np.ndarray) -> tuple[np.ndar
     return np.logaddexp(0.0, logit) - target * logit, expit(logit) - target
 
 
+def gaussian_likelihood(
+    residual: np.ndarray, ln_excess: np.ndarray, known_variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """-ln of a Gaussian likelihood whose variance is learned in part (Fallows & Sanders, eq. 9).
+
+    Parameters
+    ----------
+    residual : ndarray
+        Prediction minus truth.
+    ln_excess : ndarray, same shape
+        ln of the learned excess variance.
+    known_variance : ndarray, same shape
+        What is added to that: of measurements, inputs, the model.
+
+    Returns
+    -------
+    value : ndarray, same shape
+        r^2 e^-s / 2 + s / 2, s = ln(known + excess).
+    d_residual, d_ln_excess : ndarray, same shape
+        Its derivatives.
+    """
+    xp = array_namespace(residual)
+    excess = xp.exp(ln_excess)
+    variance = known_variance + excess
+    scaled = residual / variance
+    value = 0.5 * residual * scaled + 0.5 * xp.log(variance)
+    return value, scaled, 0.5 * excess * (1.0 / variance - scaled**2)
+
+
+def standard_normal_divergence(
+    mean: np.ndarray, ln_variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Kullback-Leibler divergence of Gaussians from the standard normal distribution.
+
+    Parameters
+    ----------
+    mean, ln_variance : ndarray, shape (..., n_latent)
+
+    Returns
+    -------
+    value : ndarray, shape (...)
+        Sum over the dimensions of (m^2 + v - ln v - 1) / 2.
+    d_mean, d_ln_variance : ndarray, shape (..., n_latent)
+    """
+    xp = array_namespace(mean)
+    variance = xp.exp(ln_variance)
+    value = 0.5 * xp.sum(mean**2 + variance - ln_variance - 1.0, axis=-1)
+    return value, mean, 0.5 * (variance - 1.0)
+
+
 def asinh_turnover(value: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Robust turnover of large chi2: linear well below `scale`, logarithmic well above.
 

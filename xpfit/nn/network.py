@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .layers import Dense, Dropout, Layer, ReLU, Tanh
+from .activations import ReLU, Tanh
+from .layers import Dense, Dropout, Layer
 
 
 class Network:
@@ -107,6 +108,52 @@ class Network:
             dx = layer.tangent(parameters[where], cache, dx)
         return dx
 
+    def adjoint(self, parameters: np.ndarray, caches: list, dy: np.ndarray) -> np.ndarray:
+        """Gradient of a loss with respect to the inputs.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        caches : list
+            From `forward`.
+        dy : ndarray, shape (n_batch, n_out)
+
+        Returns
+        -------
+        ndarray, shape (n_batch, n_in)
+        """
+        steps = zip(self.layers, self.slices, caches, strict=True)
+        for layer, where, cache in reversed(list(steps)):
+            dy = layer.adjoint(parameters[where], cache, dy)
+        return dy
+
+    def jacobian(
+        self, parameters: np.ndarray, caches: list, n_out: int, outputs: Sequence[int]
+    ) -> np.ndarray:
+        """Derivatives of some outputs with respect to all inputs (reverse mode).
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        caches : list
+            From `forward`.
+        n_out : int
+            Number of outputs.
+        outputs : sequence of int
+            Those wanted; each costs a pass backwards.
+
+        Returns
+        -------
+        ndarray, shape (n_batch, n_outputs, n_in)
+        """
+        n_batch = _batch_size(caches)
+        rows = []
+        for output in outputs:
+            dy = np.zeros((n_batch, n_out))
+            dy[:, output] = 1.0
+            rows.append(self.adjoint(parameters, caches, dy))
+        return np.stack(rows, axis=1)
+
     def curvature(
         self, parameters: np.ndarray, caches: list, dx: np.ndarray, dy: np.ndarray
     ) -> np.ndarray:
@@ -142,6 +189,15 @@ class Network:
             total = total if term is None else total + term
             dy = layer.adjoint(parameters[where], cache, dy)
         return total
+
+
+def _batch_size(caches: list) -> int:
+    """Number of rows that went through a network."""
+    for cache in caches:
+        for array in cache if isinstance(cache, tuple) else (cache,):
+            if array is not None:
+                return array.shape[0]
+    raise ValueError("no layer kept anything of its input")
 
 
 def classifier_network(n_in: int, hidden: Sequence[int], dropout: float) -> Network:

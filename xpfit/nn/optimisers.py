@@ -96,3 +96,72 @@ class Adam:
         """See `Optimiser.restore`."""
         self._mean, self._square = state["mean"], state["square"]
         self._n_steps = int(state["n_steps"])
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2).
+
+    Parameters
+    ----------
+    weight_decay : float
+        Share of the parameters, times the learning rate, that each step takes off.
+    beta1, beta2, epsilon : float
+        See `Adam`.
+    """
+
+    def __init__(
+        self,
+        weight_decay: float = 1e-2,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+    ):
+        super().__init__(beta1, beta2, epsilon)
+        self.weight_decay = weight_decay
+
+    def step(self, parameters, gradient, learning_rate):
+        """See `Optimiser.step`."""
+        decayed = parameters * (1.0 - learning_rate * self.weight_decay)
+        return decayed + (super().step(parameters, gradient, learning_rate) - parameters)
+
+
+class Adamax:
+    """Adam with the largest gradient so far in place of the mean square (Kingma & Ba, algorithm 2).
+
+    Parameters
+    ----------
+    beta1, beta2 : float
+        Decay rates of the running mean and of the running maximum of the gradient.
+    epsilon : float
+        Keeps the division finite where the gradient vanishes.
+    """
+
+    def __init__(self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
+        for name, value in (("beta1", beta1), ("beta2", beta2)):
+            if not 0.0 <= value < 1.0:
+                raise ValueError(f"{name} must lie in [0, 1), got {value}")
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self._mean: np.ndarray | float = 0.0
+        self._largest: np.ndarray | float = 0.0
+        self._n_steps = 0
+
+    def step(self, parameters, gradient, learning_rate):
+        """See `Optimiser.step`."""
+        self._n_steps += 1
+        self._mean = self.beta1 * self._mean + (1.0 - self.beta1) * gradient
+        self._largest = np.maximum(self.beta2 * self._largest, np.abs(gradient))
+        rate = learning_rate / (1.0 - self.beta1**self._n_steps)
+        return parameters - rate * self._mean / (self._largest + self.epsilon)
+
+    def state(self):
+        """See `Optimiser.state`."""
+        return {
+            "mean": np.asarray(self._mean),
+            "largest": np.asarray(self._largest),
+            "n_steps": np.asarray(self._n_steps),
+        }
+
+    def restore(self, state):
+        """See `Optimiser.restore`."""
+        self._mean, self._largest = state["mean"], state["largest"]
+        self._n_steps = int(state["n_steps"])

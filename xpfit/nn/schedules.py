@@ -54,6 +54,33 @@ class CosineSchedule:
         return self.final + 0.5 * (self.initial - self.final) * (1.0 + np.cos(np.pi * progress))
 
 
+@dataclass(frozen=True)
+class WarmRestartSchedule:
+    """Falls along cosines, each longer than the one before (Loshchilov & Hutter 2017).
+
+    Parameters
+    ----------
+    initial, final : float
+        Rates at the beginning and at the end of each fall.
+    first : float
+        Epochs of the first fall.
+    factor : float
+        How much longer each fall is than the one before.
+    """
+
+    initial: float
+    first: float
+    factor: float = 2.0
+    final: float = 0.0
+
+    def __call__(self, epoch: float) -> float:
+        """Rate at an epoch (a fraction is allowed)."""
+        length = self.first
+        while epoch >= length:
+            epoch, length = epoch - length, length * self.factor
+        return CosineSchedule(self.initial, length, self.final)(epoch)
+
+
 class PlateauSchedule:
     """A rate that is multiplied by `factor` whenever a loss has stopped falling.
 

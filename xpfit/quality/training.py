@@ -142,7 +142,6 @@ def labelled_fits(model: XPModel, spectra: Spectra, result: FitResult) -> Labell
     Returns
     -------
     LabelledFits
-    --------
 
     Raises
     ------

@@ -158,8 +158,8 @@ def beyond_the_dust(table: Table) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (n_star,)
-        Reliable, |b| > 10 deg, |z| > 400 pc where the distance is known, and outside the
-        Magellanic Clouds (ZGR23, fig. 20).
+        Reliable, more than 10 deg from the Galactic plane, more than 400 pc above or below it
+        where the distance is known, and outside the Magellanic Clouds (ZGR23, fig. 20).
     """
     coordinates = _coordinates(table)
     latitude = coordinates.galactic.b.deg

@@ -32,7 +32,50 @@ ROWS = {
 """Name, unit, factor and digits of each parameter."""
 
 
-def star_figure(model: XPModel, spectra: Spectra, result: FitResult, row: int) -> Figure:
+N_NEIGHBOURS = 10
+"""Training stars shown around a star."""
+
+
+def nearest_stars(
+    model: XPModel, labels: np.ndarray, training: Spectra, n: int = N_NEIGHBOURS
+) -> np.ndarray:
+    """The training stars whose labels are closest to some, in units of the labels' spread.
+
+    Parameters
+    ----------
+    model : XPModel
+    labels : ndarray, shape (n_label,)
+        In kK and dex.
+    training : Spectra
+        With labels.
+    n : int
+
+    Returns
+    -------
+    ndarray of int, shape (<= n,)
+        Rows of `training`, nearest first; stars without labels are never near.
+
+    Raises
+    ------
+    InputError
+        If `training` has no such labels.
+    """
+    missing = [name for name in model.label_names if name not in (training.labels or {})]
+    if missing:
+        raise InputError(f"the training stars have no labels {', '.join(missing)}")
+    known = np.column_stack([training.labels[name] for name in model.label_names])
+    distance = np.sum(((known - labels) / model.forward.label_scale) ** 2, axis=1)
+    order = np.argsort(np.where(np.isfinite(distance), distance, np.inf), kind="stable")[:n]
+    return order[np.isfinite(distance[order])]
+
+
+def star_figure(
+    model: XPModel,
+    spectra: Spectra,
+    result: FitResult,
+    row: int,
+    training: Spectra | None = None,
+) -> Figure:
     """Spectrum, fit and residuals of one star, its parameters, and its place in the prior.
 
     Parameters
@@ -43,6 +86,8 @@ def star_figure(model: XPModel, spectra: Spectra, result: FitResult, row: int) -
         Fit of `spectra`.
     row : int
         Which star.
+    training : Spectra, optional
+        The model's training stars, or others with labels, of which the nearest are shown.
 
     Returns
     -------
@@ -53,7 +98,7 @@ def star_figure(model: XPModel, spectra: Spectra, result: FitResult, row: int) -
     Raises
     ------
     InputError
-        If the star has no fit.
+        If the star has no fit, or the training stars have no labels.
     """
     from matplotlib.figure import Figure
 
@@ -66,6 +111,12 @@ def star_figure(model: XPModel, spectra: Spectra, result: FitResult, row: int) -
     draws = model.prior.sample(N_PRIOR_DRAWS, np.random.default_rng(1))
     for ax, name in zip(axes, ("logg", "feh"), strict=False):
         _draw_place(ax, model, result, row, draws, name)
+        if training is not None:
+            near = nearest_stars(model, result.parameters[row, : len(model.label_names)], training)
+            x, y = (training.labels[n][near] for n in ("teff", name))
+            text = f"{len(near)} nearest training stars"
+            ax.plot(1000.0 * x, y, "^", ms=4, mfc="none", color="k", label=text)
+            ax.legend(fontsize=7, loc="best")
     _write_parameters(axes[2], model, spectra, result, row)
     return figure
 

@@ -85,6 +85,12 @@ def coverage(
         five or what is known of them together): `n`, `bias`, `scatter`, `pull` (robust width of
         residuals over errors), `cover68` and `cover95` (shares of the stars whose truth lies in the
         central 68 and 95 % region). Temperatures in kK; NaN where there are no stars.
+
+    Notes
+    -----
+    The joint region is the ellipsoid in ln parallax: flux goes as the square of the parallax and as
+    an exponential of log g, so that the narrow ridge along which the two trade is straight there,
+    but bent in the parallax itself, where the ellipsoid loses it.
     """
     names = [
         name
@@ -95,7 +101,7 @@ def coverage(
     true = np.column_stack([truth[name] for name in names])
     residual = np.asarray(fitted["stellar_params_est"])[:, index] - true
     pull = residual / np.asarray(fitted["stellar_params_err"])[:, index]
-    distance = _mahalanobis(np.asarray(fitted["stellar_params_cov_triu"]), index, residual)
+    distance = _mahalanobis(*_in_ln_parallax(fitted, index, true))
     keep = np.isfinite(pull).all(axis=1) & ~(truth["mass_ratio"] > 0)
     if not include_flagged:
         keep &= is_reliable(fitted["quality_flags"], fitted["fit_flags"])
@@ -124,13 +130,29 @@ def _groups(fitted: Table, truth: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     return groups
 
 
-def _mahalanobis(triangles: np.ndarray, index: list[int], residual: np.ndarray) -> np.ndarray:
-    """r^T C^-1 r of every star, shape (n_star,)."""
+def _in_ln_parallax(
+    fitted: Table, index: list[int], true: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances (n_star, n, n) and residuals (n_star, n), with ln parallax for the parallax."""
     n = len(STELLAR_PARAMETERS)
     rows, columns = np.triu_indices(n)
-    matrix = np.full((len(triangles), n, n), np.nan)
+    triangles = np.asarray(fitted["stellar_params_cov_triu"])
+    matrix = np.full((len(fitted), n, n), np.nan)
     matrix[:, rows, columns] = matrix[:, columns, rows] = triangles
-    some = matrix[:, index][:, :, index]
+    covariance = matrix[:, index][:, :, index]
+    estimate = np.asarray(fitted["stellar_params_est"])[:, index]
+    residual = estimate - true
+    if STELLAR_PARAMETERS.index("parallax") in index:
+        i = index.index(STELLAR_PARAMETERS.index("parallax"))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            residual[:, i] = np.log(estimate[:, i] / true[:, i])
+            covariance[:, i, :] /= estimate[:, i, None]
+            covariance[:, :, i] /= estimate[:, i, None]
+    return covariance, residual
+
+
+def _mahalanobis(some: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """r^T C^-1 r of every star, shape (n_star,)."""
     distance = np.full(len(residual), np.nan)
     known = np.isfinite(some).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1)
     solved = np.linalg.pinv(some[known], rcond=1e-300, hermitian=True) @ residual[known][:, :, None]

@@ -1,0 +1,157 @@
+"""Activations: functions of each element by itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from array_api_compat import array_namespace, is_numpy_array
+from scipy.special import erf, expit
+
+
+class Activation(ABC):
+    """An element-by-element layer without parameters (see `xpfit.nn.layers.Layer`).
+
+    A subclass says what the function and its first two derivatives are. The cache holds the input
+    and the output.
+    """
+
+    n_parameters = 0
+
+    @abstractmethod
+    def value(self, x: np.ndarray) -> np.ndarray:
+        """The function."""
+
+    @abstractmethod
+    def slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Its first derivative at x, where it is y."""
+
+    @abstractmethod
+    def bend(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        """Its second derivative; None where that is zero everywhere."""
+
+    def initialise(self, rng: np.random.Generator) -> np.ndarray:
+        """No parameters to draw."""
+        return np.empty(0)
+
+    def forward(self, w, x, rng=None):
+        """See `Layer.forward`."""
+        y = self.value(x)
+        return y, (x, y)
+
+    def backward(self, w, cache, dy):
+        """See `Layer.backward`."""
+        return self.adjoint(w, cache, dy), np.empty(0)
+
+    def adjoint(self, w, cache, dy):
+        """See `Layer.adjoint`."""
+        return dy * self.slope(*cache)
+
+    def tangent(self, w, cache, dx):
+        """See `Layer.tangent`."""
+        return dx * self.slope(*cache)[:, None, ...]
+
+    def curvature(self, w, cache, dx, dy):
+        """See `Layer.curvature`."""
+        bend = self.bend(*cache)
+        if bend is None:
+            return None
+        return (dx * (bend * dy)[:, None, :]) @ array_namespace(dx).matrix_transpose(dx)
+
+
+class Tanh(Activation):
+    """Hyperbolic tangent."""
+
+    def value(self, x):
+        """See `Activation.value`."""
+        return array_namespace(x).tanh(x)
+
+    def slope(self, x, y):
+        """See `Activation.slope`."""
+        return 1.0 - y**2
+
+    def bend(self, x, y):
+        """See `Activation.bend`."""
+        return -2.0 * y * (1.0 - y**2)
+
+
+class ReLU(Activation):
+    """Rectifier, max(x, 0)."""
+
+    def value(self, x):
+        """See `Activation.value`."""
+        return array_namespace(x).where(x > 0, x, 0.0 * x)
+
+    def slope(self, x, y):
+        """See `Activation.slope`."""
+        return array_namespace(x).astype(x > 0, x.dtype)
+
+    def bend(self, x, y):
+        """See `Activation.bend`: piecewise linear."""
+        return None
+
+
+class ELU(Activation):
+    """Exponential linear unit (Clevert et al. 2015): x above zero, e^x - 1 below."""
+
+    def value(self, x):
+        """See `Activation.value`."""
+        xp = array_namespace(x)
+        return xp.where(x > 0, x, xp.expm1(xp.where(x > 0, 0.0 * x, x)))
+
+    def slope(self, x, y):
+        """See `Activation.slope`."""
+        xp = array_namespace(x)
+        return xp.where(x > 0, xp.ones_like(x), y + 1.0)
+
+    def bend(self, x, y):
+        """See `Activation.bend`."""
+        xp = array_namespace(x)
+        return xp.where(x > 0, xp.zeros_like(x), y + 1.0)
+
+
+class Sigmoid(Activation):
+    """Logistic function, 1 / (1 + e^-x)."""
+
+    def value(self, x):
+        """See `Activation.value`."""
+        xp = array_namespace(x)
+        return expit(x) if is_numpy_array(x) else 0.5 * (1.0 + xp.tanh(0.5 * x))
+
+    def slope(self, x, y):
+        """See `Activation.slope`."""
+        return y * (1.0 - y)
+
+    def bend(self, x, y):
+        """See `Activation.bend`."""
+        return y * (1.0 - y) * (1.0 - 2.0 * y)
+
+
+class GELU(Activation):
+    """Gaussian error linear unit (Hendrycks & Gimpel 2016): x Phi(x), Phi the normal CDF."""
+
+    def value(self, x):
+        """See `Activation.value`."""
+        return x * _normal_cdf(x)
+
+    def slope(self, x, y):
+        """See `Activation.slope`."""
+        return _normal_cdf(x) + x * _normal_density(x)
+
+    def bend(self, x, y):
+        """See `Activation.bend`."""
+        return (2.0 - x**2) * _normal_density(x)
+
+
+def _normal_cdf(x: np.ndarray) -> np.ndarray:
+    """Cumulative distribution of the standard normal."""
+    if is_numpy_array(x):
+        return 0.5 * (1.0 + erf(x / np.sqrt(2.0)))
+    from cupyx.scipy.special import erf as erf_there  # the array standard has none
+
+    return 0.5 * (1.0 + erf_there(x / np.sqrt(2.0)))
+
+
+def _normal_density(x: np.ndarray) -> np.ndarray:
+    """Density of the standard normal."""
+    return array_namespace(x).exp(-0.5 * x**2) / np.sqrt(2.0 * np.pi)
