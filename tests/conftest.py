@@ -71,3 +71,9 @@ def varying_model(model):
 def absolute_model(model):
     """The same model, declared to know luminosities: for the terms in the parallax."""
     return replace(model, absolute=True)
+
+
+@pytest.fixture(scope="session")
+def companion_path():
+    """The uncertain network that comes with the repository."""
+    return ROOT / "data" / "companion_uncertain.h5"

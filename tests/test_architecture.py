@@ -10,7 +10,8 @@ import xpfit
 PACKAGE = Path(xpfit.__file__).parent
 ORDER = [
     "_version", "errors", "files", "arrays", "arrow", "constants", "space", "spectra", "read",
-    "prepare", "nn", "model", "train", "fit", "quality", "catalogue", "validate", "cli", "__main__",
+    "prepare", "nn", "model", "train", "companion", "fit", "quality", "catalogue", "validate",
+    "cli", "__main__",
 ]  # fmt: skip
 ALLOWED_AGAINST_THE_FLOW = {("model/trained.py", "fit")}
 """`XPModel.fit` is the one convenience that reaches up."""

@@ -1,8 +1,16 @@
 import numpy as np
 import pytest
 from helpers import assert_close_derivative, numerical_gradient
+from scipy import stats
 
-from xpfit.nn import asinh_turnover, binary_cross_entropy, chi2, l2_penalty
+from xpfit.nn import (
+    asinh_turnover,
+    binary_cross_entropy,
+    chi2,
+    gaussian_likelihood,
+    l2_penalty,
+    standard_normal_divergence,
+)
 
 
 def test_chi2_is_the_sum_of_squares_per_star(rng):
@@ -14,6 +22,35 @@ def test_chi2_is_the_sum_of_squares_per_star(rng):
 def test_chi2_gradient(rng):
     residual = rng.standard_normal(9)
     assert_close_derivative(chi2(residual)[1], numerical_gradient(lambda r: chi2(r)[0], residual))
+
+
+def test_gaussian_likelihood_is_scipys_and_its_gradients_are_exact(rng):
+    residual, ln_excess, known = rng.standard_normal((3, 5))
+    known = known**2
+    value, d_residual, d_excess = gaussian_likelihood(residual, ln_excess, known)
+    width = np.sqrt(known + np.exp(ln_excess))
+    expected = -stats.norm.logpdf(residual, scale=width) - 0.5 * np.log(2.0 * np.pi)
+    np.testing.assert_allclose(value, expected)
+    numerical = numerical_gradient(lambda r: gaussian_likelihood(r, ln_excess, known)[0], residual)
+    assert_close_derivative(np.diag(d_residual), numerical)
+    numerical = numerical_gradient(lambda s: gaussian_likelihood(residual, s, known)[0], ln_excess)
+    assert_close_derivative(np.diag(d_excess), numerical)
+
+
+def test_divergence_from_the_standard_normal_is_an_integral_and_its_gradients_are_exact(rng):
+    mean, ln_variance = rng.standard_normal((2, 3))
+    value, d_mean, d_ln_variance = standard_normal_divergence(mean, ln_variance)
+    x = np.linspace(-12.0, 12.0, 20_001)[:, None]
+    density = stats.norm.pdf(x, mean, np.exp(0.5 * ln_variance))
+    ratio = stats.norm.logpdf(x, mean, np.exp(0.5 * ln_variance)) - stats.norm.logpdf(x)
+    assert value == pytest.approx(np.sum(density * ratio) * (x[1, 0] - x[0, 0]), rel=1e-6)
+
+    def divergence(m, v):
+        return standard_normal_divergence(m, v)[0]
+
+    assert_close_derivative(d_mean, numerical_gradient(lambda m: divergence(m, ln_variance), mean))
+    numerical = numerical_gradient(lambda v: divergence(mean, v), ln_variance)
+    assert_close_derivative(d_ln_variance, numerical)
 
 
 @pytest.mark.parametrize("scale", [0.5, 30.0])

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from helpers import simulated_catalogue
 
+from xpfit import write_catalogue
+from xpfit.cli import main
 from xpfit.validate import (
     Selection,
     beside_zgr23,
@@ -93,3 +95,13 @@ def test_figures_of_few_stars_can_be_drawn(table):
         few = table[:n]
         residual_grid_figure(compare(few)).canvas.draw()
         confidence_residual_figure(few).canvas.draw()
+
+
+def test_a_catalogue_of_which_no_star_is_left_says_so(table, tmp_path, capsys):
+    table["quality_flags"] = np.full(len(table), 8, dtype=np.uint8)
+    write_catalogue(table, tmp_path / "flagged.fits")
+    output = tmp_path / "out"
+    assert main(["validate", str(tmp_path / "flagged.fits"), "--output", str(output)]) == 0
+    said = capsys.readouterr().out
+    assert "0 stars unflagged" in said and "no star is left to compare" in said
+    assert [path.name for path in output.iterdir()] == ["metrics.json"]

@@ -11,6 +11,7 @@ from .._version import __version__
 from ..errors import XpfitError
 from . import (
     binaries,
+    companion,
     convert,
     download,
     fit,
@@ -43,6 +44,7 @@ COMMANDS = (
     report,
     sample,
     binaries,
+    companion,
 )
 """Modules with `add`, which adds the command to a parser, in the order in which users meet them."""
 

@@ -24,6 +24,11 @@ DUST_FIGURE_NAME = "dust.png"
 TRUTH_FIGURE_NAME = "coverage.png"
 METRICS_NAME = "metrics.json"
 
+NOTHING_LEFT = (
+    "no star is left to compare, as the steps of the selection show; --include-flagged, --min-snr "
+    "and --max-teff widen it"
+)
+
 
 def add(commands) -> None:
     """Add the command."""
@@ -81,7 +86,8 @@ def _validate(options: argparse.Namespace) -> None:
     if not options.quiet:
         print(_selection_text(comparison), file=sys.stderr if options.json else sys.stdout)
     figures = _figures(fitted, comparison, selection)
-    lines = [_metrics_text(numbers), _paper_text(numbers)]
+    lines = [_metrics_text(numbers)]
+    lines.append(_paper_text(numbers) if len(comparison) else NOTHING_LEFT)
     if dust_map:
         behind = validate.attach_dust_map(fitted, dust_map)
         rows = validate.beyond_the_dust(behind)

@@ -18,7 +18,7 @@ from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
 from .result import FitResult, FitStatus
 from .search import MAX_RESTARTS, Optima, search
-from .start import GAP, GridStarts, ProfileStarts, turns
+from .start import GAP, GridStarts, ProfileStarts, complete, turns
 
 N_STARTS = 16
 """Starts per star, at most, spread over the modes (see `xpfit.fit.search.ROUNDS`)."""
@@ -137,7 +137,12 @@ class Fitter:
         if self._device is not None:
             self._starts = with_arrays(self._starts, self._device.asarray)
 
-    def fit(self, spectra: Spectra, progress: bool | tqdm = True) -> FitResult:
+    def fit(
+        self,
+        spectra: Spectra,
+        progress: bool | tqdm = True,
+        guesses: np.ndarray | None = None,
+    ) -> FitResult:
         """Fit stellar type, extinction and parallax of every star.
 
         Parameters
@@ -145,6 +150,10 @@ class Fitter:
         spectra : Spectra
         progress : bool or tqdm
             Show a progress bar, or move one that is there already.
+        guesses : ndarray, shape (n_star, n_guess, n_label), optional
+            Labels to start from instead of looking for starts, such as
+            `xpfit.companion.UncertainNetwork.guesses`. Those outside the trained range are moved
+            to its edge; those that are NaN are left out, and a star with none is started as usual.
 
         Returns
         -------
@@ -159,6 +168,13 @@ class Fitter:
             model that is not absolute, or if the flux was corrected otherwise than in training.
         """
         self._check(spectra)
+        n_label = len(self.model.label_names)
+        if guesses is not None and (
+            guesses.ndim != 3 or guesses.shape[::2] != (len(spectra), n_label)
+        ):
+            raise InputError(
+                f"guesses must have shape ({len(spectra)}, any, {n_label}), got {guesses.shape}"
+            )
         result = FitResult.empty(self.model, spectra)
         chunks = self._chunks(len(spectra))
         prefer = "threads" if self.engine.in_threads else "processes"
@@ -168,7 +184,12 @@ class Fitter:
         try:
             # Vectors of 66 values are too short for the threads of BLAS; they would only contend.
             with threadpool_limits(1):
-                parts = workers(delayed(self._fit_chunk)(spectra[rows]) for rows in chunks)
+                parts = workers(
+                    delayed(self._fit_chunk)(
+                        spectra[rows], None if guesses is None else guesses[rows]
+                    )
+                    for rows in chunks
+                )
                 for rows, part in zip(chunks, parts, strict=True):
                     result.put(rows, part)
                     bar.update(len(part))
@@ -205,7 +226,7 @@ class Fitter:
         size = max(1, min(most, -(-n_star // self.n_jobs)))
         return [slice(i, i + size) for i in range(0, n_star, size)]
 
-    def _fit_chunk(self, spectra: Spectra) -> FitResult:
+    def _fit_chunk(self, spectra: Spectra, guesses: np.ndarray | None) -> FitResult:
         """Fit some stars in this worker."""
         rows = np.flatnonzero(_is_sound(spectra))
         some = drop_channels(_rows_of(spectra, rows), self.model.trained_channels)
@@ -217,16 +238,20 @@ class Fitter:
             return result
         stream = self._device.stream() if self._device is not None else nullcontext()
         with stream, np.errstate(all="ignore"):
-            optima = self._search(some)
+            optima = self._search(some, None if guesses is None else guesses[rows])
         self._fill(result, rows, some, optima)
         return result
 
-    def _search(self, spectra: Spectra) -> Optima:
+    def _search(self, spectra: Spectra, guesses: np.ndarray | None) -> Optima:
         """Optima of stars that can be fitted."""
         stars = self.engine.load(spectra)
+        if guesses is None:
+            starts = self._find_starts(stars.data, self.n_starts, self.gap)
+        else:
+            starts = self._complete(stars.data, guesses)
         return search(
             stars,
-            self._find_starts(stars.data, self.n_starts, self.gap),
+            starts,
             self.engine.rules,
             max_iterations=self.max_iterations,
             cut=self.cut,
@@ -243,6 +268,25 @@ class Fitter:
             for i, j in turns(data[0].shape[0], together)
         ]
         return np.concatenate(parts)
+
+    def _complete(self, data, guesses: np.ndarray) -> np.ndarray:
+        """Starts from guessed labels; of stars without any, the first that is found otherwise."""
+        low, high = self.model.label_ranges.T
+        inside = np.clip(guesses, low, high)
+        known = np.isfinite(inside).all(axis=2)
+        to_numpy = np.asarray if self._device is None else self._device.to_numpy
+        asarray = np.asarray if self._device is None else self._device.asarray
+        starts = [
+            to_numpy(complete(self._starts.forward, asarray(labels), *data[:2]))
+            for labels in np.where(known[:, :, None], inside, low).transpose(1, 0, 2)
+        ]
+        starts = np.where(known[:, :, None], np.stack(starts, axis=1), np.nan)
+        without = np.flatnonzero(~known.any(axis=1))
+        if len(without):
+            rows = asarray(without)
+            some = [array_namespace(x).take(x, rows, axis=0) for x in data]
+            starts[without, 0] = self._find_starts(some, 1, self.gap)[:, 0]
+        return starts
 
     def _more_starts(self, data, rows: np.ndarray) -> np.ndarray:
         """Starts of some stars beyond those that they had."""

@@ -333,6 +333,55 @@ class ProfileStarts(Starts):
         return loss, which * step, xp.stack([ln_extinction, ln_parallax], axis=2)
 
 
+def complete(
+    forward: ForwardModel, labels: np.ndarray, flux: np.ndarray, whitener: np.ndarray
+) -> np.ndarray:
+    """Starts from guessed labels, at the extinction and amplitude that fit ln flux best.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    labels : ndarray, shape (n_star, n_label)
+    flux : ndarray, shape (n_star, n_obs)
+    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+
+    Returns
+    -------
+    ndarray, shape (n_star, n_parameter)
+
+    Notes
+    -----
+    As in `ProfileStarts`: linear least squares in 2 ln varpi and E about a nearby model, which is
+    the observed flux, where positive, and then the outcome.
+    """
+    xp, space = array_namespace(flux), forward.space
+    ln_absolute = forward.ln_absolute_flux(labels)
+    curve = forward.extinction_curve
+    rows = xp.stack([2.0 * xp.ones_like(curve), -curve])
+    seen = space.spectrum(flux)
+    reference = xp.where(seen > 0, seen, xp.zeros_like(seen))
+    ln_reference = xp.log(xp.where(seen > 0, seen, xp.ones_like(seen)))
+    for _ in range(2):
+        target = space.observe(reference * (ln_reference - ln_absolute))
+        target = whiten(whitener, target + flux - space.observe(reference))
+        white = whiten(whitener, space.observe(reference[:, None, :] * rows))
+        norm, cross, stiffness = (
+            xp.sum(white[:, i, :] * white[:, j, :], axis=1) for i, j in ((0, 0), (0, 1), (1, 1))
+        )
+        norm = xp.where(norm > 0, norm, xp.ones_like(norm))
+        along, dust = (xp.sum(white[:, i, :] * target, axis=1) for i in (0, 1))
+        own = stiffness - cross**2 / norm
+        own = xp.where(own > 0, own, xp.ones_like(own))
+        extinction = xp.clip((dust - cross * along / norm) / own, MIN_EXTINCTION, None)
+        ln_parallax = (along - cross * extinction) / norm
+        ln_reference = ln_absolute + 2.0 * ln_parallax[:, None] - extinction[:, None] * curve
+        reference = xp.exp(ln_reference)
+    parts = [labels, xp.log(extinction)[:, None], ln_parallax[:, None]]
+    if forward.curve_varies:
+        parts.append(xp.zeros_like(parts[1]))
+    return xp.concat(parts, axis=1)
+
+
 def turns(n: int, most: int) -> list[tuple[int, int]]:
     """Starts and ends of turns of at most so many."""
     return [(i, min(i + most, n)) for i in range(0, max(n, 1), most)]

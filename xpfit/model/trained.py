@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..constants import REFERENCE_PARALLAX
 from ..errors import InputError
+from ..prepare import prepared_with
 from ..space import ObservationSpace
 from ..spectra import UNCORRECTED
 from .extinction import r_v_of_curve
@@ -99,8 +100,7 @@ class XPModel:
             `xpfit.prepare.LibrarySettings` or `xpfit.prepare.XPSettings`; what the model does not
             know of keeps its default.
         """
-        names = {f.name for f in fields(kind)} & self.preparation.keys()
-        return kind(**{name: self.preparation[name] for name in names})
+        return prepared_with(self.preparation, kind)
 
     @property
     def trained_grid(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from .labels import attach_labels, match_labels, matched_table
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
 from .photometry import band_flux
 from .sampled import sample_continuous
+from .settings import prepared_with
 from .store import iterate_spectra, write_spectra
 from .whitening import Whitening, whiten_covariances
 
@@ -42,6 +43,7 @@ __all__ = [
     "matched_table",
     "parallax_zero_point",
     "prepare_file",
+    "prepared_with",
     "read_spectra",
     "sample_continuous",
     "sampled_space",

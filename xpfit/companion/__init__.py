@@ -1,0 +1,15 @@
+"""Other models of the same spectra, beside the forward model: second opinions on the same core."""
+
+from .features import Features
+from .store import KINDS, load_companion, save_companion
+from .uncertain import UncertainNetwork, UncertainPrediction, UncertainSettings
+
+__all__ = [
+    "KINDS",
+    "Features",
+    "UncertainNetwork",
+    "UncertainPrediction",
+    "UncertainSettings",
+    "load_companion",
+    "save_companion",
+]

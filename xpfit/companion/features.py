@@ -1,0 +1,205 @@
+"""What discriminative models look at: spectra without the star's brightness, and their errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..constants import AMPLITUDE_WINDOW
+from ..errors import InputError
+from ..space import CoefficientSpace, ObservationSpace
+from ..spectra import Spectra
+
+SOFTENING = 0.02
+"""Relative flux below which features are linear in it, and above logarithmic."""
+
+MIN_KNOWN = 0.5
+"""Share of the training stars that must have a value for it to be looked at."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """The map from data vectors to standardised inputs of a network.
+
+    Attributes
+    ----------
+    space : ObservationSpace
+        Of the spectra.
+    channels : ndarray of bool, shape (n_obs,)
+        Values that are looked at.
+    reference : ndarray, shape (n_obs,)
+        Weights whose sum with the data vector is what it is divided by (Fallows & Sanders, eq. 1):
+        the first RP coefficient; in sampled space the mean flux at 592-782 nm.
+    with_parallax : bool
+        Whether the pseudo-absolute magnitude is an input too (their eq. 3).
+    mean, scale : ndarray, shape (n_input,)
+        Of the training stars.
+
+    Notes
+    -----
+    Relative flux enters through asinh(x / 0.02), which is logarithmic where stars differ by factors
+    and goes through zero where noise makes it negative. Coefficients enter as they are.
+    """
+
+    space: ObservationSpace
+    channels: np.ndarray
+    reference: np.ndarray
+    with_parallax: bool
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def learn(cls, spectra: Spectra) -> Features:
+        """Choose and standardise the inputs for some training stars.
+
+        Parameters
+        ----------
+        spectra : Spectra
+
+        Returns
+        -------
+        Features
+
+        Raises
+        ------
+        InputError
+            If hardly anything is known of the stars.
+        """
+        known = np.isfinite(spectra.flux_err).mean(axis=0) >= MIN_KNOWN
+        if known.sum() < 2:
+            raise InputError("most of the spectra's values are unusable; there is nothing to learn")
+        reference = _reference(spectra.space, known)
+        channels = known.copy()
+        if isinstance(spectra.space, CoefficientSpace):
+            channels &= reference == 0  # which is one for all stars
+        pseudo = np.isfinite(_pseudo_magnitude(spectra)[0]).mean() >= MIN_KNOWN
+        n_input = int(channels.sum()) + bool(pseudo)
+        raw = cls(spectra.space, channels, reference, bool(pseudo), np.zeros(n_input),
+                  np.ones(n_input))._raw(spectra)  # fmt: skip
+        spread = np.nanstd(raw, axis=0)
+        return cls(
+            spectra.space, channels, reference, bool(pseudo), np.nanmean(raw, axis=0),
+            np.where(spread > 0, spread, 1.0),
+        )  # fmt: skip
+
+    @property
+    def n_input(self) -> int:
+        """Number of inputs."""
+        return len(self.mean)
+
+    def inputs(self, spectra: Spectra) -> np.ndarray:
+        """Standardised inputs, shape (n_star, n_input); what is unknown is as in the mean star.
+
+        Raises
+        ------
+        InputError
+            If the spectra are of another space than the training stars'.
+        """
+        if not self.space.matches(spectra.space):
+            raise InputError(
+                f"the spectra are in {spectra.space}, this model looks at {self.space}; prepare "
+                "them for it"
+            )
+        return np.nan_to_num((self._raw(spectra) - self.mean) / self.scale, nan=0.0)
+
+    def input_variance(self, spectra: Spectra, jacobian: np.ndarray) -> np.ndarray:
+        """Variance that the errors of the inputs give to outputs (Fallows & Sanders, eq. 7).
+
+        Parameters
+        ----------
+        spectra : Spectra
+        jacobian : ndarray, shape (n_star, n_output, n_input)
+            Derivatives of the outputs with respect to the standardised inputs.
+
+        Returns
+        -------
+        ndarray, shape (n_star, n_output)
+
+        Notes
+        -----
+        With the covariance of what the normalisation leaves (eq. 2): the derivative with respect to
+        the data vector f, of x = f / (a f), is (J - (J x) a) / (a f), which is taken to the data's
+        own covariance.
+        """
+        level, relative = self._relative(spectra)
+        n_spectral = int(self.channels.sum())
+        slope = np.zeros((*jacobian.shape[:2], spectra.flux.shape[1]))
+        factor = 1.0 / self.scale[:n_spectral]
+        with np.errstate(invalid="ignore", over="ignore"):
+            factor = factor * self._stretch_slope(relative[:, self.channels])
+        known = np.isfinite(spectra.flux_err)
+        factor = np.where(known[:, self.channels] & np.isfinite(factor), factor, 0.0)
+        slope[:, :, self.channels] = jacobian[:, :, :n_spectral] * factor[:, None, :]
+        along = np.sum(slope * np.where(known, np.nan_to_num(relative), 0.0)[:, None, :], axis=2)
+        slope = (slope - along[:, :, None] * self.reference) / level[:, None, None]
+        slope = np.where(known[:, None, :] & np.isfinite(slope), slope, 0.0)
+        variance = _propagate(spectra, slope)
+        if self.with_parallax:
+            _, error = _pseudo_magnitude(spectra)
+            last = jacobian[:, :, -1] * np.nan_to_num(error / self.scale[-1], nan=0.0)[:, None]
+            variance = variance + last**2
+        return variance
+
+    def _raw(self, spectra: Spectra) -> np.ndarray:
+        """Inputs before they are standardised; NaN where unknown."""
+        _, relative = self._relative(spectra)
+        raw = relative[:, self.channels]
+        if not isinstance(self.space, CoefficientSpace):
+            raw = np.arcsinh(raw / SOFTENING)
+        if self.with_parallax:
+            raw = np.column_stack([raw, _pseudo_magnitude(spectra)[0]])
+        return raw
+
+    def _relative(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
+        """What data vectors are divided by, and the quotients; NaN where unknown."""
+        known = np.isfinite(spectra.flux_err)
+        weights = np.where(known, self.reference, 0.0)
+        total = weights.sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            level = np.sum(weights * np.where(known, spectra.flux, 0.0), axis=1) / total
+            level = np.where(level > 0, level, np.nan)
+            return level, np.where(known, spectra.flux / level[:, None], np.nan)
+
+    def _stretch_slope(self, relative: np.ndarray) -> np.ndarray:
+        """Derivative of an input with respect to the relative flux."""
+        if isinstance(self.space, CoefficientSpace):
+            return np.ones_like(relative)
+        return 1.0 / np.hypot(SOFTENING, relative)
+
+
+def _reference(space: ObservationSpace, known: np.ndarray) -> np.ndarray:
+    """Weights of what spectra are divided by, summing to one."""
+    weights = np.zeros(len(known))
+    if isinstance(space, CoefficientSpace):
+        weights[space.bp_basis.shape[0]] = 1.0
+    else:
+        low, high = AMPLITUDE_WINDOW
+        window = known & ~space.is_band & (space.wavelength >= low) & (space.wavelength <= high)
+        weights[window] = 1.0
+    if not weights.any():
+        raise InputError("the spectra have no values at 592-782 nm to be normalised by")
+    return weights / weights.sum()
+
+
+def _pseudo_magnitude(spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
+    """Parallax times 10^(0.2 G_RP), and its error; NaN where unknown (Fallows & Sanders, eq. 3)."""
+    unknown = np.full(len(spectra), np.nan)
+    brightness = 10.0 ** (0.2 * (spectra.gaia.get("phot_rp_mean_mag", unknown) - 15.0))
+    known = np.isfinite(spectra.parallax_err)
+    parallax = np.where(known, spectra.parallax, np.nan)
+    return parallax * brightness, np.where(known, spectra.parallax_err, np.nan) * brightness
+
+
+def _propagate(spectra: Spectra, slope: np.ndarray) -> np.ndarray:
+    """Variances s C s^T of slopes (n_star, n_output, n_obs), from errors or full whiteners."""
+    if spectra.whitener.ndim == 2:
+        error = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 0.0)
+        return np.sum((slope * error[:, None, :]) ** 2, axis=2)
+    variance = np.zeros(slope.shape[:2])
+    for i, whitener in enumerate(spectra.whitener):
+        used = np.isfinite(spectra.flux_err[i])
+        # |L^-T s|^2, for whatever square root of the inverse covariance L is.
+        solved = np.linalg.lstsq(whitener[:, used].T, slope[i][:, used].T, rcond=None)[0]
+        variance[i] = np.sum(solved**2, axis=0)
+    return variance
