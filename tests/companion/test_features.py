@@ -64,6 +64,28 @@ def test_input_variance_is_that_of_noisy_copies(stars, rng, full):
     np.testing.assert_allclose(variance, outputs.var(axis=0), rtol=0.1)
 
 
+def test_input_errors_are_what_errors_of_single_values_do(stars):
+    features, some = Features.learn(stars), stars[np.arange(5)]
+    known = np.flatnonzero(features.channels)
+    outside = [int(i) for i in known if features.reference[i] == 0][::7]
+    before, error = features.inputs(some), features.input_err(some)
+    assert np.isfinite(error).all()
+    for channel in outside:
+        moved = replace(some, flux=some.flux.copy())
+        moved.flux[:, channel] += 1e-4 * some.flux_err[:, channel]
+        place = int(np.flatnonzero(known == channel)[0])
+        change = (features.inputs(moved) - before)[:, place]
+        np.testing.assert_allclose(change, 1e-4 * error[:, place], rtol=1e-3)
+
+
+def test_relative_flux_undoes_the_inputs(stars):
+    features = Features.learn(stars)
+    relative = features.relative_flux(features.inputs(stars))
+    level = stars.flux @ features.reference
+    expected = stars.flux[:, features.channels] / level[:, None]
+    np.testing.assert_allclose(relative, expected, rtol=1e-9)
+
+
 def test_parallax_is_an_input_where_it_is_known(stars, rng):
     n = len(stars)
     gaia = {**stars.gaia, "phot_rp_mean_mag": rng.uniform(10, 16, n)}

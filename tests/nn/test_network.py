@@ -49,6 +49,19 @@ def test_reverse_and_forward_mode_give_the_same_jacobian(rng):
     np.testing.assert_allclose(backward, forward.transpose(0, 2, 1)[:, [5, 0]], rtol=1e-12)
 
 
+def test_one_pass_gives_the_gradients_of_parameters_and_inputs(rng):
+    network, parameters = small(rng)
+    x, dy = rng.standard_normal((5, 3)), rng.standard_normal((5, 6))
+    _, caches = network.forward(parameters, x)
+    gradient, dx = network.pullback(parameters, caches, dy)
+    np.testing.assert_array_equal(gradient, network.backward(parameters, caches, dy))
+    np.testing.assert_array_equal(dx, network.adjoint(parameters, caches, dy))
+    numerical = numerical_gradient(
+        lambda v: np.sum(network.forward(parameters, v.reshape(5, 3))[0] * dy), x.ravel()
+    )
+    assert_close_derivative(dx.ravel(), numerical)
+
+
 def test_tangent_gives_the_jacobian_with_respect_to_inputs(rng):
     network, parameters = small(rng)
     x = rng.standard_normal((2, 3))

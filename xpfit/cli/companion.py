@@ -14,11 +14,18 @@ from tqdm.auto import tqdm
 from ..catalogue import add_column, catalogue_format, write_catalogue
 from ..catalogue.describe import Description, describe
 from ..catalogue.plan import model_spectra
-from ..companion import KINDS, UncertainPrediction, load_companion, save_companion
+from ..companion import (
+    KINDS,
+    ScatterAutoencoder,
+    UncertainNetwork,
+    load_companion,
+    save_companion,
+)
 from ..errors import InputError
 from ..files import check_output
 from ..prepare import KELVIN_PER_UNIT, read_spectra, sampled_space
 from ..read import read_source_ids
+from ..spectra import Spectra
 from .common import (
     CATALOGUE_HELP,
     INPUT_HELP,
@@ -68,7 +75,7 @@ def _add_train(verbs) -> None:
 
 def _add_predict(verbs) -> None:
     """Add ``xpfit companion predict``."""
-    command = add_command(verbs, "predict", _predict, "Predict labels of spectra.")
+    command = add_command(verbs, "predict", _predict, "Say what a companion sees in spectra.")
     command.add_argument("spectra", metavar="SPECTRA", nargs="+", help=INPUT_HELP)
     command.add_argument("--companion", required=True, metavar="COMPANION.h5")
     command.add_argument("--output", required=True, metavar="TABLE", help=CATALOGUE_HELP)
@@ -118,7 +125,7 @@ def _predict(options: argparse.Namespace) -> None:
         for path in options.spectra:
             for part in model_spectra(companion, Path(path)):
                 part = extra.apply(part)
-                tables.append(_table(part.source_id, companion.predict(part, rng=rng)))
+                tables.append(TABLES[companion.kind](companion, part, rng))
                 bar.update(len(part))
     table = vstack(tables)
     write_catalogue(table, options.output, overwrite=options.overwrite)
@@ -126,10 +133,10 @@ def _predict(options: argparse.Namespace) -> None:
         print(f"wrote {len(table)} stars to {options.output}")
 
 
-def _table(source_id: np.ndarray, prediction: UncertainPrediction) -> Table:
+def _label_table(companion: UncertainNetwork, spectra: Spectra, rng) -> Table:
     """Labels with their errors, and what these are made of, in K and dex."""
-    table = Table()
-    add_column(table, "gdr3_source_id", source_id)
+    prediction, table = companion.predict(spectra, rng=rng), Table()
+    add_column(table, "gdr3_source_id", spectra.source_id)
     total = prediction.total_err
     for i, name in enumerate(prediction.label_names):
         unit = KELVIN_PER_UNIT if name == "teff" else 1.0
@@ -141,6 +148,24 @@ def _table(source_id: np.ndarray, prediction: UncertainPrediction) -> Table:
             values = unit * getattr(prediction, part)[:, i]
             add_column(table, f"{name}_{part}", values, text)
     return table
+
+
+def _latent_table(companion: ScatterAutoencoder, spectra: Spectra, rng) -> Table:
+    """Latent numbers, and how unlike the training set a spectrum is."""
+    out, table = companion.predict(spectra), Table()
+    add_column(table, "gdr3_source_id", spectra.source_id)
+    for name, values, text in (
+        ("latent", out.latent, "latent numbers of the spectrum"),
+        ("latent_err", out.latent_err, "their widths"),
+        ("reconstruction_chi2", out.chi2, "chi2 per value of the spectrum as it passes through"),
+        ("latent_ln_density", out.ln_density, "ln of the standard normal density of the latent"),
+    ):
+        add_column(table, name, values, Description(text))
+    return table
+
+
+TABLES = {UncertainNetwork.kind: _label_table, ScatterAutoencoder.kind: _latent_table}
+"""What each companion says of some spectra."""
 
 
 def _card(options: argparse.Namespace) -> None:

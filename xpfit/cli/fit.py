@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 
 from .. import catalogue
 from ..catalogue.plan import model_spectra
-from ..companion import load_companion
+from ..companion import UncertainNetwork, load_companion
+from ..errors import InputError
 from ..files import check_output
 from ..fit import FitStatus, Fitter
 from ..model import XPModel
@@ -66,6 +67,11 @@ def _fit(options: argparse.Namespace) -> None:
     fitter = Fitter(model, n_jobs=options.jobs, **fitter_options(options))
     confidence = confidence_for(model, options.confidence)
     companion = load_companion(options.start_from) if options.start_from else None
+    if companion is not None and companion.kind != UncertainNetwork.kind:
+        raise InputError(
+            f"{options.start_from}: a companion of kind {companion.kind!r} predicts no labels to "
+            "start from; give an uncertain network"
+        )
     rng = np.random.default_rng(1)
     provenance = {
         "MODEL": Path(options.model).name if options.model else "default",

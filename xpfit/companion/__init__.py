@@ -2,11 +2,15 @@
 
 from .features import Features
 from .store import KINDS, load_companion, save_companion
+from .svae import Reconstruction, ScatterAutoencoder, ScatterSettings
 from .uncertain import UncertainNetwork, UncertainPrediction, UncertainSettings
 
 __all__ = [
     "KINDS",
     "Features",
+    "Reconstruction",
+    "ScatterAutoencoder",
+    "ScatterSettings",
     "UncertainNetwork",
     "UncertainPrediction",
     "UncertainSettings",

@@ -141,6 +141,27 @@ class Features:
             variance = variance + last**2
         return variance
 
+    def input_err(self, spectra: Spectra) -> np.ndarray:
+        """Standard errors of the inputs, one by one, shape (n_star, n_input).
+
+        Infinite where unknown. That of what spectra are divided by, which is a mean over many
+        values, is left out; so are correlations.
+        """
+        level, relative = self._relative(spectra)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            error = spectra.flux_err[:, self.channels] / level[:, None]
+            error = error * self._stretch_slope(relative[:, self.channels])
+        if self.with_parallax:
+            error = np.column_stack([error, _pseudo_magnitude(spectra)[1]])
+        error = error / self.scale
+        return np.where(np.isfinite(error), error, np.inf)
+
+    def relative_flux(self, inputs: np.ndarray) -> np.ndarray:
+        """Relative values (n_star, n_channel) that standardised inputs stand for."""
+        n_spectral = int(self.channels.sum())
+        raw = inputs[:, :n_spectral] * self.scale[:n_spectral] + self.mean[:n_spectral]
+        return raw if isinstance(self.space, CoefficientSpace) else SOFTENING * np.sinh(raw)
+
     def _raw(self, spectra: Spectra) -> np.ndarray:
         """Inputs before they are standardised; NaN where unknown."""
         _, relative = self._relative(spectra)

@@ -15,23 +15,28 @@ from ..errors import ModelFileError
 from ..files import atomic_output
 from ..space import space_from_datasets
 from .features import Features
+from .svae import ScatterAutoencoder
 from .uncertain import UncertainNetwork
 
 FORMAT = "xpfit-companion"
 FORMAT_VERSION = 1
 
-KINDS: Mapping[str, type[UncertainNetwork]] = {UncertainNetwork.kind: UncertainNetwork}
+Companion = UncertainNetwork | ScatterAutoencoder
+
+KINDS: Mapping[str, type[Companion]] = {
+    kind.kind: kind for kind in (UncertainNetwork, ScatterAutoencoder)
+}
 """Companions by name."""
 
 
 def save_companion(
-    companion: UncertainNetwork, path: str | os.PathLike, *, overwrite: bool = False
+    companion: Companion, path: str | os.PathLike, *, overwrite: bool = False
 ) -> None:
     """Write a trained companion to one HDF5 file.
 
     Parameters
     ----------
-    companion : UncertainNetwork
+    companion : UncertainNetwork or ScatterAutoencoder
     path : path-like
     overwrite : bool
 
@@ -62,7 +67,7 @@ def save_companion(
             file.create_dataset(f"learned/{name}", data=values, compression="gzip")
 
 
-def load_companion(path: str | os.PathLike) -> UncertainNetwork:
+def load_companion(path: str | os.PathLike) -> Companion:
     """Read a companion from its file.
 
     Parameters
@@ -71,7 +76,7 @@ def load_companion(path: str | os.PathLike) -> UncertainNetwork:
 
     Returns
     -------
-    UncertainNetwork
+    UncertainNetwork or ScatterAutoencoder
 
     Raises
     ------
@@ -98,7 +103,7 @@ def load_companion(path: str | os.PathLike) -> UncertainNetwork:
         ) from error
 
 
-def _build(file: h5py.File) -> UncertainNetwork:
+def _build(file: h5py.File) -> Companion:
     """Companion from an open, checked file."""
     kind = KINDS[str(file.attrs["kind"])]
     settings = kind.settings_kind(**json.loads(file.attrs["settings"]))

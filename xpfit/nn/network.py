@@ -84,11 +84,28 @@ class Network:
         -------
         ndarray, shape (n_parameters,)
         """
+        return self.pullback(parameters, caches, dy)[0]
+
+    def pullback(
+        self, parameters: np.ndarray, caches: list, dy: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Gradients with respect to the parameters and to the inputs, in one pass.
+
+        Parameters
+        ----------
+        parameters, caches, dy
+            As for `backward`.
+
+        Returns
+        -------
+        gradient : ndarray, shape (n_parameters,)
+        dx : ndarray, shape (n_batch, n_in)
+        """
         gradient = np.empty(self.n_parameters)
         steps = zip(self.layers, self.slices, caches, strict=True)
         for layer, where, cache in reversed(list(steps)):
             dy, gradient[where] = layer.backward(parameters[where], cache, dy)
-        return gradient
+        return gradient, dy
 
     def tangent(self, parameters: np.ndarray, caches: list, dx: np.ndarray) -> np.ndarray:
         """Derivatives of the output along directions in the input (forward mode).
@@ -109,7 +126,7 @@ class Network:
         return dx
 
     def adjoint(self, parameters: np.ndarray, caches: list, dy: np.ndarray) -> np.ndarray:
-        """Gradient of a loss with respect to the inputs.
+        """Gradient of a loss with respect to the inputs alone.
 
         Parameters
         ----------

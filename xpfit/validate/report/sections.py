@@ -138,7 +138,8 @@ def headline_section(gathered: Gathered, comparison: Comparison | None) -> Secti
     text = (
         "Scatter is 1.4826 times the median absolute deviation from the median. ZGR23's numbers "
         "are those of their section 4.4 (against LAMOST, Bayestar19 and Gaia) and table 3; of chi2 "
-        "and pulls, what honest errors give."
+        "and pulls, what honest errors give. Where the reference has large errors of its own, "
+        "scatter says more of it than of the fits; pulls reckon with both."
     )
     verdicts = [sum(light(kind) == row[-1] for row in rows) for kind in ("good", "fair", "poor")]
     body = paragraph("{} good, {} fair, {} poor.".format(*verdicts))
@@ -281,7 +282,7 @@ def flags_section(gathered: Gathered) -> Section:
     """Flags and cuts."""
     n = gathered.n_star
     rows = [
-        [f"{flag.name.lower().replace('_', ' ')}: {meaning}", f"{type(flag).__name__} {int(flag)}",
+        [meaning, f"{'quality' if isinstance(flag, QualityFlag) else 'fit'}_flags {int(flag)}",
          *_share_cells(gathered.flags[flag.name], n)]
         for flag, meaning in FLAG_MEANINGS
         if flag.name in gathered.flags
