@@ -14,14 +14,13 @@ from .._version import __version__
 from ..errors import ModelFileError
 from ..files import atomic_output
 from ..space import space_from_datasets
+from .base import Companion
 from .features import Features
 from .svae import ScatterAutoencoder
 from .uncertain import UncertainNetwork
 
 FORMAT = "xpfit-companion"
 FORMAT_VERSION = 1
-
-Companion = UncertainNetwork | ScatterAutoencoder
 
 KINDS: Mapping[str, type[Companion]] = {
     kind.kind: kind for kind in (UncertainNetwork, ScatterAutoencoder)
@@ -36,7 +35,7 @@ def save_companion(
 
     Parameters
     ----------
-    companion : UncertainNetwork or ScatterAutoencoder
+    companion : Companion
     path : path-like
     overwrite : bool
 
@@ -76,7 +75,7 @@ def load_companion(path: str | os.PathLike) -> Companion:
 
     Returns
     -------
-    UncertainNetwork or ScatterAutoencoder
+    Companion
 
     Raises
     ------

@@ -23,9 +23,8 @@ from ..nn import (
     gaussian_likelihood,
     standard_normal_divergence,
 )
-from ..prepare import prepared_with
-from ..space import ObservationSpace
 from ..spectra import Spectra
+from .base import Companion
 from .features import Features
 from .loop import LoopSettings, descend
 
@@ -105,7 +104,7 @@ class Reconstruction:
     ln_density: np.ndarray
 
 
-class ScatterAutoencoder:
+class ScatterAutoencoder(Companion):
     """The scatter auto-encoder, in the manner of scikit-learn's estimators.
 
     Parameters
@@ -185,25 +184,8 @@ class ScatterAutoencoder:
             checkpoint=checkpoint,
         )
         self.parameters_ = state.best
-        self.card_ = {
-            "kind": self.kind,
-            "n_stars": len(spectra),
-            "labels": [],
-            "settings": settings.to_dict(),
-            "preparation": dict(spectra.preparation),
-            "validation_loss": state.best_loss,
-            "history": state.history,
-        }
+        self._fill_card(spectra, state, validation_loss=state.best_loss)
         return self
-
-    @property
-    def space(self) -> ObservationSpace:
-        """Observation space of the spectra that it looks at."""
-        return self.features_.space
-
-    def prepared_with(self, kind: type):
-        """Settings with which the training data were prepared (see `XPModel.prepared_with`)."""
-        return prepared_with(self.card_["preparation"], kind)
 
     @property
     def networks(self) -> tuple[Network, Network, Network]:
@@ -239,8 +221,7 @@ class ScatterAutoencoder:
         InputError
             If the auto-encoder was not trained, or the spectra are in another space.
         """
-        if not hasattr(self, "parameters_"):
-            raise InputError("this auto-encoder was not trained yet; call fit, or load one")
+        self._require_training()
         inputs, variance = self._inputs(spectra)
         encoder, decoder, scatterer = self.networks
         parts = self._split(self.parameters_)

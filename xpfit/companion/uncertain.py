@@ -14,9 +14,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..nn import Adam, CosineSchedule, Dense, Dropout, Network, ReLU, gaussian_likelihood
-from ..prepare import prepared_with
-from ..space import ObservationSpace
 from ..spectra import Spectra
+from .base import Companion
 from .features import Features
 from .loop import LoopSettings, descend
 
@@ -107,7 +106,7 @@ class UncertainPrediction:
         return np.sqrt(self.model_err**2 + self.input_err**2 + self.excess_err**2)
 
 
-class UncertainNetwork:
+class UncertainNetwork(Companion):
     """The uncertain network, in the manner of scikit-learn's estimators.
 
     Parameters
@@ -197,26 +196,14 @@ class UncertainNetwork:
         self.calibration_ = np.ones(len(self.label_names))
         held_out = np.sort(order[:n_validation])
         self._calibrate(spectra[held_out], labels[held_out], errors[held_out], rng)
-        self.card_ = {
-            "kind": self.kind,
-            "n_stars": len(spectra),
-            "labels": list(self.label_names),
-            "label_ranges": np.array([labels.min(axis=0), labels.max(axis=0)]).T.tolist(),
-            "settings": settings.to_dict(),
-            "preparation": dict(spectra.preparation),
-            "calibration": self.calibration_.tolist(),
-            "history": state.history,
-        }
+        self._fill_card(
+            spectra,
+            state,
+            labels=list(self.label_names),
+            label_ranges=np.array([labels.min(axis=0), labels.max(axis=0)]).T.tolist(),
+            calibration=self.calibration_.tolist(),
+        )
         return self
-
-    @property
-    def space(self) -> ObservationSpace:
-        """Observation space of the spectra that it looks at."""
-        return self.features_.space
-
-    def prepared_with(self, kind: type):
-        """Settings with which the training data were prepared (see `XPModel.prepared_with`)."""
-        return prepared_with(self.card_["preparation"], kind)
 
     @property
     def network(self) -> Network:
@@ -251,7 +238,7 @@ class UncertainNetwork:
         InputError
             If the network was not trained, or the spectra are in another space.
         """
-        self._check_trained()
+        self._require_training()
         if n_passes < 2:
             raise InputError(f"n_passes must be at least 2, got {n_passes}")
         parts = [
@@ -312,13 +299,13 @@ class UncertainNetwork:
             Mean over the stars of the derivatives with respect to standardised inputs, in units of
             each label's spread.
         """
-        self._check_trained()
+        self._require_training()
         _, caches = self.network.forward(self.parameters_, self.features_.inputs(spectra))
         return self._jacobian(self.parameters_, caches).mean(axis=0)
 
     def _calibrate(self, spectra, labels, errors, rng) -> None:
         """Find the factors on errors with which pulls of stars not learned from have width 1."""
-        prediction = self.predict(spectra, rng=rng)
+        prediction = self._predict(spectra, rng, N_PASSES)
         residual, total = prediction.values - labels, prediction.total_err
         for _ in range(20):
             pull = residual / np.hypot(self.calibration_ * total, errors)
@@ -367,10 +354,6 @@ class UncertainNetwork:
         if known.sum() < 10:
             raise InputError(f"{known.sum()} stars with all labels are too few")
         return labels[known], np.nan_to_num(errors[known], nan=0.0, posinf=0.0), known
-
-    def _check_trained(self) -> None:
-        if not hasattr(self, "parameters_"):
-            raise InputError("this network was not trained yet; call fit, or load one")
 
 
 class _Task:

@@ -125,7 +125,7 @@ class AdamW(Adam):
         return decayed + (super().step(parameters, gradient, learning_rate) - parameters)
 
 
-class Adamax:
+class Adamax(Adam):
     """Adam with the largest gradient so far in place of the mean square (Kingma & Ba, algorithm 2).
 
     Parameters
@@ -136,32 +136,11 @@ class Adamax:
         Keeps the division finite where the gradient vanishes.
     """
 
-    def __init__(self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
-        for name, value in (("beta1", beta1), ("beta2", beta2)):
-            if not 0.0 <= value < 1.0:
-                raise ValueError(f"{name} must lie in [0, 1), got {value}")
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self._mean: np.ndarray | float = 0.0
-        self._largest: np.ndarray | float = 0.0
-        self._n_steps = 0
-
     def step(self, parameters, gradient, learning_rate):
         """See `Optimiser.step`."""
         self._n_steps += 1
         self._mean = self.beta1 * self._mean + (1.0 - self.beta1) * gradient
-        self._largest = np.maximum(self.beta2 * self._largest, np.abs(gradient))
+        # Where Adam keeps the mean square.
+        self._square = np.maximum(self.beta2 * self._square, np.abs(gradient))
         rate = learning_rate / (1.0 - self.beta1**self._n_steps)
-        return parameters - rate * self._mean / (self._largest + self.epsilon)
-
-    def state(self):
-        """See `Optimiser.state`."""
-        return {
-            "mean": np.asarray(self._mean),
-            "largest": np.asarray(self._largest),
-            "n_steps": np.asarray(self._n_steps),
-        }
-
-    def restore(self, state):
-        """See `Optimiser.restore`."""
-        self._mean, self._largest = state["mean"], state["largest"]
-        self._n_steps = int(state["n_steps"])
+        return parameters - rate * self._mean / (self._square + self.epsilon)
