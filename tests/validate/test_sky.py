@@ -55,6 +55,12 @@ def test_cells_with_few_stars_take_the_mean_of_the_smallest_around_them_with_eno
     assert np.isnan(means.mean(min_stars=10, coarser=0)[1:]).all()
 
 
+@pytest.mark.parametrize("nside", [0, 100])
+def test_cells_must_nest(nside):
+    with pytest.raises(InputError, match="power of two"):
+        SkyMeans(nside)
+
+
 def test_coarser_cells_are_those_of_healpix():
     fine, coarse = (HEALPix(nside=n, order="nested", frame="galactic") for n in (64, 16))
     means = SkyMeans(64)

@@ -48,6 +48,11 @@ class SkyMeans:
     nside : int
         Of the smallest cells, a power of two.
 
+    Raises
+    ------
+    InputError
+        If it is not.
+
     Notes
     -----
     Cells are nested and in Galactic coordinates: the four cells that make up a coarser one follow
@@ -55,6 +60,8 @@ class SkyMeans:
     """
 
     def __init__(self, nside: int = NSIDE):
+        if nside < 1 or nside & (nside - 1):
+            raise InputError(f"nside must be a power of two, such as {NSIDE}, got {nside}")
         self.healpix = HEALPix(nside=nside, order="nested", frame="galactic")
         self._count = np.zeros(self.healpix.npix)
         self._weight = np.zeros(self.healpix.npix)
