@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 from helpers import assert_close_derivative, numerical_gradient, simulate
 
-from xpfit import InputError, read_catalogue
+from xpfit import InputError, read_catalogue, read_spectra
 from xpfit.cli import main
 from xpfit.companion import (
     ScatterAutoencoder,
@@ -115,6 +115,17 @@ def test_commands_train_and_predict(sample_path, tmp_path, capsys):
     fit = ["fit", str(few), "--start-from", str(companion), "--output", str(tmp_path / "f.fits")]
     assert main(fit) == 1
     assert "predicts no labels" in capsys.readouterr().err
+
+
+def test_the_shipped_auto_encoder_reconstructs_stars_that_it_never_saw(companion_path, sample_path):
+    network = load_companion(companion_path.with_name("companion_svae.h5"))
+    stars = read_spectra(sample_path, space=network.space)
+    out, features = network.predict(stars), network.features_
+    true = features.relative_flux(features.inputs(stars))
+    error = np.abs(np.median(np.abs(out.flux / true - 1.0), axis=0))
+    at = network.space.wavelength[features.channels]
+    assert np.median(error[(at >= 550) & (at <= 900)]) < 0.008
+    assert 0.6 < np.median(out.chi2) < 1.1
 
 
 def test_too_few_stars_and_untrained_networks_are_refused(stars):
