@@ -1,7 +1,6 @@
 import json
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -135,14 +134,36 @@ def test_an_interrupted_training_goes_on_to_the_same_network(stars, tmp_path, mo
     assert not checkpoint.exists()
 
 
-def test_a_checkpoint_of_another_training_is_refused(stars, tmp_path):
-    checkpoint = tmp_path / "checkpoint"
-    with h5py.File(checkpoint, "w") as file:
-        file.attrs["settings"] = "others"
-        file["best"] = np.zeros(3)
-    network = UncertainNetwork(LABELS, QUICK)
+@pytest.mark.parametrize("change", ["seed", "settings", "data"])
+def test_a_checkpoint_of_another_training_is_refused(stars, tmp_path, monkeypatch, change):
+    checkpoint, some = tmp_path / "checkpoint", stars[np.arange(300)]
+    settings = replace(QUICK, n_epochs=25)
+
+    def stop(self, epoch, parameters):
+        if epoch == 22:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Task, "refresh", stop)
+        with pytest.raises(KeyboardInterrupt):
+            UncertainNetwork(LABELS, settings).fit(
+                some, rng=np.random.default_rng(1), progress=False, checkpoint=checkpoint
+            )
+    if change == "settings":
+        settings = replace(settings, n_epochs=30)
+    if change == "data":
+        some = stars[np.arange(300, 600)]
+    rng = np.random.default_rng(2 if change == "seed" else 1)
     with pytest.raises(InputError, match="remove it to begin anew"):
-        network.fit(stars, rng=np.random.default_rng(1), progress=False, checkpoint=checkpoint)
+        UncertainNetwork(LABELS, settings).fit(some, rng=rng, progress=False, checkpoint=checkpoint)
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(stars, tmp_path):
+    (tmp_path / "checkpoint").write_text("no")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        UncertainNetwork(LABELS, QUICK).fit(
+            stars, rng=np.random.default_rng(1), progress=False, checkpoint=tmp_path / "checkpoint"
+        )
 
 
 def test_what_was_saved_predicts_the_same(trained, stars, tmp_path):

@@ -107,6 +107,18 @@ def test_sources_without_a_fit_are_unknown_and_the_rest_go_on(model, rng):
     assert np.isfinite(binary.delta_bic[[0, 2, 3]]).all()
 
 
+def test_bands_that_the_model_does_not_know_have_no_say(model, rng):
+    """Nonsense in W1, which no training star had: single fits ignore it, and so must these."""
+    _, spectra = simulate(model, 5, rng, relative_error=0.01)
+    usual = fit_binaries(model, spectra)
+    unknown = int(np.flatnonzero(~model.trained_channels)[0])
+    flux, error = spectra.flux.copy(), spectra.flux_err.copy()
+    flux[:, unknown], error[:, unknown] = 1e4, 1.0
+    other = fit_binaries(model, Spectra(spectra.source_id, model.space, flux, error))
+    np.testing.assert_allclose(other.delta_chi2, usual.delta_chi2, atol=1e-6)
+    assert str(usual.table()["companion_teff"].unit) == "K"
+
+
 def test_fits_of_other_stars_are_refused(model, rng):
     _, spectra = simulate(model, 4, rng, relative_error=0.01)
     result = model.fit(spectra[[0, 1]], progress=False)

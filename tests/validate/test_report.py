@@ -219,7 +219,9 @@ def test_zgr23s_own_columns_are_enough(model, tmp_path):
 def test_another_model_shows_no_spectra_and_no_curve(few, tmp_path, simulated_model):
     spectra, fitted = few
     write_report(fitted, tmp_path / "r.html", model=simulated_model[1], spectra=[spectra])
-    assert "made with another model" in Page(tmp_path / "r.html").text
+    page = Page(tmp_path / "r.html")
+    assert page.text.count("made with another model") == 2
+    assert not any("extinction curve" in image["alt"] for image in page.images)
 
 
 def test_the_directory_of_parquet_parts_is_read(model, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -117,9 +118,11 @@ def descend(
     -------
     LoopState
     """
-    state = LoopState(start, start)
-    if checkpoint is not None and Path(checkpoint).exists():
-        state = _restore(checkpoint, settings, start, optimiser, rng, memory or {})
+    state, identity = LoopState(start, start), ""
+    if checkpoint is not None:
+        identity = _identity(settings, start, rows, loss(start, validation, None)[0])
+        if Path(checkpoint).exists():
+            state = _restore(checkpoint, identity, optimiser, rng, memory or {})
     n_batch = -(-len(rows) // settings.batch_size)
     with tqdm(
         total=settings.n_epochs, initial=state.epoch, unit="epoch", disable=not progress
@@ -138,7 +141,7 @@ def descend(
             bar.set_postfix(loss=state.history[-1][0], validation=state.history[-1][1])
             bar.update()
             if checkpoint is not None and state.epoch % CHECKPOINT_EVERY == 0:
-                _save(checkpoint, settings, state, optimiser, rng, memory or {})
+                _save(checkpoint, identity, state, optimiser, rng, memory or {})
     if checkpoint is not None:
         Path(checkpoint).unlink(missing_ok=True)
     return state
@@ -153,10 +156,17 @@ def _judge(state: LoopState, validation: float, training: float) -> None:
         state.best, state.best_loss, state.n_stale = state.parameters, validation, 0
 
 
-def _save(path, settings, state, optimiser, rng, memory) -> None:
+def _identity(settings: LoopSettings, start: np.ndarray, rows: np.ndarray, loss: float) -> str:
+    """What tells one training from another: settings, seed, split, and, by their loss, the data."""
+    digest = hashlib.sha256(f"{settings} {loss:.6g}".encode())
+    digest.update(start.tobytes() + rows.tobytes())
+    return digest.hexdigest()
+
+
+def _save(path, identity, state, optimiser, rng, memory) -> None:
     """Write where training stands."""
     with atomic_output(path, overwrite=True) as part, h5py.File(part, "w") as file:
-        file.attrs["settings"] = repr(settings)
+        file.attrs["identity"] = identity
         file.attrs["rng"] = json.dumps(rng.bit_generator.state)
         for name in ("best_loss", "n_stale", "epoch"):
             file.attrs[name] = getattr(state, name)
@@ -168,13 +178,14 @@ def _save(path, settings, state, optimiser, rng, memory) -> None:
             file[f"memory/{name}"] = values
 
 
-def _restore(path, settings, start, optimiser, rng, memory) -> LoopState:
+def _restore(path, identity, optimiser, rng, memory) -> LoopState:
     """Go on from where training stood."""
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs["settings"] != repr(settings) or file["best"].shape != start.shape:
+            if file.attrs["identity"] != identity:
                 raise InputError(
-                    f"{path}: of a training with other settings or data; remove it to begin anew"
+                    f"{path}: of a training with another seed, other settings or other data; "
+                    "remove it to begin anew"
                 )
             rng.bit_generator.state = json.loads(file.attrs["rng"])
             optimiser.restore({name: values[()] for name, values in file["optimiser"].items()})
@@ -188,5 +199,7 @@ def _restore(path, settings, start, optimiser, rng, memory) -> LoopState:
                 int(file.attrs["epoch"]),
                 [tuple(row) for row in file["history"][()].tolist()],
             )
+    except InputError:
+        raise
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: not a checkpoint of this training ({error})") from error

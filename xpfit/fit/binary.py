@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
@@ -15,7 +16,7 @@ from ..constants import AMPLITUDE_WINDOW
 from ..errors import InputError
 from ..model import XPModel
 from ..nn import chi2
-from ..spectra import Spectra, whiten
+from ..spectra import Spectra, drop_channels, whiten
 from .descent import Descents, descend
 from .engines import ArrayEngine
 from .fitter import MAX_ITERATIONS, Fitter
@@ -100,6 +101,10 @@ class BinaryObjective:
         return Evaluation(total, flux_chi2, ln_prior, gradient, information, gauss_newton, hessian)
 
 
+_UNITS = {"teff": u.K, "companion_teff": u.K, "extinction": u.mag, "parallax": u.mas}
+"""Of the columns that have one."""
+
+
 @dataclass
 class BinaryResult:
     """The best two-star model of each source beside the best single star.
@@ -139,6 +144,7 @@ class BinaryResult:
             table[name] = getattr(self, name)
         for name, values in zip(self.parameter_names, self.parameters.T, strict=True):
             table[name] = values * (1000.0 if name.endswith("teff") else 1.0)
+            table[name].unit = _UNITS.get(name)
         return table
 
 
@@ -172,11 +178,14 @@ def fit_binaries(
     if not np.array_equal(result.source_id, spectra.source_id):
         raise InputError("the fits are of other stars than the spectra; give those of these")
     binary = _unknown(model, result)
-    fitted = np.flatnonzero(result.status != FitStatus.NOT_FITTED)
+    fitted = np.flatnonzero(
+        (result.status != FitStatus.NOT_FITTED) & np.isfinite(result.parameters).all(axis=1)
+    )
     engine = ArrayEngine(model, model.covariance)
     for start in range(0, len(fitted), STARS_AT_A_TIME):
         rows = fitted[start : start + STARS_AT_A_TIME]
-        _fit_some(engine, spectra[rows], result.take(rows), rows, binary)
+        some = drop_channels(spectra[rows], model.trained_channels)
+        _fit_some(engine, some, result.take(rows), rows, binary)
     return binary
 
 
@@ -194,7 +203,7 @@ def _fit_some(engine, spectra, result, rows, binary) -> None:
     model, forward = engine.model, engine.model.forward
     single = Objective(forward, model.prior, model.absolute, *engine.load(spectra).data)
     objective = BinaryObjective(single, model.label_names)
-    alone = _theta(model, result)
+    alone = result.theta
     rules = engine.rules._replace(
         scale=np.concatenate([engine.rules.scale, engine.rules.scale[_own(model)]])
     )
@@ -229,14 +238,6 @@ def _fit_some(engine, spectra, result, rows, binary) -> None:
 def _own(model: XPModel) -> list[int]:
     """Places of the companion's own labels among all."""
     return [model.label_names.index(name) for name in OWN_LABELS]
-
-
-def _theta(model: XPModel, result: FitResult) -> np.ndarray:
-    """Parameters in which stars are fitted, with ln E and ln varpi."""
-    k = model.forward.n_label
-    theta = result.parameters.copy()
-    theta[:, k : k + 2] = np.log(theta[:, k : k + 2])
-    return theta
 
 
 def _start(model: XPModel, alone: np.ndarray, mass_ratio: float) -> np.ndarray:

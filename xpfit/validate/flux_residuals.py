@@ -104,11 +104,8 @@ def flux_residuals(
     require_sampled(model)
     found = (_channel(model, channel) for channel in channels)
     index = list(dict.fromkeys(i for i in found if i >= 0))
-    k = model.forward.n_label
-    theta = result.parameters.copy()
-    theta[:, k : k + 2] = np.log(theta[:, k : k + 2])
     with np.errstate(invalid="ignore"):
-        predicted = model.forward.flux(theta)[:, index]
+        predicted = model.forward.flux(result.theta)[:, index]
     error = spectra.flux_err[:, index]
     with np.errstate(invalid="ignore"):
         pulls = np.where(np.isfinite(error), (predicted - spectra.flux[:, index]) / error, np.nan)

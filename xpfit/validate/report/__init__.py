@@ -32,7 +32,12 @@ NO_OVERLAP = "No star of this catalogue is in the reference table {}; check its 
 
 NO_SPECTRA = "The stars' spectra are shown if they are given with --spectra."
 
-OTHER_MODEL = "The catalogue was made with another model than that given: no spectra are shown."
+NO_MODEL = "The model of these fits is not known here; name it with --model."
+
+OTHER_MODEL = (
+    "The catalogue was made with another model than that given with --model, of which nothing is "
+    "shown; give the one of the fits."
+)
 
 
 def write_report(
@@ -80,13 +85,15 @@ def write_report(
     labels = ReferenceLabels(read_table(reference)) if reference else None
     parts = watch(iterate_catalogue(path, COLUMNS))
     gathered = gather(parts, attach=labels.attach if labels else None)
-    used = _model_of(gathered, model)
+    used, why = _model_of(gathered, model)
     with atomic_output(output, overwrite=overwrite) as part:
-        part.write_text(_build(gathered, path.name, reference, used, spectra), encoding="utf-8")
+        part.write_text(
+            _build(gathered, path.name, reference, used, why, spectra), encoding="utf-8"
+        )
     return gathered
 
 
-def _build(gathered, source, reference, model, spectra) -> str:
+def _build(gathered, source, reference, model, no_model, spectra) -> str:
     """The page."""
     first = sections.fitted_section(gathered, source)
     parts = [first]
@@ -100,9 +107,9 @@ def _build(gathered, source, reference, model, spectra) -> str:
             against,
             sections.quality_section(gathered),
             sections.flags_section(gathered),
-            sections.model_section(model),
+            sections.model_section(model, no_model),
             sections.sky_section(gathered),
-            _stars(gathered, model, spectra),
+            _stars(gathered, model, no_model, spectra),
         ]
     subtitle = f"{gathered.n_star:,} stars, of which {gathered.n_reliable:,} reliable"
     footer = (
@@ -112,20 +119,19 @@ def _build(gathered, source, reference, model, spectra) -> str:
     return page(f"xpfit report: {source}", subtitle, parts, footer)
 
 
-def _model_of(gathered: Gathered, path: str | os.PathLike | None) -> XPModel | None:
-    """The model that is named, or xpfit's own if the catalogue was made with that."""
+def _model_of(gathered: Gathered, path: str | os.PathLike | None) -> tuple[XPModel | None, str]:
+    """The model of the fits, or why there is none: the one named, or xpfit's own if it is that."""
+    model, made_with = load_model(path), gathered.meta.get("MODELID")
     if path is not None:
-        return load_model(path)
-    model = load_model()
-    return model if gathered.meta.get("MODELID") == model.fingerprint else None
+        other = made_with not in (None, model.fingerprint)
+        return (None, OTHER_MODEL) if other else (model, "")
+    return (model, "") if made_with == model.fingerprint else (None, NO_MODEL)
 
 
-def _stars(gathered: Gathered, model: XPModel | None, spectra) -> Section:
+def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) -> Section:
     """The section on single stars, with spectra where they can be had."""
     if not spectra or model is None:
-        return sections.stars_section(gathered, {}, NO_SPECTRA)
-    if gathered.meta.get("MODELID", model.fingerprint) != model.fingerprint:
-        return sections.stars_section(gathered, {}, OTHER_MODEL)
+        return sections.stars_section(gathered, {}, no_model if spectra else NO_SPECTRA)
     wanted = np.concatenate(
         [
             np.asarray(some["gdr3_source_id"], dtype=np.int64)
@@ -153,7 +159,7 @@ def _draw(model, some) -> dict[int, str]:
             spectrum_figure(model, some, result, i),
             f"Observed spectrum of source {some.source_id[i]} with errors, its best fit with and "
             "without dust, and residuals over errors below.",
-            f"Gaia DR3 {some.source_id[i]}",
+            f"Gaia DR3 {some.source_id[i]}, fitted anew from the file of spectra.",
         )
         for i in range(len(some))
         if result.status[i] != FitStatus.NOT_FITTED

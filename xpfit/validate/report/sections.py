@@ -298,13 +298,10 @@ def flags_section(gathered: Gathered) -> Section:
     return Section("flags", "Flags and cuts", body)
 
 
-def model_section(model: XPModel | None) -> Section:
+def model_section(model: XPModel | None, why_none: str) -> Section:
     """The model's extinction curve and prior."""
     if model is None:
-        return Section(
-            "model", "The model",
-            note("The model of these fits is not known here; name it with --model."),
-        )  # fmt: skip
+        return Section("model", "The model", note(why_none))
     body = ""
     if isinstance(model.space, SampledSpace):
         body += picture(

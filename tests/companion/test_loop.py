@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from xpfit import InputError
+from xpfit.companion.loop import LoopSettings, descend
+from xpfit.nn import SGD
+
+ROWS = np.arange(8)
+
+
+def valley(parameters, rows, rng):
+    """A quadratic, of which validation sees another minimum than training."""
+    target = 0.0 if rng is None else 1.0
+    return float((parameters[0] - target) ** 2), 2.0 * (parameters - target)
+
+
+def run(**settings):
+    return descend(
+        valley,
+        np.array([-1.0]),
+        ROWS,
+        ROWS,
+        settings=LoopSettings(batch_size=8, **settings),
+        optimiser=SGD(),
+        rate=lambda epoch: 0.05,
+        rng=np.random.default_rng(1),
+        progress=False,
+    )
+
+
+def test_training_ends_at_the_minimum_of_the_training_loss_and_keeps_the_best_validation():
+    state = run(n_epochs=300)
+    assert state.epoch == 300 and state.parameters[0] == pytest.approx(1.0, abs=1e-6)
+    assert abs(state.best[0]) < 0.1 and state.best_loss < 0.01
+
+
+def test_training_stops_when_the_validation_loss_has_not_fallen_for_so_long():
+    state = run(n_epochs=300, patience=5)
+    losses = [validation for _, validation in state.history]
+    assert state.epoch == int(np.argmin(losses)) + 6 < 50
+
+
+def test_weight_decay_pulls_towards_zero():
+    assert run(n_epochs=300, weight_decay=2.0).parameters[0] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(InputError, match="patience"):
+        LoopSettings(n_epochs=3, batch_size=2, patience=0)
