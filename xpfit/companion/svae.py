@@ -17,6 +17,7 @@ from ..nn import (
     GELU,
     AdamW,
     Dense,
+    GaussianSample,
     Network,
     Sigmoid,
     WarmRestartSchedule,
@@ -267,17 +268,17 @@ class ScatterAutoencoder(Companion):
         encoder, decoder, scatterer = self.networks
         parts, n = self._split(parameters), len(inputs)
         encoded, to_latent = encoder.forward(parts[0], inputs)
-        mean, ln_variance = np.split(encoded, 2, axis=1)
-        noise = np.zeros_like(mean) if rng is None else rng.standard_normal(mean.shape)
-        width = np.exp(0.5 * ln_variance)
-        latent = mean + width * noise
+        sample = GaussianSample(self.settings.n_latent)
+        latent, to_sample = sample.forward(np.empty(0), encoded, rng)
         output, to_output = decoder.forward(parts[1], latent)
         scatter, to_scatter = scatterer.forward(parts[2], latent)
         scatter = scatter + MIN_SCATTER
         value, d_output, d_excess = gaussian_likelihood(
             output - inputs, 2.0 * np.log(scatter), variance
         )
-        divergence, d_mean, d_ln_variance = standard_normal_divergence(mean, ln_variance)
+        divergence, d_mean, d_ln_variance = standard_normal_divergence(
+            *np.split(encoded, 2, axis=1)
+        )
         loss = float(np.mean(value.sum(axis=1) + divergence))
         if rng is None:
             return loss, None
@@ -285,14 +286,8 @@ class ScatterAutoencoder(Companion):
         gradients[1], back = decoder.pullback(parts[1], to_output, d_output / n)
         d_scatter = 2.0 * d_excess / scatter / n
         gradients[2], more = scatterer.pullback(parts[2], to_scatter, d_scatter)
-        d_latent = back + more
-        d_encoded = np.concatenate(
-            [
-                d_latent + d_mean / n,
-                0.5 * d_latent * width * noise + d_ln_variance / n,
-            ],
-            axis=1,
-        )
+        d_encoded = sample.adjoint(np.empty(0), to_sample, back + more)
+        d_encoded = d_encoded + np.concatenate([d_mean, d_ln_variance], axis=1) / n
         gradients[0] = encoder.backward(parts[0], to_latent, d_encoded)
         return loss, np.concatenate(gradients)
 

@@ -300,8 +300,7 @@ class UncertainNetwork(Companion):
             each label's spread.
         """
         self._require_training()
-        _, caches = self.network.forward(self.parameters_, self.features_.inputs(spectra))
-        return self._jacobian(self.parameters_, caches).mean(axis=0)
+        return self._jacobian(self.parameters_, self.features_.inputs(spectra)).mean(axis=0)
 
     def _calibrate(self, spectra, labels, errors, rng) -> None:
         """Find the factors on errors with which pulls of stars not learned from have width 1."""
@@ -326,8 +325,7 @@ class UncertainNetwork(Companion):
             out, _ = network.forward(self.parameters_, inputs, rng)
             passes[i] = out[:, :k]
             excess += np.exp(out[:, k:]) / n_passes
-        _, caches = network.forward(self.parameters_, inputs)
-        variance = self.features_.input_variance(spectra, self._jacobian(self.parameters_, caches))
+        variance = self.features_.input_variance(spectra, self._jacobian(self.parameters_, inputs))
         blind = ~np.isfinite(spectra.flux_err[:, self.features_.channels]).any(axis=1)
         scale = np.where(blind[:, None], np.nan, self.label_scale_)
         return UncertainPrediction(
@@ -338,10 +336,9 @@ class UncertainNetwork(Companion):
             np.sqrt(excess) * scale * self.calibration_,
         )
 
-    def _jacobian(self, parameters: np.ndarray, caches: list) -> np.ndarray:
+    def _jacobian(self, parameters: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """Derivatives of the labels with respect to the inputs, (n_star, n_label, n_input)."""
-        k = len(self.label_names)
-        return self.network.jacobian(parameters, caches, 2 * k, range(k))
+        return self.network.jacobian(parameters, inputs, range(len(self.label_names)))
 
     def _labels(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Labels and errors of the stars that have all, and which these are."""
@@ -392,8 +389,7 @@ class _Task:
         for first in range(0, len(self.inputs), ROWS_AT_A_TIME):
             rows = slice(first, first + ROWS_AT_A_TIME)
             inputs = self.inputs[rows]
-            _, caches = self.network.forward(parameters, inputs)
-            jacobian = self.owner._jacobian(parameters, caches)
+            jacobian = self.owner._jacobian(parameters, inputs)
             variance = self.owner.features_.input_variance(self.spectra[rows], jacobian)
             passes = [
                 self.network.forward(parameters, inputs, rng)[0][:, : self.k] for _ in range(10)

@@ -2,7 +2,7 @@
 
 from .activations import ELU, GELU, Activation, ReLU, Sigmoid, Tanh
 from .batches import minibatches
-from .layers import Dense, Dropout, Layer
+from .layers import Dense, Dropout, GaussianSample, Layer
 from .losses import (
     asinh_turnover,
     binary_cross_entropy,
@@ -14,6 +14,7 @@ from .losses import (
 from .network import Network, classifier_network, multilayer_perceptron
 from .optimisers import SGD, Adam, Adamax, AdamW, Optimiser
 from .schedules import CosineSchedule, PlateauSchedule, StepSchedule, WarmRestartSchedule
+from .series import AveragePool, BatchNorm, Convolution, MaxPool, Position, Residual
 
 __all__ = [
     "ELU",
@@ -23,14 +24,21 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "AveragePool",
+    "BatchNorm",
+    "Convolution",
     "CosineSchedule",
     "Dense",
     "Dropout",
+    "GaussianSample",
     "Layer",
+    "MaxPool",
     "Network",
     "Optimiser",
     "PlateauSchedule",
+    "Position",
     "ReLU",
+    "Residual",
     "Sigmoid",
     "StepSchedule",
     "Tanh",

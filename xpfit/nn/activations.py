@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
 from scipy.special import erf, expit
 
+from .layers import Layer
 
-class Activation(ABC):
+
+class Activation(Layer):
     """An element-by-element layer without parameters (see `xpfit.nn.layers.Layer`).
 
     A subclass says what the function and its first two derivatives are. The cache holds the input
     and the output.
     """
-
-    n_parameters = 0
 
     @abstractmethod
     def value(self, x: np.ndarray) -> np.ndarray:
@@ -30,18 +30,10 @@ class Activation(ABC):
     def bend(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         """Its second derivative; None where that is zero everywhere."""
 
-    def initialise(self, rng: np.random.Generator) -> np.ndarray:
-        """No parameters to draw."""
-        return np.empty(0)
-
     def forward(self, w, x, rng=None):
         """See `Layer.forward`."""
         y = self.value(x)
         return y, (x, y)
-
-    def backward(self, w, cache, dy):
-        """See `Layer.backward`."""
-        return self.adjoint(w, cache, dy), np.empty(0)
 
     def adjoint(self, w, cache, dy):
         """See `Layer.adjoint`."""

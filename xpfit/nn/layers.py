@@ -8,45 +8,54 @@ network is a function of a single vector (see `xpfit.nn.network`).
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 
-class Layer(Protocol):
-    """What a layer must do.
+class Layer(ABC):
+    """What a layer must do; parameters, curvature and statistics are there only where overridden.
 
     Shapes: `x` is (n_batch, n_in), `y` (n_batch, n_out), `w` (n_parameters,), and tangents carry
-    one axis of directions in the middle: `dx` (n_batch, n_direction, n_in).
+    one axis of directions in the middle: `dx` (n_batch, n_direction, n_in). Layers that look at
+    series of several channels (`xpfit.nn.series`) have them flat as well, the channels of one place
+    side by side.
     """
 
-    n_parameters: int
+    n_parameters = 0
+
+    @property
+    def is_weight(self) -> np.ndarray:
+        """Which parameters are weights, to be regularised: bool, shape (n_parameters,)."""
+        return np.zeros(self.n_parameters, dtype=bool)
 
     def initialise(self, rng: np.random.Generator) -> np.ndarray:
         """Draw starting values of the parameters."""
-        ...
+        return np.empty(0)
 
+    @abstractmethod
     def forward(
         self, w: np.ndarray, x: np.ndarray, rng: np.random.Generator | None = None
     ) -> tuple[np.ndarray, Any]:
         """Return the output and the cache that the other maps need.
 
-        A layer that is random in training, such as `Dropout`, is so if it is given an `rng`.
+        A layer that is another in training, such as `Dropout`, is so if it is given an `rng`.
         """
-        ...
 
     def backward(self, w: np.ndarray, cache: Any, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Turn d loss / d y into d loss / d x and d loss / d w."""
-        ...
+        dx = self.adjoint(w, cache, dy)
+        return dx, array_namespace(dx).zeros(0, dtype=dx.dtype, device=device(dx))
 
+    @abstractmethod
     def adjoint(self, w: np.ndarray, cache: Any, dy: np.ndarray) -> np.ndarray:
         """Turn d loss / d y into d loss / d x: `backward` without the parameters' part."""
-        ...
 
+    @abstractmethod
     def tangent(self, w: np.ndarray, cache: Any, dx: np.ndarray) -> np.ndarray:
         """Push directions in x forward to directions in y (at fixed parameters)."""
-        ...
 
     def curvature(
         self, w: np.ndarray, cache: Any, dx: np.ndarray, dy: np.ndarray
@@ -55,10 +64,14 @@ class Layer(Protocol):
 
         Shape (n_batch, n_direction, n_direction); None for a layer that is linear.
         """
-        ...
+        return None
+
+    def absorb(self, w: np.ndarray, cache: Any, share: float) -> np.ndarray:
+        """Parameters after what the layer has seen in training, not by gradients, moved them."""
+        return w
 
 
-class Dense:
+class Dense(Layer):
     """Affine layer, y = x W + b.
 
     Parameters
@@ -71,6 +84,11 @@ class Dense:
         self.n_in, self.n_out = n_in, n_out
         self.n_weights = n_in * n_out
         self.n_parameters = self.n_weights + n_out
+
+    @property
+    def is_weight(self) -> np.ndarray:
+        """See `Layer.is_weight`."""
+        return np.arange(self.n_parameters) < self.n_weights
 
     def split(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Views of the weights (n_in, n_out) and the biases (n_out,) in a parameter vector."""
@@ -91,7 +109,8 @@ class Dense:
 
     def backward(self, w, cache, dy):
         """See `Layer.backward`."""
-        dw = np.concatenate([(cache.T @ dy).ravel(), dy.sum(axis=0)])
+        xp = array_namespace(dy)
+        dw = xp.concat([xp.reshape(cache.T @ dy, (-1,)), xp.sum(dy, axis=0)])
         return self.adjoint(w, cache, dy), dw
 
     def adjoint(self, w, cache, dy):
@@ -104,12 +123,8 @@ class Dense:
         weights, _ = self.split(w)
         return dx @ weights
 
-    def curvature(self, w, cache, dx, dy):
-        """See `Layer.curvature`."""
-        return None
 
-
-class Dropout:
+class Dropout(Layer):
     """Inputs are dropped at random in training (Srivastava et al. 2014), and pass otherwise.
 
     Parameters
@@ -122,27 +137,18 @@ class Dropout:
     Only `forward` with an `rng` drops anything; what was dropped then, is in its cache.
     """
 
-    n_parameters = 0
-
     def __init__(self, fraction: float):
         if not 0.0 <= fraction < 1.0:
             raise ValueError(f"fraction must lie in [0, 1), got {fraction}")
         self.fraction = fraction
 
-    def initialise(self, rng: np.random.Generator) -> np.ndarray:
-        """No parameters to draw."""
-        return np.empty(0)
-
     def forward(self, w, x, rng=None):
         """See `Layer.forward`."""
         if rng is None:
             return x, None
-        factor = (rng.random(x.shape) >= self.fraction) / (1.0 - self.fraction)
+        kept = (rng.random(x.shape) >= self.fraction) / (1.0 - self.fraction)
+        factor = array_namespace(x).asarray(kept, dtype=x.dtype, device=device(x))
         return x * factor, factor
-
-    def backward(self, w, cache, dy):
-        """See `Layer.backward`."""
-        return self.adjoint(w, cache, dy), np.empty(0)
 
     def adjoint(self, w, cache, dy):
         """See `Layer.adjoint`."""
@@ -152,6 +158,42 @@ class Dropout:
         """See `Layer.tangent`."""
         return dx if cache is None else dx * cache[:, None, :]
 
+
+class GaussianSample(Layer):
+    """Draws from normal distributions, reparametrised (Kingma & Welling 2014, section 2.4).
+
+    The input is n means and then n ln variances; the output, mean + sigma * noise, can be
+    differentiated with respect to both. Without `rng` there is no noise.
+
+    Parameters
+    ----------
+    n : int
+        Number of outputs.
+    """
+
+    def __init__(self, n: int):
+        self.n = n
+
+    def forward(self, w, x, rng=None):
+        """See `Layer.forward`."""
+        mean, ln_variance = x[:, : self.n], x[:, self.n :]
+        if rng is None:
+            return mean, 0.0 * mean
+        xp = array_namespace(x)
+        noise = rng.standard_normal(mean.shape)
+        noise = xp.asarray(noise, dtype=x.dtype, device=device(x)) * xp.exp(0.5 * ln_variance)
+        return mean + noise, noise
+
+    def adjoint(self, w, cache, dy):
+        """See `Layer.adjoint`."""
+        return array_namespace(dy).concat([dy, 0.5 * cache * dy], axis=1)
+
+    def tangent(self, w, cache, dx):
+        """See `Layer.tangent`."""
+        return dx[:, :, : self.n] + 0.5 * cache[:, None, :] * dx[:, :, self.n :]
+
     def curvature(self, w, cache, dx, dy):
-        """See `Layer.curvature`: linear, whatever was dropped."""
-        return None
+        """See `Layer.curvature`."""
+        along = dx[:, :, self.n :]
+        weight = (0.25 * cache * dy)[:, None, :]
+        return (along * weight) @ array_namespace(dx).matrix_transpose(along)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from .activations import ReLU, Tanh
 from .layers import Dense, Dropout, Layer
@@ -36,10 +37,7 @@ class Network:
             for layer, end in zip(self.layers, ends, strict=True)
         ]
         self.n_parameters = int(ends[-1])
-        self.is_weight = np.zeros(self.n_parameters, dtype=bool)
-        for layer, where in zip(self.layers, self.slices, strict=True):
-            if isinstance(layer, Dense):
-                self.is_weight[where.start : where.start + layer.n_weights] = True
+        self.is_weight = np.concatenate([layer.is_weight for layer in self.layers])
 
     def initialise(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a starting parameter vector, shape (n_parameters,)."""
@@ -55,7 +53,7 @@ class Network:
         parameters : ndarray, shape (n_parameters,)
         x : ndarray, shape (n_batch, n_in)
         rng : numpy.random.Generator, optional
-            In training, for layers that are random there (`Dropout`).
+            In training, for layers that are others there (`Dropout`, `BatchNorm`).
 
         Returns
         -------
@@ -101,11 +99,32 @@ class Network:
         gradient : ndarray, shape (n_parameters,)
         dx : ndarray, shape (n_batch, n_in)
         """
-        gradient = np.empty(self.n_parameters)
+        gradients = []
         steps = zip(self.layers, self.slices, caches, strict=True)
         for layer, where, cache in reversed(list(steps)):
-            dy, gradient[where] = layer.backward(parameters[where], cache, dy)
-        return gradient, dy
+            dy, gradient = layer.backward(parameters[where], cache, dy)
+            gradients.append(gradient)
+        return array_namespace(dy).concat(gradients[::-1]), dy
+
+    def absorb(self, parameters: np.ndarray, caches: list, share: float = 0.1) -> np.ndarray:
+        """Parameters with running statistics (`BatchNorm`) moved towards the last batch's.
+
+        Parameters
+        ----------
+        parameters : ndarray, shape (n_parameters,)
+        caches : list
+            From `forward`, in training.
+        share : float
+            Of the way.
+
+        Returns
+        -------
+        ndarray, shape (n_parameters,)
+        """
+        steps = zip(self.layers, self.slices, caches, strict=True)
+        return array_namespace(parameters).concat(
+            [layer.absorb(parameters[where], cache, share) for layer, where, cache in steps]
+        )
 
     def tangent(self, parameters: np.ndarray, caches: list, dx: np.ndarray) -> np.ndarray:
         """Derivatives of the output along directions in the input (forward mode).
@@ -144,18 +163,13 @@ class Network:
             dy = layer.adjoint(parameters[where], cache, dy)
         return dy
 
-    def jacobian(
-        self, parameters: np.ndarray, caches: list, n_out: int, outputs: Sequence[int]
-    ) -> np.ndarray:
+    def jacobian(self, parameters: np.ndarray, x: np.ndarray, outputs: Sequence[int]) -> np.ndarray:
         """Derivatives of some outputs with respect to all inputs (reverse mode).
 
         Parameters
         ----------
         parameters : ndarray, shape (n_parameters,)
-        caches : list
-            From `forward`.
-        n_out : int
-            Number of outputs.
+        x : ndarray, shape (n_batch, n_in)
         outputs : sequence of int
             Those wanted; each costs a pass backwards.
 
@@ -163,13 +177,14 @@ class Network:
         -------
         ndarray, shape (n_batch, n_outputs, n_in)
         """
-        n_batch = _batch_size(caches)
+        xp = array_namespace(x)
+        y, caches = self.forward(parameters, x)
         rows = []
         for output in outputs:
-            dy = np.zeros((n_batch, n_out))
+            dy = xp.zeros_like(y)
             dy[:, output] = 1.0
             rows.append(self.adjoint(parameters, caches, dy))
-        return np.stack(rows, axis=1)
+        return xp.stack(rows, axis=1)
 
     def curvature(
         self, parameters: np.ndarray, caches: list, dx: np.ndarray, dy: np.ndarray
@@ -206,15 +221,6 @@ class Network:
             total = total if term is None else total + term
             dy = layer.adjoint(parameters[where], cache, dy)
         return total
-
-
-def _batch_size(caches: list) -> int:
-    """Number of rows that went through a network."""
-    for cache in caches:
-        for array in cache if isinstance(cache, tuple) else (cache,):
-            if array is not None:
-                return array.shape[0]
-    raise ValueError("no layer kept anything of its input")
 
 
 def classifier_network(n_in: int, hidden: Sequence[int], dropout: float) -> Network:
