@@ -54,16 +54,17 @@ def test_noisier_spectra_are_more_uncertain(model, trained):
     spectra, _ = labelled(model, 300, 4)
     noisy = replace(spectra, flux_err=5.0 * spectra.flux_err, whitener=None)
     few, many = (
-        trained.predict(s, rng=np.random.default_rng(1)).input_err for s in (spectra, noisy)
+        trained.predict(s, rng=np.random.default_rng(1)).errors["input_err"]
+        for s in (spectra, noisy)
     )
     np.testing.assert_allclose(many, 5.0 * few, rtol=1e-9)
 
 
 def test_total_error_is_the_sum_in_squares_of_its_parts(trained, stars):
     p = trained.predict(stars[np.arange(50)], rng=np.random.default_rng(1))
-    expected = p.model_err**2 + p.input_err**2 + p.excess_err**2
+    expected = p.errors["model_err"] ** 2 + p.errors["input_err"] ** 2 + p.errors["excess_err"] ** 2
     np.testing.assert_allclose(p.total_err**2, expected)
-    assert np.all(p.model_err > 0) and np.all(p.excess_err > 0)
+    assert np.all(p.errors["model_err"] > 0) and np.all(p.errors["excess_err"] > 0)
 
 
 def test_gradient_of_the_loss_is_exact(trained, stars, rng):
@@ -255,7 +256,7 @@ def test_commands_train_predict_and_tell(sample_path, tmp_path, capsys):
     assert "dropout" in table["feh_model_err"].description
     command_fit = ["fit", str(few), "--start-from", str(companion), "--output"]
     assert main([*command_fit, str(tmp_path / "fits.h5"), "--quiet"]) == 0
-    assert "c.h5" in read_catalogue(tmp_path / "fits.h5").meta["SETTINGS"]
+    assert read_catalogue(tmp_path / "fits.h5").meta["STARTS"] == "c.h5"
     capsys.readouterr()
     assert main(["companion", "card", str(companion)]) == 0
     card = json.loads(capsys.readouterr().out)

@@ -96,7 +96,8 @@ DESCRIPTIONS = {
     "all_params_cov_triu": Description("upper triangle of the covariance", None, "stat.covariance"),
     "fit_flags": Description(
         "1 not converged, 2 out of range, 4 bad input; for information: 8 band missing, 32 samples "
-        "missing, 64 no id, 128 repeated id, 256 second mode, 512 position from source id",
+        "missing, 64 no id, 128 repeated id, 256 second mode, 512 position from source id, "
+        "1024 unlike the training set of an auto-encoder",
         None,
         "meta.code.qual",
     ),

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .._version import __version__
+from ..companion import Companion, UncertainNetwork
 from ..errors import InputError, OutputError
 from ..files import atomic_output
 from ..fit import Fitter
@@ -21,6 +22,7 @@ from ..prepare import Additions
 from ..quality import Confidence
 from .executor import Executor, executor_of
 from .manifest import ACCOUNT, CATALOGUE, CHECKSUMS, RunDirectory
+from .opinions import check_companions
 from .partition import plan_partitions, write_hats_metadata, write_partition
 from .plan import STARS_PER_CHUNK, Chunk, plan_chunks
 from .work import ChunkResult, Job, Part, fit_chunk
@@ -144,6 +146,8 @@ def run_catalogue(
     confidence: Confidence | None = None,
     options: dict | None = None,
     additions: Additions | None = None,
+    start_from: UncertainNetwork | None = None,
+    companions: Sequence[Companion] = (),
     provenance: dict[str, str] | None = None,
     stars_per_chunk: int = STARS_PER_CHUNK,
     settings: RunSettings | None = None,
@@ -168,6 +172,10 @@ def run_catalogue(
         Of `xpfit.Fitter`.
     additions : Additions, optional
         Tables to be joined to the spectra; held in the memory of each worker.
+    start_from : UncertainNetwork, optional
+        Says where fits start, instead of a search.
+    companions : sequence of Companion
+        Whose opinion is asked for (see `xpfit.catalogue.opinions`).
     provenance : dict of str to str, optional
         What else is recorded in every file, and must be the same when the run is resumed, such as
         the names of the model and of the tables to be joined.
@@ -201,7 +209,16 @@ def run_catalogue(
         **(provenance or {}),
         "SETTINGS": json.dumps(fitter.settings, sort_keys=True),
     }
-    job = Job(model, confidence, options, additions or Additions(), provenance)
+    check_companions(companions)
+    job = Job(
+        model,
+        confidence,
+        options,
+        additions or Additions(),
+        start_from,
+        tuple(companions),
+        provenance,
+    )
     directory = RunDirectory(output_dir)
     with directory.locked():
         directory.begin(_request(chunks, stars_per_chunk, job))
@@ -225,6 +242,7 @@ def _request(chunks: Sequence[Chunk], stars_per_chunk: int, job: Job) -> dict:
         "stars_per_chunk": stars_per_chunk,
         "model": job.model.fingerprint,
         "confidence": job.confidence.fingerprint if job.confidence else None,
+        "companions": [c.fingerprint for c in (job.start_from, *job.companions) if c],
         "settings": job.provenance,
     }
 

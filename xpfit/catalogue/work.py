@@ -12,18 +12,24 @@ import numpy as np
 from astropy.table import Table, vstack
 from threadpoolctl import threadpool_limits
 
+from ..companion import Companion, UncertainNetwork
 from ..files import atomic_output
 from ..fit import Fitter
 from ..model import XPModel
 from ..prepare import Additions
 from ..prepare.healpix import healpix_29
 from ..quality import Confidence, is_reliable
+from ..spectra import Spectra
 from . import parquet
 from .columns import add_column, result_table
+from .opinions import add_opinions
 from .plan import Chunk, model_spectra
 
 ROWS_PER_PART = 50_000
 """Rows of a file, at most: those of an input of unknown length are written in several."""
+
+SEED = 1
+"""Of what companions draw at random."""
 
 HEALPIX_COLUMN = "_healpix_29"
 
@@ -40,6 +46,10 @@ class Job:
         Of `xpfit.Fitter`.
     additions : Additions
         Tables to be joined to the spectra.
+    start_from : UncertainNetwork or None
+        Says where fits start.
+    companions : tuple of Companion
+        Whose opinion is asked for.
     provenance : dict of str to str
         Recorded in every file.
     """
@@ -48,6 +58,8 @@ class Job:
     confidence: Confidence | None
     options: dict
     additions: Additions
+    start_from: UncertainNetwork | None = None
+    companions: tuple[Companion, ...] = ()
     provenance: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -132,10 +144,12 @@ def fit_chunk(job: Job, chunk: Chunk, directory: str) -> ChunkResult:
         parts.append(write_rows(sorted_rows(vstack(tables)), path))
         tables.clear()
 
+    # A stream for each chunk: rows must not depend on who fits which.
+    rng = np.random.default_rng((SEED, chunk.index))
     rows = None if chunk.stop is None else range(chunk.start, chunk.stop)
     with threadpool_limits(1):
         for spectra in model_spectra(job.model, chunk.path, rows):
-            table = fit_table(job, job.additions.apply(spectra))
+            table = fit_table(job, job.additions.apply(spectra), rng)
             good = is_reliable(table["quality_flags"], table["fit_flags"])
             n_fitted += int(good.sum())
             n_rows += len(table)
@@ -149,12 +163,14 @@ def fit_chunk(job: Job, chunk: Chunk, directory: str) -> ChunkResult:
     return ChunkResult(tuple(parts), n_fitted, n_rows - n_fitted)
 
 
-def fit_table(job: Job, spectra) -> Table:
+def fit_table(job: Job, spectra: Spectra, rng: np.random.Generator) -> Table:
     """Rows of the catalogue for some spectra."""
-    result = job.fitter.fit(spectra, progress=False)
+    guesses = job.start_from and job.start_from.guesses(spectra, job.model.label_names, rng=rng)
+    result = job.fitter.fit(spectra, progress=False, guesses=guesses)
     table = result_table(
         job.model, spectra, result, job.confidence, reference=False, provenance=job.provenance
     )
+    add_opinions(table, spectra, job.companions, rng)
     cells = healpix_29(np.asarray(table["ra"]), np.asarray(table["dec"]))
     add_column(table, HEALPIX_COLUMN, cells)
     return table

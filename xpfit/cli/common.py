@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
+from ..catalogue.opinions import check_companions
+from ..companion import Companion, UncertainNetwork, load_companion
+from ..errors import InputError
 from ..fit.engines import ENGINES
 from ..fit.fitter import N_STARTS, STARTS
 from ..prepare import Additions
@@ -65,6 +69,44 @@ def add_confidence(command: argparse.ArgumentParser) -> None:
         help="classifiers of 'xpfit train-confidence' (default: for xpfit's own model those that "
         "come with it, for others none)",
     )
+
+
+def add_companions(command: argparse.ArgumentParser) -> None:
+    """Add the options for starts and second opinions by companions."""
+    command.add_argument(
+        "--start-from",
+        metavar="COMPANION.h5",
+        help="start from the predictions of an uncertain network ('xpfit companion train') instead "
+        "of looking for starts: half the time, and a few stars end in a worse mode",
+    )
+    command.add_argument(
+        "--companion",
+        action="append",
+        default=[],
+        metavar="COMPANION.h5",
+        help="add columns with a companion's opinion, and how far the fit is from it; of an "
+        "auto-encoder, how unlike the training set a spectrum is (may be given once for each kind)",
+    )
+
+
+def companions_of(options: argparse.Namespace) -> tuple[Companion | None, tuple[Companion, ...]]:
+    """Companion to start from, if any, and those whose opinion is asked for."""
+    start = load_companion(options.start_from) if options.start_from else None
+    if start is not None and start.kind != UncertainNetwork.kind:
+        raise InputError(
+            f"{options.start_from}: a companion of kind {start.kind!r} cannot say where to start; "
+            "give an uncertain network"
+        )
+    asked = tuple(load_companion(path) for path in options.companion)
+    check_companions(asked)
+    return start, asked
+
+
+def companion_provenance(options: argparse.Namespace) -> dict[str, str]:
+    """Names of the companions, to be recorded in a catalogue."""
+    names = [Path(path).name for path in options.companion]
+    start = Path(options.start_from).name if options.start_from else "none"
+    return {"STARTS": start, "OPINIONS": ",".join(names) or "none"}
 
 
 def add_fitter(command: argparse.ArgumentParser) -> None:

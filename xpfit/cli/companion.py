@@ -8,24 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import vstack
 from tqdm.auto import tqdm
 
-from ..catalogue import add_column, catalogue_format, write_catalogue
-from ..catalogue.describe import Description, describe
+from ..catalogue import catalogue_format, write_catalogue
+from ..catalogue.opinions import companion_table
 from ..catalogue.plan import model_spectra
-from ..companion import (
-    KINDS,
-    ScatterAutoencoder,
-    UncertainNetwork,
-    load_companion,
-    save_companion,
-)
+from ..companion import KINDS, load_companion, save_companion
 from ..errors import InputError
 from ..files import check_output
-from ..prepare import KELVIN_PER_UNIT, read_spectra, sampled_space
+from ..prepare import read_spectra, sampled_space
 from ..read import read_source_ids
-from ..spectra import Spectra
 from .common import (
     CATALOGUE_HELP,
     INPUT_HELP,
@@ -35,9 +28,6 @@ from .common import (
     add_wavelength,
     additions,
 )
-
-PARTS = {"model_err": "dropout", "input_err": "errors of the spectrum", "excess_err": "the rest"}
-"""Components of the uncertainty, and what each is due to."""
 
 
 def add(commands) -> None:
@@ -62,7 +52,10 @@ def _add_train(verbs) -> None:
     )
     command.add_argument("--kind", required=True, choices=tuple(KINDS), help="which companion")
     command.add_argument("--output", required=True, metavar="COMPANION.h5", help="file to write")
-    command.add_argument("--labels", default="teff,feh,logg,alpha_m", help="comma-separated")
+    command.add_argument(
+        "--labels",
+        help="comma-separated (default: Teff, [Fe/H], log g, and [alpha/M] for uncertain)",
+    )
     add_wavelength(command)
     command.add_argument(
         "--exclude",
@@ -79,7 +72,7 @@ def _add_predict(verbs) -> None:
     command.add_argument("spectra", metavar="SPECTRA", nargs="+", help=INPUT_HELP)
     command.add_argument("--companion", required=True, metavar="COMPANION.h5")
     command.add_argument("--output", required=True, metavar="TABLE", help=CATALOGUE_HELP)
-    command.add_argument("--seed", type=int, default=1, help="seed of the dropout")
+    command.add_argument("--seed", type=int, default=1, help="seed of dropout and redrawn spectra")
     add_tables(command)
 
 
@@ -96,7 +89,8 @@ def _train(options: argparse.Namespace) -> None:
     settings = kind.settings_kind()
     if options.n_epochs is not None:
         settings = replace(settings, n_epochs=options.n_epochs)
-    companion = kind([name.strip() for name in options.labels.split(",")], settings)
+    labels = options.labels and {"label_names": [n.strip() for n in options.labels.split(",")]}
+    companion = kind(**(labels or {}), settings=settings)
     checkpoint = Path(f"{options.output}.checkpoint")
     try:
         companion.fit(
@@ -125,47 +119,12 @@ def _predict(options: argparse.Namespace) -> None:
         for path in options.spectra:
             for part in model_spectra(companion, Path(path)):
                 part = extra.apply(part)
-                tables.append(TABLES[companion.kind](companion, part, rng))
+                tables.append(companion_table(companion, part, rng))
                 bar.update(len(part))
     table = vstack(tables)
     write_catalogue(table, options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(f"wrote {len(table)} stars to {options.output}")
-
-
-def _label_table(companion: UncertainNetwork, spectra: Spectra, rng) -> Table:
-    """Labels with their errors, and what these are made of, in K and dex."""
-    prediction, table = companion.predict(spectra, rng=rng), Table()
-    add_column(table, "gdr3_source_id", spectra.source_id)
-    total = prediction.total_err
-    for i, name in enumerate(prediction.label_names):
-        unit = KELVIN_PER_UNIT if name == "teff" else 1.0
-        add_column(table, name, unit * prediction.values[:, i])
-        add_column(table, f"{name}_err", unit * total[:, i])
-        known = describe(f"{name}_err")
-        for part, cause in PARTS.items():
-            text = Description(f"{known.text}, due to {cause}", known.unit, known.ucd)
-            values = unit * getattr(prediction, part)[:, i]
-            add_column(table, f"{name}_{part}", values, text)
-    return table
-
-
-def _latent_table(companion: ScatterAutoencoder, spectra: Spectra, rng) -> Table:
-    """Latent numbers, and how unlike the training set a spectrum is."""
-    out, table = companion.predict(spectra), Table()
-    add_column(table, "gdr3_source_id", spectra.source_id)
-    for name, values, text in (
-        ("latent", out.latent, "latent numbers of the spectrum"),
-        ("latent_err", out.latent_err, "their widths"),
-        ("reconstruction_chi2", out.chi2, "chi2 per value of the spectrum as it passes through"),
-        ("latent_ln_density", out.ln_density, "ln of the standard normal density of the latent"),
-    ):
-        add_column(table, name, values, Description(text))
-    return table
-
-
-TABLES = {UncertainNetwork.kind: _label_table, ScatterAutoencoder.kind: _latent_table}
-"""What each companion says of some spectra."""
 
 
 def _card(options: argparse.Namespace) -> None:

@@ -13,9 +13,8 @@ from astropy.table import Table
 from tqdm.auto import tqdm
 
 from .. import catalogue
+from ..catalogue.opinions import add_opinions
 from ..catalogue.plan import model_spectra
-from ..companion import UncertainNetwork, load_companion
-from ..errors import InputError
 from ..files import check_output
 from ..fit import FitStatus, Fitter
 from ..model import XPModel
@@ -26,10 +25,13 @@ from .common import (
     CATALOGUE_HELP,
     INPUT_HELP,
     add_command,
+    add_companions,
     add_confidence,
     add_fitter,
     add_tables,
     additions,
+    companion_provenance,
+    companions_of,
     fitter_options,
 )
 
@@ -51,12 +53,7 @@ def add(commands) -> None:
         help="threads to work in (processes for scipy); -1 for one per processor",
     )
     add_fitter(command)
-    command.add_argument(
-        "--start-from",
-        metavar="COMPANION.h5",
-        help="start from the predictions of an uncertain network ('xpfit companion train') instead "
-        "of looking for starts: half the time, and a few stars end in a worse mode",
-    )
+    add_companions(command)
 
 
 def _fit(options: argparse.Namespace) -> None:
@@ -66,20 +63,13 @@ def _fit(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     fitter = Fitter(model, n_jobs=options.jobs, **fitter_options(options))
     confidence = confidence_for(model, options.confidence)
-    companion = load_companion(options.start_from) if options.start_from else None
-    if companion is not None and companion.kind != UncertainNetwork.kind:
-        raise InputError(
-            f"{options.start_from}: a companion of kind {companion.kind!r} predicts no labels to "
-            "start from; give an uncertain network"
-        )
+    start, companions = companions_of(options)
     rng = np.random.default_rng(1)
     provenance = {
         "MODEL": Path(options.model).name if options.model else "default",
         "INPUT": ",".join(Path(path).name for path in options.inputs),
-        "SETTINGS": json.dumps(
-            fitter.settings | ({"starts": options.start_from} if options.start_from else {}),
-            sort_keys=True,
-        ),
+        "SETTINGS": json.dumps(fitter.settings, sort_keys=True),
+        **companion_provenance(options),
     }
     extra, tables = additions(options), []
     parts = _parts(options.inputs, model)
@@ -88,11 +78,12 @@ def _fit(options: argparse.Namespace) -> None:
         for part in chain([first], parts):
             spectra = extra.apply(part)
             bar.total = (bar.total or 0) + len(spectra)
-            guesses = companion and companion.guesses(spectra, model.label_names, rng=rng)
+            guesses = start and start.guesses(spectra, model.label_names, rng=rng)
             result = fitter.fit(spectra, bar, guesses)
             table = catalogue.result_table(
                 model, spectra, result, confidence, provenance=provenance
             )
+            add_opinions(table, spectra, companions, rng)
             tables.append(table)
     table = catalogue.join_tables(tables)
     catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)

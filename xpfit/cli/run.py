@@ -16,10 +16,13 @@ from .common import (
     INPUT_HELP,
     Interrupted,
     add_command,
+    add_companions,
     add_confidence,
     add_fitter,
     add_tables,
     additions,
+    companion_provenance,
+    companions_of,
     fitter_options,
 )
 
@@ -76,6 +79,7 @@ def add(commands) -> None:
         "--keep-parts", action="store_true", help="keep the rows of chunks when all is done"
     )
     add_fitter(command)
+    add_companions(command)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -91,7 +95,9 @@ def _run(options: argparse.Namespace) -> None:
             }
         ),
         "ZEROPT": str(not options.no_zero_point),
+        **companion_provenance(options),
     }
+    start, companions = companions_of(options)
     settings = RunSettings(
         n_workers=options.workers,
         scheduler=options.scheduler,
@@ -108,6 +114,8 @@ def _run(options: argparse.Namespace) -> None:
             confidence=confidence_for(model, options.confidence),
             options=fitter_options(options),
             additions=additions(options),
+            start_from=start,
+            companions=companions,
             provenance=provenance,
             stars_per_chunk=options.chunk_size,
             settings=settings,

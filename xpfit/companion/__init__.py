@@ -1,20 +1,23 @@
 """Other models of the same spectra, beside the forward model: second opinions on the same core."""
 
-from .base import Companion
+from .base import Companion, LabelPrediction
 from .features import Features
+from .gaianet import GaiaNet, GaiaNetSettings
 from .store import KINDS, load_companion, save_companion
 from .svae import Reconstruction, ScatterAutoencoder, ScatterSettings
-from .uncertain import UncertainNetwork, UncertainPrediction, UncertainSettings
+from .uncertain import UncertainNetwork, UncertainSettings
 
 __all__ = [
     "KINDS",
     "Companion",
     "Features",
+    "GaiaNet",
+    "GaiaNetSettings",
+    "LabelPrediction",
     "Reconstruction",
     "ScatterAutoencoder",
     "ScatterSettings",
     "UncertainNetwork",
-    "UncertainPrediction",
     "UncertainSettings",
     "load_companion",
     "save_companion",

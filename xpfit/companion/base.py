@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import numpy as np
 
 from ..errors import InputError
 from ..prepare import prepared_with
@@ -10,6 +16,28 @@ from ..space import ObservationSpace
 from ..spectra import Spectra
 from .features import Features
 from .loop import LoopState
+
+
+@dataclass
+class LabelPrediction:
+    """Labels of N stars and their uncertainties, all (n_star, n_label) in kK and dex.
+
+    Attributes
+    ----------
+    label_names : tuple of str
+    values : ndarray
+    errors : dict of str to ndarray
+        Parts of the uncertainty by their cause: ``model_err``, ``input_err``, ``excess_err``.
+    """
+
+    label_names: tuple[str, ...]
+    values: np.ndarray
+    errors: dict[str, np.ndarray]
+
+    @property
+    def total_err(self) -> np.ndarray:
+        """All parts together (Fallows & Sanders 2024, eq. 11)."""
+        return np.sqrt(sum(error**2 for error in self.errors.values()))
 
 
 class Companion(ABC):
@@ -25,6 +53,8 @@ class Companion(ABC):
         Of its settings.
     learned : tuple of str
         Names of the arrays that it has learned, without the ``_``.
+    learned_parts : mapping of str to type
+        Dataclasses of arrays that it has learned, by their names without the ``_``.
     features_ : Features
     card_ : dict
         What it was trained on and how, and the history of its training.
@@ -33,6 +63,8 @@ class Companion(ABC):
     kind: str
     settings_kind: type
     learned: tuple[str, ...]
+    learned_parts: ClassVar[Mapping[str, type]] = {}
+    label_names: tuple[str, ...]
     features_: Features
     card_: dict
 
@@ -40,6 +72,31 @@ class Companion(ABC):
     def space(self) -> ObservationSpace:
         """Observation space of the spectra that it looks at."""
         return self.features_.space
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that was learned, by name."""
+        found = {name: np.asarray(getattr(self, f"{name}_")) for name in self.learned}
+        for name, kind in self.learned_parts.items():
+            part = getattr(self, f"{name}_")
+            found |= {f"{name}/{f.name}": np.asarray(getattr(part, f.name)) for f in fields(kind)}
+        return found
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Take what was learned from `arrays` of another one."""
+        for name in self.learned:
+            setattr(self, f"{name}_", arrays[name])
+        for name, kind in self.learned_parts.items():
+            setattr(self, f"{name}_", kind(*(arrays[f"{name}/{f.name}"] for f in fields(kind))))
+
+    @property
+    def fingerprint(self) -> str:
+        """What it is, as SHA-256 over all that predictions depend on, in hexadecimal digits."""
+        features = self.features_
+        digest = hashlib.sha256(f"{self.kind} {self.label_names} {self.settings}".encode())
+        for array in (features.mean, features.scale, *self.arrays.values()):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     def prepared_with(self, kind: type):
         """Settings with which the training data were prepared (see `XPModel.prepared_with`)."""

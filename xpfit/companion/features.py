@@ -50,12 +50,14 @@ class Features:
     scale: np.ndarray
 
     @classmethod
-    def learn(cls, spectra: Spectra) -> Features:
+    def learn(cls, spectra: Spectra, *, spectrum_only: bool = False) -> Features:
         """Choose and standardise the inputs for some training stars.
 
         Parameters
         ----------
         spectra : Spectra
+        spectrum_only : bool
+            Leave out photometric bands and the pseudo-absolute magnitude.
 
         Returns
         -------
@@ -74,6 +76,8 @@ class Features:
         if isinstance(spectra.space, CoefficientSpace):
             channels &= reference == 0  # which is one for all stars
         pseudo = np.isfinite(_pseudo_magnitude(spectra)[0]).mean() >= MIN_KNOWN
+        if spectrum_only:
+            channels, pseudo = channels & ~_is_band(spectra.space), False
         n_input = int(channels.sum()) + bool(pseudo)
         raw = cls(spectra.space, channels, reference, bool(pseudo), np.zeros(n_input),
                   np.ones(n_input))._raw(spectra)  # fmt: skip
@@ -88,6 +92,14 @@ class Features:
         """Number of inputs."""
         return len(self.mean)
 
+    @property
+    def input_wavelength(self) -> np.ndarray:
+        """Wavelength (nm) of each input; NaN for coefficients and the pseudo-absolute magnitude."""
+        wavelength = self.space.wavelength[-self.space.n_obs :]
+        if isinstance(self.space, CoefficientSpace):
+            wavelength = np.where(_is_band(self.space), wavelength, np.nan)
+        return np.append(wavelength[self.channels], [np.nan] * self.with_parallax)
+
     def inputs(self, spectra: Spectra) -> np.ndarray:
         """Standardised inputs, shape (n_star, n_input); what is unknown is as in the mean star.
 
@@ -96,12 +108,19 @@ class Features:
         InputError
             If the spectra are of another space than the training stars'.
         """
-        if not self.space.matches(spectra.space):
-            raise InputError(
-                f"the spectra are in {spectra.space}, this model looks at {self.space}; prepare "
-                "them for it"
-            )
+        self._check(spectra)
         return np.nan_to_num((self._raw(spectra) - self.mean) / self.scale, nan=0.0)
+
+    def seen(self, spectra: Spectra) -> np.ndarray:
+        """Stars of which any value that is looked at is known: bool, shape (n_star,).
+
+        Raises
+        ------
+        InputError
+            If the spectra are of another space than the training stars'.
+        """
+        self._check(spectra)
+        return np.isfinite(spectra.flux_err[:, self.channels]).any(axis=1)
 
     def input_variance(self, spectra: Spectra, jacobian: np.ndarray) -> np.ndarray:
         """Variance that the errors of the inputs give to outputs (Fallows & Sanders, eq. 7).
@@ -162,6 +181,14 @@ class Features:
         raw = inputs[:, :n_spectral] * self.scale[:n_spectral] + self.mean[:n_spectral]
         return raw if isinstance(self.space, CoefficientSpace) else SOFTENING * np.sinh(raw)
 
+    def _check(self, spectra: Spectra) -> None:
+        """Refuse spectra of another space."""
+        if not self.space.matches(spectra.space):
+            raise InputError(
+                f"the spectra are in {spectra.space}, this model looks at {self.space}; prepare "
+                "them for it"
+            )
+
     def _raw(self, spectra: Spectra) -> np.ndarray:
         """Inputs before they are standardised; NaN where unknown."""
         _, relative = self._relative(spectra)
@@ -187,6 +214,37 @@ class Features:
         if isinstance(self.space, CoefficientSpace):
             return np.ones_like(relative)
         return 1.0 / np.hypot(SOFTENING, relative)
+
+
+def draw_noise(spectra: Spectra, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise of spectra, drawn from their errors or full covariances.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    n : int
+        Draws of each star.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray, shape (n, n_star, n_obs)
+        Zero where values are not known.
+    """
+    normal = rng.standard_normal((n, *spectra.flux.shape))
+    known = np.isfinite(spectra.flux_err)
+    if spectra.whitener.ndim == 2:
+        return normal * np.where(known, spectra.flux_err, 0.0)
+    noise = np.zeros_like(normal)
+    for i, whitener in enumerate(spectra.whitener):
+        drawn = np.linalg.lstsq(whitener[:, known[i]], normal[:, i].T, rcond=None)[0]
+        noise[:, i, known[i]] = drawn.T
+    return noise
+
+
+def _is_band(space: ObservationSpace) -> np.ndarray:
+    """Which values of a data vector are photometric bands, the last ones."""
+    return np.arange(space.n_obs) >= space.n_obs - space.n_bands
 
 
 def _reference(space: ObservationSpace, known: np.ndarray) -> np.ndarray:

@@ -88,6 +88,7 @@ def descend(
     rate: Callable[[float], float],
     rng: np.random.Generator,
     before_epoch: Callable[[int, np.ndarray], None] | None = None,
+    after_step: Callable[[np.ndarray], np.ndarray] | None = None,
     memory: Mapping[str, np.ndarray] | None = None,
     progress: bool = True,
     checkpoint: str | os.PathLike | None = None,
@@ -108,6 +109,8 @@ def descend(
     rng : numpy.random.Generator
     before_epoch : callable, optional
         Told the epoch and the parameters.
+    after_step : callable, optional
+        Told the parameters after each step, returns what they become.
     memory : mapping of str to ndarray, optional
         What the loss depends on besides, changed in place by `before_epoch`.
     progress : bool
@@ -134,8 +137,11 @@ def descend(
             for i, batch in enumerate(minibatches(len(rows), settings.batch_size, rng)):
                 value, gradient = loss(state.parameters, rows[batch], rng)
                 gradient = gradient + settings.weight_decay * state.parameters
-                step_rate = rate(state.epoch + i / n_batch)
+                # A plain number, lest it make single precision double.
+                step_rate = float(rate(state.epoch + i / n_batch))
                 state.parameters = optimiser.step(state.parameters, gradient, step_rate)
+                if after_step is not None:
+                    state.parameters = after_step(state.parameters)
                 total += value * len(batch)
             _judge(state, loss(state.parameters, validation, None)[0], total / len(rows))
             bar.set_postfix(loss=state.history[-1][0], validation=state.history[-1][1])

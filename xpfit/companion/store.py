@@ -16,6 +16,7 @@ from ..files import atomic_output
 from ..space import space_from_datasets
 from .base import Companion
 from .features import Features
+from .gaianet import GaiaNet
 from .svae import ScatterAutoencoder
 from .uncertain import UncertainNetwork
 
@@ -23,7 +24,7 @@ FORMAT = "xpfit-companion"
 FORMAT_VERSION = 1
 
 KINDS: Mapping[str, type[Companion]] = {
-    kind.kind: kind for kind in (UncertainNetwork, ScatterAutoencoder)
+    kind.kind: kind for kind in (UncertainNetwork, ScatterAutoencoder, GaiaNet)
 }
 """Companions by name."""
 
@@ -61,9 +62,9 @@ def save_companion(
             file[name] = values
         for name in ("channels", "reference", "mean", "scale"):
             file[f"features/{name}"] = getattr(features, name)
-        for name in companion.learned:
-            values = getattr(companion, f"{name}_")
-            file.create_dataset(f"learned/{name}", data=values, compression="gzip")
+        for name, values in companion.arrays.items():
+            compression = "gzip" if values.ndim else None
+            file.create_dataset(f"learned/{name}", data=values, compression=compression)
 
 
 def load_companion(path: str | os.PathLike) -> Companion:
@@ -113,8 +114,11 @@ def _build(file: h5py.File) -> Companion:
         bool(file.attrs["with_parallax"]),
         *(file[f"features/{name}"][()] for name in ("mean", "scale")),
     )
-    for name in companion.learned:
-        setattr(companion, f"{name}_", file[f"learned/{name}"][()])
+    arrays: dict[str, np.ndarray] = {}
+    file["learned"].visititems(
+        lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {})
+    )
+    companion.restore(arrays)
     companion.card_ = json.loads(file.attrs["card"])
     expected = companion.network.n_parameters
     if np.shape(companion.parameters_) != (expected,):

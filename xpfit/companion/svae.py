@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from ..spectra import Spectra
 from .base import Companion
 from .features import Features
 from .loop import LoopSettings, descend
+from .oddity import OddityDetector
 
 MIN_SCATTER = 1e-3
 """Least scatter, in units of the training stars' spread: keeps likelihoods finite."""
@@ -94,7 +96,13 @@ class Reconstruction:
         Of the standardised inputs, over their number, with errors and scatter: about one for stars
         like those of the training set.
     ln_density : ndarray, shape (n_star,)
-        ln of the standard normal density at the latent means: low for stars at the rim.
+        ln of the training stars' density at the latent means: low where there are hardly any.
+    oddity : ndarray, shape (n_star,)
+        -log10 of the share of ordinary stars that are as odd (see `OddityDetector`).
+    is_odd : ndarray of bool, shape (n_star,)
+        Odder than all but two per cent of ordinary stars.
+    oddest : ndarray, shape (n_star,)
+        Wavelength (nm) of the value that fits the others least; NaN for coefficients.
     """
 
     latent: np.ndarray
@@ -103,6 +111,9 @@ class Reconstruction:
     scatter: np.ndarray
     chi2: np.ndarray
     ln_density: np.ndarray
+    oddity: np.ndarray
+    is_odd: np.ndarray
+    oddest: np.ndarray
 
 
 class ScatterAutoencoder(Companion):
@@ -119,6 +130,7 @@ class ScatterAutoencoder(Companion):
     features_ : Features
     parameters_ : ndarray, shape (n_parameters,)
         Of the encoder, the decoder and the scatter decoder, one after the other.
+    oddity_ : OddityDetector
     card_ : dict
         What it was trained on and how, and the history of its training.
     """
@@ -126,6 +138,7 @@ class ScatterAutoencoder(Companion):
     kind = "svae"
     settings_kind = ScatterSettings
     learned = ("parameters",)
+    learned_parts: ClassVar = {"oddity": OddityDetector}
 
     def __init__(self, label_names=(), settings: ScatterSettings | None = None):
         self.label_names = ()
@@ -185,6 +198,9 @@ class ScatterAutoencoder(Companion):
             checkpoint=checkpoint,
         )
         self.parameters_ = state.best
+        latent, residual = self._residual(inputs, variance)[:2]
+        held_out = np.sort(order[:n_validation])
+        self.oddity_ = OddityDetector.learn(latent, residual, held_out, rng)
         self._fill_card(spectra, state, validation_loss=state.best_loss)
         return self
 
@@ -224,24 +240,29 @@ class ScatterAutoencoder(Companion):
         """
         self._require_training()
         inputs, variance = self._inputs(spectra)
-        encoder, decoder, scatterer = self.networks
-        parts = self._split(self.parameters_)
-        encoded, _ = encoder.forward(parts[0], inputs)
-        mean, ln_variance = np.split(encoded, 2, axis=1)
-        output, _ = decoder.forward(parts[1], mean)
-        scatter = scatterer.forward(parts[2], mean)[0] + MIN_SCATTER
-        pull = (output - inputs) ** 2 / (variance + scatter**2)
+        latent, residual, latent_err, output, scatter = self._residual(inputs, variance)
         known = variance < BLIND_ERR**2
         with np.errstate(invalid="ignore", divide="ignore"):
-            chi2 = np.sum(np.where(known, pull, 0.0), axis=1) / known.sum(axis=1)
-        blind = np.where(known.any(axis=1), 0.0, np.nan)[:, None]
+            chi2 = np.sum(residual**2, axis=1) / known.sum(axis=1)
         flux = self.features_.relative_flux(output)
         wide = self.features_.relative_flux(output + scatter) - flux
-        density = -0.5 * np.sum(mean**2 + np.log(2.0 * np.pi), axis=1)
+        detector = self.oddity_
+        numbers = detector.numbers(latent, residual)
+        oddity = detector.oddity(numbers)
+        oddest = np.argmax(np.abs(detector.deviations(residual)), axis=1)
+        blind = np.where(known.any(axis=1), 0.0, np.nan)
+        wide_blind = blind[:, None]
         return Reconstruction(
-            mean + blind, np.exp(0.5 * ln_variance) + blind, flux + blind, wide + blind, chi2,
-            density + blind[:, 0],
-        )  # fmt: skip
+            latent + wide_blind,
+            latent_err + wide_blind,
+            flux + wide_blind,
+            wide + wide_blind,
+            chi2,
+            blind - numbers[2],
+            oddity + blind,
+            known.any(axis=1) & (oddity > detector.limit),
+            self.features_.input_wavelength[oddest] + blind,
+        )
 
     def score(self, spectra: Spectra) -> float:
         """Mean evidence bound per star, without noise in the latent numbers; higher is better."""
@@ -252,6 +273,18 @@ class ScatterAutoencoder(Companion):
         """Standardised inputs and the variances of their errors."""
         error = np.minimum(self.features_.input_err(spectra), BLIND_ERR)
         return self.features_.inputs(spectra), error**2
+
+    def _residual(self, inputs, variance) -> tuple[np.ndarray, ...]:
+        """Latent means, residuals over errors and scatter, latent errors, outputs, scatter."""
+        encoder, decoder, scatterer = self.networks
+        parts = self._split(self.parameters_)
+        encoded, _ = encoder.forward(parts[0], inputs)
+        mean, ln_variance = np.split(encoded, 2, axis=1)
+        output, _ = decoder.forward(parts[1], mean)
+        scatter = scatterer.forward(parts[2], mean)[0] + MIN_SCATTER
+        residual = (inputs - output) / np.sqrt(variance + scatter**2)
+        residual = np.where(variance < BLIND_ERR**2, residual, 0.0)
+        return mean, residual, np.exp(0.5 * ln_variance), output, scatter
 
     def _split(self, parameters: np.ndarray) -> list[np.ndarray]:
         """Parameters of each network."""

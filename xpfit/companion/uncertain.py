@@ -15,11 +15,14 @@ import numpy as np
 from ..errors import InputError
 from ..nn import Adam, CosineSchedule, Dense, Dropout, Network, ReLU, gaussian_likelihood
 from ..spectra import Spectra
-from .base import Companion
+from .base import Companion, LabelPrediction
 from .features import Features
 from .loop import LoopSettings, descend
 
 LABELS = ("teff", "feh", "logg", "alpha_m")
+
+ERRORS = ("model_err", "input_err", "excess_err")
+"""Scatter of the passes, what errors of the inputs do, and what neither explains."""
 
 N_PASSES = 50
 """Passes with dropout that a prediction is the median of."""
@@ -79,31 +82,6 @@ class UncertainSettings:
     def to_dict(self) -> dict:
         """Plain values, for a file's metadata."""
         return {**asdict(self), "hidden": list(self.hidden)}
-
-
-@dataclass
-class UncertainPrediction:
-    """Labels of N stars and their uncertainties, all (n_star, n_label) in kK and dex.
-
-    Attributes
-    ----------
-    label_names : tuple of str
-    values : ndarray
-        Medians of the passes.
-    model_err, input_err, excess_err : ndarray
-        Scatter of the passes; what errors of the inputs do; what neither explains.
-    """
-
-    label_names: tuple[str, ...]
-    values: np.ndarray
-    model_err: np.ndarray
-    input_err: np.ndarray
-    excess_err: np.ndarray
-
-    @property
-    def total_err(self) -> np.ndarray:
-        """All three together (Fallows & Sanders, eq. 11)."""
-        return np.sqrt(self.model_err**2 + self.input_err**2 + self.excess_err**2)
 
 
 class UncertainNetwork(Companion):
@@ -217,7 +195,7 @@ class UncertainNetwork(Companion):
 
     def predict(
         self, spectra: Spectra, *, rng: np.random.Generator, n_passes: int = N_PASSES
-    ) -> UncertainPrediction:
+    ) -> LabelPrediction:
         """Labels and their uncertainties.
 
         Parameters
@@ -230,7 +208,9 @@ class UncertainNetwork(Companion):
 
         Returns
         -------
-        UncertainPrediction
+        LabelPrediction
+            Medians of the passes, with the errors ``model_err`` (scatter of the passes),
+            ``input_err`` (what errors of the inputs do) and ``excess_err`` (what neither explains);
             NaN for stars of which nothing can be seen.
 
         Raises
@@ -247,9 +227,10 @@ class UncertainNetwork(Companion):
                 np.arange(len(spectra)), max(1, -(-len(spectra) // ROWS_AT_A_TIME))
             )
         ]
-        names = ("values", "model_err", "input_err", "excess_err")
-        return UncertainPrediction(
-            self.label_names, *(np.concatenate([getattr(p, n) for p in parts]) for n in names)
+        return LabelPrediction(
+            self.label_names,
+            np.concatenate([part.values for part in parts]),
+            {name: np.concatenate([part.errors[name] for part in parts]) for name in ERRORS},
         )
 
     def guesses(
@@ -315,7 +296,7 @@ class UncertainNetwork(Companion):
         values, vectors = np.linalg.eigh(np.cov(pull[ordinary].T))
         self.axes_ = (vectors * np.sqrt(values)).T[::-1]
 
-    def _predict(self, spectra, rng, n_passes) -> UncertainPrediction:
+    def _predict(self, spectra, rng, n_passes) -> LabelPrediction:
         """Some of the stars."""
         network, k = self.network, len(self.label_names)
         inputs = self.features_.inputs(spectra)
@@ -326,14 +307,16 @@ class UncertainNetwork(Companion):
             passes[i] = out[:, :k]
             excess += np.exp(out[:, k:]) / n_passes
         variance = self.features_.input_variance(spectra, self._jacobian(self.parameters_, inputs))
-        blind = ~np.isfinite(spectra.flux_err[:, self.features_.channels]).any(axis=1)
+        blind = ~self.features_.seen(spectra)
+        model = np.var(passes, axis=0, ddof=1)
         scale = np.where(blind[:, None], np.nan, self.label_scale_)
-        return UncertainPrediction(
+        return LabelPrediction(
             self.label_names,
             np.median(passes, axis=0) * scale + self.label_mean_,
-            np.std(passes, axis=0, ddof=1) * scale * self.calibration_,
-            np.sqrt(variance) * scale * self.calibration_,
-            np.sqrt(excess) * scale * self.calibration_,
+            {
+                name: np.sqrt(part) * scale * self.calibration_
+                for name, part in zip(ERRORS, (model, variance, excess), strict=True)
+            },
         )
 
     def _jacobian(self, parameters: np.ndarray, inputs: np.ndarray) -> np.ndarray:

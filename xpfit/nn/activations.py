@@ -72,7 +72,7 @@ class ReLU(Activation):
 
     def value(self, x):
         """See `Activation.value`."""
-        return array_namespace(x).where(x > 0, x, 0.0 * x)
+        return array_namespace(x).clip(x, 0.0, None)
 
     def slope(self, x, y):
         """See `Activation.slope`."""
@@ -88,13 +88,13 @@ class ELU(Activation):
 
     def value(self, x):
         """See `Activation.value`."""
+        # Not by `where`, which takes ten times as long.
         xp = array_namespace(x)
-        return xp.where(x > 0, x, xp.expm1(xp.where(x > 0, 0.0 * x, x)))
+        return xp.clip(x, 0.0, None) + xp.expm1(xp.clip(x, None, 0.0))
 
     def slope(self, x, y):
         """See `Activation.slope`."""
-        xp = array_namespace(x)
-        return xp.where(x > 0, xp.ones_like(x), y + 1.0)
+        return array_namespace(x).clip(y, None, 0.0) + 1.0
 
     def bend(self, x, y):
         """See `Activation.bend`."""

@@ -12,6 +12,12 @@ from functools import lru_cache
 import numpy as np
 from array_api_compat import array_namespace, device, is_numpy_array
 
+MIN_CHANNELS = 8
+"""Of fewer channels, the sums in Numba are too short to be fast."""
+
+MAX_WHOLE = 4
+"""Series up to so many kernels long are not cut."""
+
 
 def convolve(x: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
     """Sums of weights times a window of places, at every place.
@@ -29,11 +35,13 @@ def convolve(x: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
 
     Notes
     -----
-    By Numba, if that is there and the arrays are NumPy's, else by `convolve_by_matrices`.
+    Long series of many channels by Numba, if that is there and the arrays are NumPy's, all else by
+    `convolve_by_matrices`: a matrix product is as fast where it does little in vain.
     """
-    if not is_numpy_array(x) or not _has_numba():
-        return convolve_by_matrices(x, weights, before)
     kernel, n_in, n_out = weights.shape
+    pays = x.shape[1] > 2 * kernel * n_in and n_in >= MIN_CHANNELS
+    if not pays or not is_numpy_array(x) or not _has_numba():
+        return convolve_by_matrices(x, weights, before)
     padded = np.zeros((-(-n_out // 4) * 4, kernel * n_in), dtype=x.dtype)
     padded[:n_out] = weights.reshape(kernel * n_in, n_out).T
     return _compiled()(np.ascontiguousarray(x), padded, before, n_in, n_out)
@@ -44,16 +52,14 @@ def convolve_by_matrices(x: np.ndarray, weights: np.ndarray, before: int) -> np.
 
     Notes
     -----
-    Series are cut into overlapping windows that give as many places as the kernel is long; a
-    window's outputs are one product with a banded matrix. That does twice the work of the sums,
-    but at a matrix product's speed, and copies inputs twice instead of once for each place.
+    A series is cut into overlapping windows, and a window's outputs are one product with a banded
+    matrix (see `_Windows`). That does up to twice the work of the sums, but at a matrix product's
+    speed.
     """
     xp = array_namespace(x)
-    n_out = weights.shape[2]
-    matrix = _banded(weights)
-    y = _windows(x, weights.shape, before) @ matrix
-    y = xp.reshape(y, (x.shape[0], -1))
-    return y[:, : x.shape[1] // weights.shape[1] * n_out]
+    cut = _Windows(x.shape[1] // weights.shape[1], weights.shape, before)
+    y = cut.windows(x) @ cut.matrix(weights)
+    return xp.reshape(y, (x.shape[0], -1))[:, : cut.length * cut.n_out]
 
 
 def correlate(x: np.ndarray, dy: np.ndarray, shape: tuple, before: int) -> np.ndarray:
@@ -72,50 +78,63 @@ def correlate(x: np.ndarray, dy: np.ndarray, shape: tuple, before: int) -> np.nd
     ndarray, shape (kernel, n_in, n_out)
     """
     xp = array_namespace(x)
-    kernel, n_in, n_out = shape
-    n_window = _n_windows(x.shape[1] // n_in, kernel)
-    missing = n_window * kernel * n_out - dy.shape[1]
-    filled = _pad(dy, 0, missing)
-    outputs = xp.reshape(filled, (-1, kernel * n_out))
-    matrix = _windows(x, shape, before).T @ outputs
-    banded = xp.reshape(matrix, (2 * kernel - 1, n_in, kernel, n_out))
-    total = banded[:kernel, :, 0, :]
-    for place in range(1, kernel):
-        total = total + banded[place : place + kernel, :, place, :]
-    return total
+    cut = _Windows(x.shape[1] // shape[1], shape, before)
+    missing = (cut.n_window * cut.n_place - cut.length) * cut.n_out
+    outputs = xp.reshape(_pad(dy, 0, missing), (-1, cut.n_place * cut.n_out))
+    return cut.weights(cut.windows(x).T @ outputs)
 
 
-def _n_windows(length: int, kernel: int) -> int:
-    """Into how many windows a series is cut."""
-    return -(-length // kernel)
+class _Windows:
+    """How series are cut into windows, each of which gives the outputs of some places.
 
+    Short series are one window, and nothing is copied. Of long ones, a window gives as many places
+    as the kernel is long; then it is twice as long, and half of the matrix is zero.
+    """
 
-def _windows(x: np.ndarray, shape: tuple, before: int) -> np.ndarray:
-    """Overlapping windows, (n_series * n_window, (2 kernel - 1) * n_in)."""
-    xp = array_namespace(x)
-    kernel, n_in, _ = shape
-    length = x.shape[1] // n_in
-    n_window, width = _n_windows(length, kernel), 2 * kernel - 1
-    after = (n_window - 1) * kernel + width - before - length
-    padded = _pad(x, before * n_in, max(after, 0) * n_in)
-    windows = [
-        padded[:, first * kernel * n_in : (first * kernel + width) * n_in]
-        for first in range(n_window)
-    ]
-    return xp.reshape(xp.stack(windows, axis=1), (-1, width * n_in))
+    def __init__(self, length: int, shape: tuple, before: int):
+        kernel, self.n_in, self.n_out = shape
+        self.length, self.kernel, self.before = length, kernel, before
+        self.is_whole = length <= MAX_WHOLE * kernel
+        self.n_place = length if self.is_whole else kernel
+        self.width = length if self.is_whole else 2 * kernel - 1
+        self.n_window = -(-length // self.n_place)
+        # Which weight leads from a place of the window to an output's.
+        shift = before if self.is_whole else 0
+        self.offset = np.arange(self.width)[:, None] - np.arange(self.n_place) + shift
 
+    def windows(self, x: np.ndarray) -> np.ndarray:
+        """Shape (n_series * n_window, width * n_in)."""
+        if self.is_whole:
+            return x
+        xp = array_namespace(x)
+        step = self.n_place * self.n_in
+        after = (self.n_window + 1) * self.n_place - self.before - self.length
+        padded = _pad(x, self.before * self.n_in, after * self.n_in)
+        size = self.width * self.n_in
+        parts = [padded[:, i * step : i * step + size] for i in range(self.n_window)]
+        return xp.reshape(xp.stack(parts, axis=1), (-1, size))
 
-def _banded(weights: np.ndarray) -> np.ndarray:
-    """Matrix from a window to its outputs, ((2 kernel - 1) n_in, kernel n_out)."""
-    xp = array_namespace(weights)
-    kernel, n_in, n_out = weights.shape
-    offset = np.arange(2 * kernel - 1)[:, None] - np.arange(kernel)
-    offset = np.where((offset >= 0) & (offset < kernel), offset, kernel).ravel()
-    nothing = xp.zeros((1, n_in, n_out), dtype=weights.dtype, device=device(weights))
-    at = xp.asarray(offset, device=device(weights))
-    taken = xp.take(xp.concat([weights, nothing]), at, axis=0)
-    taken = xp.reshape(taken, (2 * kernel - 1, kernel, n_in, n_out))
-    return xp.reshape(xp.permute_dims(taken, (0, 2, 1, 3)), (-1, kernel * n_out))
+    def matrix(self, weights: np.ndarray) -> np.ndarray:
+        """From a window to its outputs, (width * n_in, n_place * n_out)."""
+        xp = array_namespace(weights)
+        inside = (self.offset >= 0) & (self.offset < self.kernel)
+        at = xp.asarray(np.where(inside, self.offset, self.kernel).ravel(), device=device(weights))
+        nothing = xp.zeros((1, *weights.shape[1:]), dtype=weights.dtype, device=device(weights))
+        taken = xp.take(xp.concat([weights, nothing]), at, axis=0)
+        taken = xp.reshape(taken, (self.width, self.n_place, self.n_in, self.n_out))
+        return xp.reshape(xp.permute_dims(taken, (0, 2, 1, 3)), (-1, self.n_place * self.n_out))
+
+    def weights(self, matrix: np.ndarray) -> np.ndarray:
+        """The transpose of `matrix`: sums of its elements that come from the same weight."""
+        xp = array_namespace(matrix)
+        banded = xp.reshape(matrix, (self.width, self.n_in, self.n_place, self.n_out))
+        total = xp.zeros((self.kernel, self.n_in, self.n_out), dtype=matrix.dtype,
+                         device=device(matrix))  # fmt: skip
+        for place in range(self.n_place):
+            first = int(self.offset[0, place])
+            low, high = max(first, 0), min(first + self.width, self.kernel)
+            total[low:high, :, :] += banded[low - first : high - first, :, place, :]
+        return total
 
 
 def _pad(x: np.ndarray, before: int, after: int) -> np.ndarray:

@@ -138,43 +138,40 @@ class BatchNorm(Layer):
         """See `Layer.forward`."""
         xp = array_namespace(x)
         scale, shift, mean, variance = self._split(w)
-        series = xp.reshape(x, (x.shape[0], -1, self.n_channel))
         if rng is not None:
-            mean, variance = xp.mean(series, axis=(0, 1)), xp.var(series, axis=(0, 1))
+            mean = self._mean(x)
+        normal = x - self._everywhere(mean, x)
+        if rng is not None:
+            variance = self._mean(normal**2)
         inverse = 1.0 / xp.sqrt(variance + self.epsilon)
-        normal = (series - mean) * inverse
+        normal = normal * self._everywhere(inverse, x)
         batch = None if rng is None else (mean, variance)
-        return xp.reshape(normal * scale + shift, x.shape), (normal, inverse, batch)
+        y = normal * self._everywhere(scale, x) + self._everywhere(shift, x)
+        return y, (normal, inverse, batch)
 
     def backward(self, w, cache, dy):
         """See `Layer.backward`."""
-        xp = array_namespace(dy)
-        series = xp.reshape(dy, cache[0].shape)
-        scale, shift = xp.sum(series * cache[0], axis=(0, 1)), xp.sum(series, axis=(0, 1))
+        n = dy.shape[0] * dy.shape[1] // self.n_channel
+        scale, shift = n * self._mean(dy * cache[0]), n * self._mean(dy)
         none = 0.0 * shift
-        return self.adjoint(w, cache, dy), xp.concat([scale, shift, none, none])
+        return self.adjoint(w, cache, dy), array_namespace(dy).concat([scale, shift, none, none])
 
     def adjoint(self, w, cache, dy):
         """See `Layer.adjoint`: in training, with what each star does to the batch's mean."""
-        xp = array_namespace(dy)
         normal, inverse, batch = cache
-        slope = xp.reshape(dy, normal.shape) * self._split(w)[0]
         if batch is not None:
-            slope = slope - xp.mean(slope, axis=(0, 1))
-            slope = slope - normal * xp.mean(slope * normal, axis=(0, 1))
-        return xp.reshape(slope * inverse, dy.shape)
+            common = self._mean(dy * normal)
+            dy = dy - self._everywhere(self._mean(dy), dy) - normal * self._everywhere(common, dy)
+        return dy * self._everywhere(inverse * self._split(w)[0], dy)
 
     def tangent(self, w, cache, dx):
         """See `Layer.tangent`: in training, of all stars moving at the same time."""
         xp = array_namespace(dx)
-        normal, inverse, batch = cache
-        series = xp.reshape(dx, (*dx.shape[:2], -1, self.n_channel))
-        if batch is not None:
-            normal = normal[:, None, :, :]
-            series = series - xp.mean(series, axis=(0, 2), keepdims=True)
-            common = xp.mean(series * normal, axis=(0, 2), keepdims=True)
-            series = series - normal * common
-        return xp.reshape(series * (inverse * self._split(w)[0]), dx.shape)
+        if cache[2] is None:
+            return dx * self._everywhere(cache[1] * self._split(w)[0], dx)
+        # It is its own transpose.
+        moved = [self.adjoint(w, cache, dx[:, i, :]) for i in range(dx.shape[1])]
+        return xp.stack(moved, axis=1)
 
     def curvature(self, w, cache, dx, dy):
         """See `Layer.curvature`.
@@ -197,6 +194,15 @@ class BatchNorm(Layer):
         mean = mean + share * (cache[2][0] - mean)
         variance = variance + share * (cache[2][1] - variance)
         return xp.concat([scale, shift, mean, variance])
+
+    def _mean(self, x: np.ndarray) -> np.ndarray:
+        """Mean of each channel; first over the stars, as that is faster."""
+        xp = array_namespace(x)
+        return xp.mean(xp.reshape(xp.mean(x, axis=0), (-1, self.n_channel)), axis=0)
+
+    def _everywhere(self, values: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Values of the channels at each place of series like `x`."""
+        return array_namespace(values).tile(values, (x.shape[-1] // self.n_channel,))
 
     def _split(self, w: np.ndarray) -> tuple[np.ndarray, ...]:
         """Scale, shift, running mean, running variance."""
@@ -241,10 +247,16 @@ class MaxPool(_Pool):
         """See `Layer.forward`."""
         xp = array_namespace(x)
         groups = self._groups(x, -np.inf)
-        largest = xp.argmax(groups, axis=2, keepdims=True)
-        places = xp.arange(self.size, device=device(x))[None, None, :, None]
-        y = xp.reshape(xp.max(groups, axis=2), (x.shape[0], -1))
-        return y, xp.astype(places == largest, x.dtype)
+        places = [groups[:, :, i, :] for i in range(self.size)]
+        largest = places[0]
+        for place in places[1:]:
+            largest = xp.maximum(largest, place)
+        taken = largest != largest  # NaN is nowhere the largest
+        first = []
+        for place in places:
+            first.append((place == largest) & ~taken)
+            taken = taken | first[-1]
+        return xp.reshape(largest, (x.shape[0], -1)), xp.astype(xp.stack(first, axis=2), x.dtype)
 
     def adjoint(self, w, cache, dy):
         """See `Layer.adjoint`."""

@@ -60,6 +60,8 @@ class FitFlag(IntFlag):
     """Another mode of the posterior is nearly as good; only known if it was looked for."""
     APPROXIMATE_POSITION = 512
     """The catalogue's position is that of the HEALPix cell in the source id."""
+    UNLIKE_TRAINING = 1024
+    """An auto-encoder finds the spectrum unlike its training set; only known if one was asked."""
 
 
 UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT

@@ -50,6 +50,7 @@ FLAG_MEANINGS = (
     (FitFlag.DUPLICATE_ID, "the source stands in more than one row"),
     (FitFlag.SECOND_MODE, "another mode of the posterior is nearly as good"),
     (FitFlag.APPROXIMATE_POSITION, "position from the source id"),
+    (FitFlag.UNLIKE_TRAINING, "unlike an auto-encoder's training set"),
 )
 
 WIDTHS = ((0.8, 1.25), (0.6, 1.7))

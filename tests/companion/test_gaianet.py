@@ -1,0 +1,217 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import assert_close_derivative, numerical_gradient, random_full_whiteners, simulate
+
+from xpfit import InputError, read_spectra
+from xpfit.companion import GaiaNet, GaiaNetSettings, load_companion, save_companion
+from xpfit.companion.features import draw_noise
+from xpfit.companion.gaianet import _excess, _Task
+from xpfit.nn import BatchNorm, Convolution, Dense, MaxPool, Residual
+from xpfit.prepare import sampled_space
+
+LABELS = ("logg", "teff", "feh")
+ERRORS = {"teff": 0.02, "feh": 0.03, "logg": 0.05}
+QUICK = GaiaNetSettings(
+    n_channel=4, kernel=10, width=32, n_dense=3, n_epochs=40, batch_size=64, learning_rate=4e-3,
+    validation_share=0.2,
+)  # fmt: skip
+
+
+def labelled(model, n, seed):
+    """Simulated spectra with their labels, which have errors."""
+    rng = np.random.default_rng(seed)
+    truth, spectra = simulate(model, n, rng, relative_error=0.01)
+    labels = {
+        name: truth[:, model.label_names.index(name)] + ERRORS[name] * rng.standard_normal(n)
+        for name in LABELS
+    }
+    errors = {name: np.full(n, ERRORS[name]) for name in LABELS}
+    return replace(spectra, labels=labels, label_err=errors), truth
+
+
+@pytest.fixture(scope="module")
+def stars(model):
+    return labelled(model, 2500, 1)[0]
+
+
+@pytest.fixture(scope="module")
+def trained(stars):
+    return GaiaNet(settings=QUICK).fit(stars, rng=np.random.default_rng(3), progress=False)
+
+
+def test_the_network_is_built_as_in_the_paper(stars):
+    owner = GaiaNet()
+    owner.features_ = (
+        GaiaNet(settings=replace(QUICK, n_epochs=1))
+        .fit(stars[np.arange(80)], rng=np.random.default_rng(1), progress=False)
+        .features_
+    )
+    kinds = [type(layer) for layer in owner.network.layers]
+    assert kinds.count(Residual) == 3 and kinds.count(Dense) == 7 and kinds.count(MaxPool) == 1
+    block = next(layer for layer in owner.network.layers if isinstance(layer, Residual)).inner
+    assert [layer.kernel for layer in block.layers if isinstance(layer, Convolution)] == [30, 30]
+    assert sum(isinstance(layer, BatchNorm) for layer in block.layers) == 2
+    channels = owner.features_.channels
+    assert not channels[owner.features_.space.is_band].any(), "photometry is left out"
+
+
+def test_labels_of_new_stars_come_back_with_honest_errors(model, trained):
+    spectra, truth = labelled(model, 1500, 2)
+    prediction = trained.predict(spectra, rng=np.random.default_rng(1))
+    order = [model.label_names.index(name) for name in LABELS]
+    residual = prediction.values - truth[:, order]
+    assert np.median(np.abs(residual[:, 1])) < 0.2 and np.median(np.abs(residual[:, 0])) < 0.3
+    pull = residual / prediction.total_err
+    width = 1.4826 * np.median(np.abs(pull - np.median(pull, axis=0)), axis=0)
+    np.testing.assert_allclose(width, 1.0, atol=0.2)
+    assert trained.score(spectra, rng=np.random.default_rng(1)) > 0.7
+
+
+def test_gradient_of_the_loss_is_exact_and_leaves_out_what_is_masked(trained, stars, rng):
+    few = stars[np.arange(8)]
+    owner = GaiaNet(settings=replace(QUICK, n_channel=2, kernel=4, width=5, n_block=1))
+    owner.features_ = trained.features_
+    owner.label_mean_, owner.label_scale_ = trained.label_mean_, trained.label_scale_
+    targets = rng.standard_normal((8, 3))
+    targets[:4, 2] = np.nan
+    task = _Task(owner, few, targets)
+    task.inputs = task.inputs.astype(float)
+    parameters = owner.network.initialise(rng)
+    rows, moving = np.arange(8), owner.network.absorb
+
+    def loss(p):
+        return task.loss(p, rows, np.random.default_rng(8))[0]
+
+    value, gradient = task.loss(parameters, rows, np.random.default_rng(8))
+    still = moving(parameters, task.caches, 0.5) != parameters
+    numerical = np.where(still, 0.0, numerical_gradient(loss, parameters))
+    assert_close_derivative(gradient, numerical, 1e-4)
+    task.targets[:4, 2] = 99.0
+    assert task.loss(parameters, rows, np.random.default_rng(8))[0] == value
+
+
+def test_metallicities_without_meaning_are_not_learned_from(stars):
+    some = stars[np.arange(60)]
+    labels = {name: values.copy() for name, values in some.labels.items()}
+    labels["logg"][:5], labels["teff"][5:9], labels["feh"][9] = 7.9, 3.1, np.nan
+    targets, _ = GaiaNet()._targets(replace(some, labels=labels))
+    assert np.isnan(targets[:10, 2]).all() and np.isfinite(targets[10:]).all()
+    assert np.isfinite(targets[:10, :2]).all()
+    np.testing.assert_allclose(targets[5:9, 1], np.log10(3100.0))
+
+
+def test_one_seed_gives_one_network(stars):
+    short = replace(QUICK, n_epochs=3)
+    some = stars[np.arange(300)]
+    runs = [
+        GaiaNet(settings=short).fit(some, rng=np.random.default_rng(s), progress=False)
+        for s in (5, 5, 5, 6)
+    ]
+    for run in runs[1:3]:
+        np.testing.assert_array_equal(run.parameters_, runs[0].parameters_)
+    assert not np.array_equal(runs[0].parameters_, runs[3].parameters_)
+
+
+def test_an_interrupted_training_goes_on_to_the_same_network(stars, tmp_path, monkeypatch):
+    some, checkpoint = stars[np.arange(200)], tmp_path / "checkpoint"
+    settings = replace(QUICK, n_epochs=25)
+
+    def fit(**more):
+        network = GaiaNet(settings=settings)
+        return network.fit(some, rng=np.random.default_rng(5), progress=False, **more)
+
+    whole = fit()
+    absorb, calls = _Task.absorb, []
+
+    def stop(task, parameters):
+        calls.append(1)
+        if len(calls) > 23 * 3:
+            raise KeyboardInterrupt
+        return absorb(task, parameters)
+
+    monkeypatch.setattr(_Task, "absorb", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(checkpoint=checkpoint)
+    monkeypatch.undo()
+    assert checkpoint.exists()
+    again = fit(checkpoint=checkpoint)
+    np.testing.assert_array_equal(again.parameters_, whole.parameters_)
+    assert not checkpoint.exists()
+
+
+def test_what_was_saved_predicts_the_same(trained, stars, tmp_path):
+    save_companion(trained, tmp_path / "c.h5")
+    loaded = load_companion(tmp_path / "c.h5")
+    few = stars[np.arange(20)]
+    a, b = (net.predict(few, rng=np.random.default_rng(1)) for net in (loaded, trained))
+    np.testing.assert_array_equal(a.values, b.values)
+    np.testing.assert_array_equal(a.total_err, b.total_err)
+    assert loaded.kind == "gaianet" and loaded.parameters_.dtype == np.float32
+    assert loaded.fingerprint == trained.fingerprint
+
+
+def test_redrawn_spectra_have_the_covariance_of_the_errors(stars, rng):
+    some = stars[np.arange(2)]
+    noise = draw_noise(some, 4000, rng)
+    known = np.isfinite(some.flux_err)
+    np.testing.assert_allclose(noise.std(axis=0)[known], some.flux_err[known], rtol=0.08)
+    assert np.all(noise[:, ~known] == 0)
+    few = np.flatnonzero(known[0])[:6]
+    covariance, whitener = random_full_whiteners(some.flux_err[:1, few], rng)
+    whole = np.zeros((1, known.shape[1], known.shape[1]))
+    whole[0][np.ix_(few, few)] = whitener[0]
+    error = np.full((1, known.shape[1]), np.inf)
+    error[0, few] = np.sqrt(np.diagonal(covariance[0]))
+    star = replace(some[[0]], flux_err=error, whitener=whole)
+    drawn = draw_noise(star, 20_000, rng)[:, 0][:, few]
+    scale = np.sqrt(np.outer(*[np.diagonal(covariance[0])] * 2))
+    np.testing.assert_allclose(np.cov(drawn.T) / scale, covariance[0] / scale, atol=0.04)
+
+
+def test_noisier_spectra_are_more_uncertain(trained, stars):
+    some = stars[np.arange(200)]
+    noisy = replace(some, flux_err=5.0 * some.flux_err, whitener=None)
+    few, many = (
+        trained.predict(s, rng=np.random.default_rng(1)).errors["input_err"] for s in (some, noisy)
+    )
+    assert np.all(np.median(many / few, axis=0) > 2.5)
+
+
+def test_excess_errors_give_pulls_of_width_one(rng):
+    residual, error = rng.normal(0.0, 5.0, 4000), np.full(4000, 3.0)
+    assert _excess(residual, error) == pytest.approx(4.0, rel=0.06)
+    assert _excess(0.1 * residual, error) < 1e-4
+
+
+def test_blind_stars_are_unknown_and_a_single_one_is_no_trouble(trained, stars):
+    some = stars[np.arange(3)]
+    some.flux_err[1], some.whitener[1] = np.inf, 0.0
+    prediction = trained.predict(some, rng=np.random.default_rng(1))
+    assert np.isnan(prediction.values[1]).all() and np.isnan(prediction.total_err[1]).all()
+    assert np.isfinite(prediction.values[[0, 2]]).all()
+    one = trained.predict(stars[[0]], rng=np.random.default_rng(1))
+    np.testing.assert_allclose(one.values[0], prediction.values[0], rtol=1e-4)
+
+
+def test_what_cannot_be_learned_is_refused(stars):
+    few = stars[np.arange(40)]
+    nothing = {**few.labels, "feh": np.full(40, np.nan)}
+    with pytest.raises(InputError, match="fewer than 10 stars have the labels feh"):
+        GaiaNet().fit(replace(few, labels=nothing), rng=np.random.default_rng(1))
+    with pytest.raises(InputError, match="no labels alpha_m"):
+        GaiaNet(("teff", "alpha_m")).fit(few, rng=np.random.default_rng(1))
+    same = {**few.labels, "logg": np.full(40, 4.0)}
+    with pytest.raises(InputError, match="the same for all"):
+        GaiaNet().fit(replace(few, labels=same), rng=np.random.default_rng(1))
+    with pytest.raises(InputError, match="width must be"):
+        GaiaNetSettings(width=0)
+    with pytest.raises(InputError, match="not trained"):
+        GaiaNet().predict(few, rng=np.random.default_rng(1))
+
+
+def test_spectra_of_another_width_are_refused(trained, sample_path):
+    with pytest.raises(InputError, match="prepare"):
+        other = read_spectra(sample_path, space=sampled_space(np.arange(392.0, 993.0, 20.0)))
+        trained.predict(other[np.arange(3)], rng=np.random.default_rng(1))

@@ -1,0 +1,404 @@
+"""Gaia Net (Huson et al. 2025): a residual convolutional network for stars of all kinds.
+
+It looks at the spectrum as a series, and knows nothing of photometry or distance. The output is in
+log Teff, so that cool and hot stars count alike.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..errors import InputError
+from ..nn import (
+    ELU,
+    Adamax,
+    AveragePool,
+    BatchNorm,
+    Convolution,
+    CosineSchedule,
+    Dense,
+    MaxPool,
+    Network,
+    Position,
+    ReLU,
+    Residual,
+)
+from ..spectra import Spectra
+from .base import Companion, LabelPrediction
+from .features import Features, draw_noise
+from .loop import LoopSettings, descend
+
+LABELS = ("logg", "teff", "feh")
+
+MAX_LOGG_FEH, MIN_TEFF_FEH = 5.0, 3.2
+"""Beyond this log g, and below this Teff (kK), [Fe/H] has no meaning (section 2 of the paper)."""
+
+N_REDRAWS = 20
+"""Redrawn spectra whose predictions' scatter is the error due to that of the spectrum."""
+
+ROWS_AT_A_TIME = 5000
+
+N_BINS, MIN_PER_BIN = 6, 30
+"""Of Teff, in which the excess error is found, and validation stars for each."""
+
+
+@dataclass(frozen=True)
+class GaiaNetSettings:
+    """Settings of the network and its training, by default the paper's where they fit a CPU.
+
+    Parameters
+    ----------
+    n_channel, kernel : int
+        Of the convolutions (the paper: kernels of 30).
+    n_block : int
+        Number of residual blocks.
+    max_pool, average_pool : int
+        Places that become one, before and after the blocks.
+    width, n_dense : int
+        Of the dense layers at the end (the paper: 4096 and 7).
+    learning_rate : float
+        Of Adamax; it falls to zero along half a cosine (constant in the paper).
+    n_epochs, batch_size : int
+    validation_share : float
+        Stars that are not learned from: by them the best epoch and the excess errors are found.
+    spectrum_only : bool
+        Whether photometric bands are left out, as in the paper.
+    """
+
+    n_channel: int = 16
+    kernel: int = 30
+    n_block: int = 3
+    max_pool: int = 2
+    average_pool: int = 4
+    width: int = 256
+    n_dense: int = 7
+    learning_rate: float = 4e-4
+    n_epochs: int = 120
+    batch_size: int = 512
+    validation_share: float = 0.05
+    spectrum_only: bool = True
+
+    def __post_init__(self):
+        if not 0.0 < self.validation_share < 1.0:
+            raise InputError(f"validation_share must lie in (0, 1), got {self.validation_share}")
+        names = ("n_channel", "kernel", "max_pool", "average_pool", "width", "n_dense")
+        for name in names:
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def to_dict(self) -> dict:
+        """Plain values, for a file's metadata."""
+        return asdict(self)
+
+
+class GaiaNet(Companion):
+    """Gaia Net, in the manner of scikit-learn's estimators.
+
+    Parameters
+    ----------
+    label_names : sequence of str
+        ``teff`` is learned as log Teff.
+    settings : GaiaNetSettings, optional
+
+    Attributes
+    ----------
+    features_ : Features
+    parameters_ : ndarray of float32, shape (n_parameters,)
+    label_mean_, label_scale_ : ndarray, shape (n_label,)
+        Of the outputs, log Teff among them.
+    excess_ : ndarray, shape (n_label, n_bin)
+        Errors that redrawn spectra do not explain, from the validation stars, at `excess_at_`. The
+        paper has none; without them errors of bright stars are far too small.
+    excess_at_ : ndarray, shape (n_bin,)
+        Predicted log Teff (of the last label if there is no Teff).
+    card_ : dict
+        What it was trained on and how, and the history of its training.
+
+    Notes
+    -----
+    Networks are trained and evaluated in single precision: rounding is a thousandth of the errors.
+    """
+
+    kind = "gaianet"
+    settings_kind = GaiaNetSettings
+    learned = ("parameters", "label_mean", "label_scale", "excess", "excess_at")
+
+    def __init__(
+        self, label_names: Sequence[str] = LABELS, settings: GaiaNetSettings | None = None
+    ):
+        self.label_names = tuple(label_names)
+        self.settings = settings or GaiaNetSettings()
+
+    def fit(
+        self,
+        spectra: Spectra,
+        *,
+        rng: np.random.Generator,
+        progress: bool = True,
+        checkpoint: str | os.PathLike | None = None,
+    ) -> GaiaNet:
+        """Train on spectra with labels.
+
+        Parameters
+        ----------
+        spectra : Spectra
+            Stars may lack some labels, but not all.
+        rng : numpy.random.Generator
+        progress : bool
+        checkpoint : path-like, optional
+            File from which an interrupted training goes on.
+
+        Returns
+        -------
+        GaiaNet
+            Itself.
+
+        Raises
+        ------
+        InputError
+            If labels are missing, or too few stars have one.
+        """
+        targets, errors = self._targets(spectra)
+        used = np.flatnonzero(np.isfinite(targets).any(axis=1))
+        spectra, targets, errors = spectra[used], targets[used], errors[used]
+        self.features_ = Features.learn(spectra, spectrum_only=self.settings.spectrum_only)
+        self.label_mean_ = np.nanmean(targets, axis=0)
+        self.label_scale_ = np.nanstd(targets, axis=0)
+        if not np.all(self.label_scale_ > 0):
+            raise InputError("a label is the same for all training stars; nothing can be learned")
+        settings = self.settings
+        order = rng.permutation(len(spectra))
+        n_validation = max(int(settings.validation_share * len(order)), 1)
+        task = _Task(self, spectra, (targets - self.label_mean_) / self.label_scale_)
+        state = descend(
+            task.loss,
+            self.network.initialise(rng).astype(np.float32),
+            order[n_validation:],
+            order[:n_validation],
+            settings=LoopSettings(settings.n_epochs, settings.batch_size),
+            optimiser=Adamax(),
+            rate=CosineSchedule(settings.learning_rate, settings.n_epochs),
+            rng=rng,
+            after_step=task.absorb,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
+        self.parameters_ = state.best
+        held_out = np.sort(order[:n_validation])
+        self._find_excess(spectra[held_out], targets[held_out], errors[held_out], rng)
+        self._fill_card(
+            spectra,
+            state,
+            labels=list(self.label_names),
+            label_ranges=np.array(
+                [np.nanmin(targets, axis=0), np.nanmax(targets, axis=0)]
+            ).T.tolist(),
+            validation_loss=state.best_loss,
+        )
+        return self
+
+    @property
+    def network(self) -> Network:
+        """The layers: outputs are standardised labels."""
+        settings, length = self.settings, self.features_.n_input
+        channels, kernel = settings.n_channel, settings.kernel
+        pooled = -(-length // settings.max_pool)
+        average = AveragePool(pooled, channels, settings.average_pool)
+        layers: list = [
+            Position(length),
+            Convolution(2, channels, kernel),
+            BatchNorm(channels),
+            ELU(),
+            MaxPool(length, channels, settings.max_pool),
+        ]
+        for _ in range(settings.n_block):
+            block = [
+                Convolution(channels, channels, kernel),
+                BatchNorm(channels),
+                ELU(),
+                Convolution(channels, channels, kernel),
+                BatchNorm(channels),
+            ]
+            layers += [Residual(block), ELU()]
+        layers.append(average)
+        n_in = average.length_out * channels
+        for _ in range(settings.n_dense - 1):
+            layers += [Dense(n_in, settings.width), ReLU()]
+            n_in = settings.width
+        return Network([*layers, Dense(n_in, len(self.label_names))])
+
+    def predict(
+        self, spectra: Spectra, *, rng: np.random.Generator, n_redraws: int = N_REDRAWS
+    ) -> LabelPrediction:
+        """Labels and their uncertainties.
+
+        Parameters
+        ----------
+        spectra : Spectra
+            In the space of the training stars.
+        rng : numpy.random.Generator
+            Of the redrawn spectra.
+        n_redraws : int
+
+        Returns
+        -------
+        LabelPrediction
+            With the errors ``input_err`` and ``excess_err``; NaN for stars of which nothing can be
+            seen.
+
+        Raises
+        ------
+        InputError
+            If the network was not trained, or the spectra are in another space.
+        """
+        self._require_training()
+        if n_redraws < 2:
+            raise InputError(f"n_redraws must be at least 2, got {n_redraws}")
+        values, input_err = self._outputs(spectra, rng, n_redraws)
+        excess = self._excess(values)
+        if "teff" in self.label_names:
+            i = self.label_names.index("teff")
+            values[:, i] = 10.0 ** (values[:, i] - 3.0)
+            for error in (input_err, excess):
+                error[:, i] *= np.log(10.0) * values[:, i]
+        return LabelPrediction(
+            self.label_names, values, {"input_err": input_err, "excess_err": excess}
+        )
+
+    def score(self, spectra: Spectra, *, rng: np.random.Generator) -> float:
+        """Mean over the labels of the coefficient of determination R^2, as in scikit-learn."""
+        targets, _ = self._targets(spectra)
+        residual = self._outputs(spectra, rng, 0)[0] - targets
+        spread = targets - np.nanmean(targets, axis=0)
+        return float(np.mean(1.0 - np.nansum(residual**2, axis=0) / np.nansum(spread**2, axis=0)))
+
+    def _outputs(self, spectra, rng, n_redraws) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs in the units of the targets, and their scatter when spectra are redrawn."""
+        network = self.network
+        values = np.full((len(spectra), len(self.label_names)), np.nan)
+        scatter = np.full_like(values, np.nan)
+        for first in range(0, len(spectra), ROWS_AT_A_TIME):
+            rows = np.arange(first, min(first + ROWS_AT_A_TIME, len(spectra)))
+            part = spectra[rows]
+            seen = self.features_.seen(part)
+            part, rows = part[np.flatnonzero(seen)], rows[seen]
+            values[rows] = self._evaluate(network, self.features_.inputs(part))
+            if n_redraws:
+                noise = draw_noise(part, n_redraws, rng)
+                drawn = [
+                    self._evaluate(
+                        network, self.features_.inputs(replace(part, flux=part.flux + more))
+                    )
+                    for more in noise
+                ]
+                scatter[rows] = np.std(drawn, axis=0, ddof=1)
+        return values, scatter
+
+    def _evaluate(self, network: Network, inputs: np.ndarray) -> np.ndarray:
+        """Outputs in the units of the targets."""
+        y, _ = network.forward(self.parameters_, inputs.astype(np.float32))
+        return y.astype(float) * self.label_scale_ + self.label_mean_
+
+    def _targets(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
+        """What the outputs are to be, and its errors; NaN where unknown or meaningless."""
+        missing = [name for name in self.label_names if name not in (spectra.labels or {})]
+        if missing:
+            raise InputError(f"the spectra have no labels {', '.join(missing)}")
+        targets = np.column_stack([spectra.labels[name] for name in self.label_names])
+        errors = np.column_stack([spectra.label_err[name] for name in self.label_names])
+        errors = np.nan_to_num(errors, nan=0.0, posinf=0.0)
+        named = dict(zip(self.label_names, targets.T, strict=True))
+        unknown = np.full(len(spectra), np.nan)
+        meaningless = (named.get("logg", unknown) > MAX_LOGG_FEH) | (
+            named.get("teff", unknown) < MIN_TEFF_FEH
+        )
+        for i, name in enumerate(self.label_names):
+            if name == "teff":
+                errors[:, i] /= np.log(10.0) * targets[:, i]
+                targets[:, i] = np.log10(targets[:, i]) + 3.0
+            if name == "feh":
+                targets[meaningless, i] = np.nan
+        few = [
+            name
+            for name, known in zip(self.label_names, np.isfinite(targets).sum(axis=0), strict=True)
+            if known < 10
+        ]
+        if few:
+            raise InputError(f"fewer than 10 stars have the labels {', '.join(few)}")
+        return targets, errors
+
+    def _find_excess(self, spectra, targets, errors, rng) -> None:
+        """Find the errors with which pulls of stars not learned from have width 1."""
+        values, input_err = self._outputs(spectra, rng, N_REDRAWS)
+        order = np.argsort(self._abscissa(values))
+        n_bins = int(np.clip(len(order) // MIN_PER_BIN, 1, N_BINS))
+        bins = np.array_split(order, n_bins)
+        self.excess_at_ = np.array([np.nanmedian(self._abscissa(values[rows])) for rows in bins])
+        residual, other = values - targets, np.hypot(input_err, errors)
+        self.excess_ = np.array(
+            [
+                [_excess(r[rows], s[rows]) if np.isfinite(r[rows]).sum() >= 10 else _excess(r, s)
+                 for rows in bins]
+                for r, s in zip(residual.T, other.T, strict=True)
+            ]
+        )  # fmt: skip
+
+    def _abscissa(self, values: np.ndarray) -> np.ndarray:
+        """What the excess depends on: log Teff."""
+        name = "teff" if "teff" in self.label_names else self.label_names[-1]
+        return values[:, self.label_names.index(name)]
+
+    def _excess(self, values: np.ndarray) -> np.ndarray:
+        """Excess errors of stars with these outputs."""
+        at = self._abscissa(values)
+        return np.column_stack([np.interp(at, self.excess_at_, row) for row in self.excess_])
+
+
+class _Task:
+    """The loss of one training: mean squared errors of the labels that are known."""
+
+    def __init__(self, owner: GaiaNet, spectra: Spectra, targets: np.ndarray):
+        self.network = owner.network
+        self.inputs = owner.features_.inputs(spectra).astype(np.float32)
+        self.known = np.isfinite(targets)
+        self.targets = np.where(self.known, targets, 0.0).astype(np.float32)
+        self.caches: list = []
+
+    def loss(self, parameters, rows, rng):
+        """Mean over stars of the squared errors, summed over labels."""
+        if rng is None:
+            parts = [rows[i : i + ROWS_AT_A_TIME] for i in range(0, len(rows), ROWS_AT_A_TIME)]
+            total = sum(np.sum(self._residual(parameters, part, None) ** 2) for part in parts)
+            return float(total) / len(rows), None
+        residual = self._residual(parameters, rows, rng)
+        slope = (2.0 / len(rows)) * residual
+        gradient = self.network.backward(parameters, self.caches, slope)
+        return float(np.sum(residual**2)) / len(rows), gradient
+
+    def absorb(self, parameters):
+        """Let the running statistics follow the last batch."""
+        return self.network.absorb(parameters, self.caches)
+
+    def _residual(self, parameters, rows, rng) -> np.ndarray:
+        """Outputs minus targets, zero where unknown; remembers what `absorb` needs."""
+        y, self.caches = self.network.forward(parameters, self.inputs[rows], rng)
+        return np.where(self.known[rows], y - self.targets[rows], np.float32(0.0))
+
+
+def _excess(residual: np.ndarray, error: np.ndarray) -> float:
+    """Error that makes pulls have the width 1, together with the given ones."""
+    known = np.isfinite(residual) & np.isfinite(error)
+    residual, error = residual[known], error[known]
+
+    def too_wide(excess: float) -> float:
+        pull = residual / np.sqrt(error**2 + excess**2)
+        return 1.4826 * float(np.median(np.abs(pull - np.median(pull)))) - 1.0
+
+    largest = 3.0 * float(np.std(residual))
+    least = 1e-6 * largest
+    return brentq(too_wide, least, largest) if too_wide(least) > 0 > too_wide(largest) else least
