@@ -19,6 +19,7 @@ CONTENT = b"a small stand-in for the library"
 def load(name):
     spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
 
@@ -144,3 +145,46 @@ def test_shipped_sample_is_what_the_script_makes_of_the_library(sample_path, tmp
     make_sample.make_sample(library, tmp_path / "sample.fits", overwrite=False)
     with fits.open(tmp_path / "sample.fits") as new, fits.open(sample_path) as shipped:
         assert new[1].data.tobytes() == shipped[1].data.tobytes()
+
+
+def test_models_are_judged_by_what_they_say_and_by_their_errors(sample_path, rng):
+    import xpfit
+
+    module = load("benchmark_models")
+    spectra = xpfit.read_spectra(sample_path)
+    task = module.split(spectra, seed=1)
+    assert not np.isin(task.stars.source_id, task.training.source_id).any()
+    assert len(task.every) > len(task.training) > 1000 and task.n_hot > 10
+    truth = module._labels(task.stars)
+    own = np.nan_to_num(
+        np.column_stack([task.stars.label_err[name] for name in module.LABELS]), posinf=0.0
+    )
+    sigma = np.array([0.05, 0.1, 0.2, 0.03])
+    values = truth + np.hypot(sigma, own) * rng.standard_normal(truth.shape) + [0.1, 0, 0, 0]
+    values[-task.n_hot :, 0] = truth[-task.n_hot :, 0] * 10**0.02
+    outcome = module.Outcome(
+        values, np.broadcast_to(sigma, truth.shape), np.ones(len(truth), bool), (1.0, 2.0)
+    )
+    found = module.judge(task, outcome)
+    giants = found["groups"]["giants"]
+    assert giants["teff"]["scatter"] == pytest.approx(52, rel=0.25)
+    assert giants["teff"]["bias"] == pytest.approx(100, abs=20)
+    assert giants["logg"]["pull"] == pytest.approx(1.0, abs=0.2)
+    assert giants["logg"]["coverage"] == pytest.approx(0.68, abs=0.1)
+    assert found["groups"]["hot"]["log_teff"]["bias"] == pytest.approx(0.02)
+    module.print_table({"any": found})
+
+
+def test_models_are_compared_by_a_command(sample_path, tmp_path):
+    command = [sys.executable, str(SCRIPTS / "benchmark_models.py"), str(sample_path)]
+    command += ["--models", "MLPRegressor,HistGradientBoosting,gaianet", "--n-epochs", "2"]
+    done = subprocess.run(
+        [*command, "--json", str(tmp_path / "n.json")], capture_output=True, text=True, check=True
+    )
+    numbers = json.loads((tmp_path / "n.json").read_text())
+    assert set(numbers) == {"MLPRegressor", "HistGradientBoosting", "gaianet"}
+    assert numbers["MLPRegressor"]["groups"]["giants"]["teff"]["scatter"] < 200.0
+    assert "alpha_m" not in numbers["gaianet"]["groups"]["dwarfs"]
+    assert "all together" in done.stdout
+    failed = subprocess.run([*command[:3], "--models", "nonsense"], capture_output=True, text=True)
+    assert failed.returncode == 2 and "no such model" in failed.stderr

@@ -212,21 +212,6 @@ def test_bad_labels_and_untrained_networks_are_refused(stars):
         UncertainSettings(refresh=0)
 
 
-def test_attention_is_the_mean_derivative(trained, stars):
-    few = stars[np.arange(20)]
-    inputs = trained.features_.inputs(few)
-    attention = trained.attention(few)
-    assert attention.shape == (3, inputs.shape[1])
-
-    def mean_output(shift):
-        moved = inputs.copy()
-        moved[:, 5] += shift[0]
-        return trained.network.forward(trained.parameters_, moved)[0][:, :3].mean(axis=0)
-
-    numerical = numerical_gradient(mean_output, np.zeros(1), 1e-6)[:, 0]
-    np.testing.assert_allclose(attention[:, 5], numerical, atol=1e-6)
-
-
 def test_guesses_start_fits_that_find_the_same_optimum(model, trained, stars):
     some = stars[np.arange(200)]
     guesses = trained.guesses(some, model.label_names, rng=np.random.default_rng(1))

@@ -12,12 +12,21 @@ from tqdm.auto import tqdm
 
 from ..catalogue.cuts import iterate_catalogue
 from ..catalogue.plan import model_spectra
+from ..companion import (
+    Companion,
+    GaiaNet,
+    ScatterAutoencoder,
+    UncertainNetwork,
+    load_companion,
+)
 from ..errors import InputError
 from ..files import atomic_output, check_output, output_directory
 from ..fit import Fitter
 from ..model.store import load_model
 from ..prepare import read_spectra
+from ..spectra import Spectra
 from ..validate import reliability_diagram
+from ..validate.attention_plots import attention_figure
 from ..validate.flux_residuals import (
     FluxResiduals,
     flux_residual_figure,
@@ -25,7 +34,9 @@ from ..validate.flux_residuals import (
     flux_residuals,
 )
 from ..validate.forecast import forecast_figure
+from ..validate.latent import alpha_classifiers, alpha_figure, latent_figure
 from ..validate.model_plots import model_figures
+from ..validate.reconstruction import reconstruction_errors, reconstruction_figure
 from ..validate.sky import (
     BIRDSEYE_NSIDE,
     BIRDSEYE_PARALLAX_REL_ERR,
@@ -125,6 +136,52 @@ def _of_forecast(options: argparse.Namespace) -> dict[str, Figure]:
     return {"forecast": forecast_figure(load_model(options.file), g=options.g)}
 
 
+def _of_attention(options: argparse.Namespace) -> dict[str, Figure]:
+    """What a network that predicts labels looks at."""
+    network, spectra = _companion(options, (UncertainNetwork.kind, GaiaNet.kind))
+    model = load_model(options.model)
+    logg, teff = (spectra.labels.get(name) for name in ("logg", "teff"))
+    if logg is None or teff is None:
+        raise InputError(f"{options.file}: no labels by which red-clump giants could be chosen")
+    clump = (np.abs(logg - 2.4) < CLUMP_LOGG) & (np.abs(teff - 4.75) < CLUMP_TEFF)
+    same = model if model.space.matches(network.space) else None
+    return {"attention": attention_figure(network, spectra[np.flatnonzero(clump)], same)}
+
+
+def _of_latent(options: argparse.Namespace) -> dict[str, Figure]:
+    """What an auto-encoder reconstructs and what its latent numbers know."""
+    network, spectra = _companion(options, (ScatterAutoencoder.kind,))
+    training = read_spectra(options.training, space=network.space) if options.training else None
+    model = load_model(options.model)
+    same = model if model.space.matches(network.space) else None
+    figures = {
+        "latent_tracks": latent_figure(network, spectra if training is None else training),
+        "reconstruction": reconstruction_figure(
+            reconstruction_errors(network, spectra, training, same)
+        ),
+    }
+    if training is not None:
+        table = alpha_classifiers(network, training, np.random.default_rng(1))
+        figures["alpha_classifiers"] = alpha_figure(table)
+    return figures
+
+
+def _companion(options: argparse.Namespace, kinds: tuple[str, ...]) -> tuple[Companion, Spectra]:
+    """The companion, which must be of these kinds, and the spectra as it wants them."""
+    if options.companion is None:
+        raise InputError("name the companion with --companion")
+    network = load_companion(options.companion)
+    if network.kind not in kinds:
+        raise InputError(
+            f"{options.companion}: a companion of kind {network.kind!r}; {options.what} is drawn "
+            f"of {' or '.join(kinds)}"
+        )
+    return network, read_spectra(_file(options), space=network.space)
+
+
+CLUMP_LOGG, CLUMP_TEFF = 0.3, 0.2
+"""How far from log g = 2.4 and Teff = 4750 K stars are taken for red-clump giants."""
+
 PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "model": _of_model,
     "reliability": _of_catalogue,
@@ -133,6 +190,8 @@ PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "residuals": _of_residuals,
     "sky": _of_sky,
     "birdseye": _from_above,
+    "attention": _of_attention,
+    "latent": _of_latent,
 }
 """What can be drawn; each makes figures by name."""
 
@@ -150,7 +209,8 @@ def add(commands) -> None:
         "spectrum, fit, parameters and place in the prior of single stars; forecast: errors to be "
         "expected over the Kiel diagram; residuals: of flux, by label and over the sky (figs. 9, "
         "25, 26); sky: extinction in slices of distance (fig. 22); birdseye: the dust seen from "
-        "above (fig. 24)",
+        "above (fig. 24); attention: what a companion that predicts labels looks at; latent: what "
+        "an auto-encoder's latent numbers know, and how well it reconstructs spectra",
     )
     command.add_argument(
         "file",
@@ -166,8 +226,12 @@ def add(commands) -> None:
         "--model", metavar="MODEL.h5", help="for stars (default: the one that comes with xpfit)"
     )
     command.add_argument(
-        "--training", metavar="FILE", help="labelled spectra, of which a star's nearest are shown"
+        "--training",
+        metavar="FILE",
+        help="labelled spectra, of which a star's nearest are shown; for latent, those for "
+        "principal components and classifiers",
     )
+    command.add_argument("--companion", metavar="COMPANION.h5", help="for attention and latent")
     command.add_argument("--g", type=float, default=15.0, help="magnitude of the forecast")
     command.add_argument("--jobs", type=int, default=1, help="threads of the fits for residuals")
     command.add_argument(

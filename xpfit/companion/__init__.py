@@ -1,5 +1,6 @@
 """Other models of the same spectra, beside the forward model: second opinions on the same core."""
 
+from .attention import attention, derivative_spectra
 from .base import Companion, LabelPrediction
 from .features import Features
 from .gaianet import GaiaNet, GaiaNetSettings
@@ -19,6 +20,8 @@ __all__ = [
     "ScatterSettings",
     "UncertainNetwork",
     "UncertainSettings",
+    "attention",
+    "derivative_spectra",
     "load_companion",
     "save_companion",
 ]

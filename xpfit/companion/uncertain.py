@@ -271,18 +271,6 @@ class UncertainNetwork(Companion):
         residual = np.sum((values - labels) ** 2, axis=0)
         return float(np.mean(1.0 - residual / np.sum((labels - labels.mean(axis=0)) ** 2, axis=0)))
 
-    def attention(self, spectra: Spectra) -> np.ndarray:
-        """How much each label depends on each input (Fallows & Sanders, eq. 13).
-
-        Returns
-        -------
-        ndarray, shape (n_label, n_input)
-            Mean over the stars of the derivatives with respect to standardised inputs, in units of
-            each label's spread.
-        """
-        self._require_training()
-        return self._jacobian(self.parameters_, self.features_.inputs(spectra)).mean(axis=0)
-
     def _calibrate(self, spectra, labels, errors, rng) -> None:
         """Find the factors on errors with which pulls of stars not learned from have width 1."""
         prediction = self._predict(spectra, rng, N_PASSES)

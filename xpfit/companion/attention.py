@@ -1,0 +1,71 @@
+"""What a network that predicts labels looks at (Fallows & Sanders 2024, sections 4.5 and 5.1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..spectra import Spectra
+from .gaianet import GaiaNet
+from .uncertain import UncertainNetwork
+
+ROWS_AT_A_TIME = 2000
+
+
+def attention(network: UncertainNetwork | GaiaNet, spectra: Spectra) -> np.ndarray:
+    """How much each label depends on each input, from star to star.
+
+    Parameters
+    ----------
+    network : UncertainNetwork or GaiaNet
+    spectra : Spectra
+
+    Returns
+    -------
+    ndarray, shape (n_label, n_input)
+        Standard deviation over the stars of (d label / d input) times the input (eq. 13), inputs
+        counted from the mean star, labels in units of their spread.
+    """
+    slopes = _jacobian(network, spectra)
+    return np.std(slopes * network.features_.inputs(spectra)[:, None, :], axis=0)
+
+
+def derivative_spectra(network: UncertainNetwork | GaiaNet, spectra: Spectra) -> np.ndarray:
+    """How spectra change with each label, as the network sees it.
+
+    Parameters
+    ----------
+    network : UncertainNetwork or GaiaNet
+    spectra : Spectra
+
+    Returns
+    -------
+    ndarray, shape (n_label, n_channel)
+        Mean over the stars of d ln(relative flux) / d(label), or of coefficients; per kK or dex (of
+        `GaiaNet`, per dex of Teff). Labels change one at a time.
+
+    Notes
+    -----
+    d input / d label = P(J w^2)^T w^2, with the Jacobian J of the labels, the spread w of each
+    input over the training stars, and the pseudo-inverse P (eq. 14). Of all changes of the inputs
+    that change one label alone, this is the smallest, in units of w^2. Photometric bands are
+    inputs as others; the pseudo-absolute magnitude is left out of the result.
+    """
+    features = network.features_
+    jacobian = _jacobian(network, spectra) * network.label_scale_[:, None] / features.scale
+    weight = features.scale**2
+    inverse = np.linalg.pinv(jacobian * weight)  # (n_star, n_input, n_label)
+    change = np.swapaxes(inverse, 1, 2) * weight
+    n_channel = int(features.channels.sum())
+    # Inputs are logarithmic in the flux, but where noise makes that small.
+    return np.mean(change[:, :, :n_channel], axis=0)
+
+
+def _jacobian(network: UncertainNetwork | GaiaNet, spectra: Spectra) -> np.ndarray:
+    """Derivatives of standardised labels, (n_star, n_label, n_input), a few stars at a time."""
+    outputs, parameters = range(len(network.label_names)), network.parameters_.astype(float)
+    inputs = network.features_.inputs(spectra)
+    parts = [
+        network.network.jacobian(parameters, inputs[i : i + ROWS_AT_A_TIME], outputs)
+        for i in range(0, len(inputs), ROWS_AT_A_TIME)
+    ]
+    return np.concatenate(parts)
