@@ -4,9 +4,9 @@
 
 All learn from the same stars of the APOGEE-XP library and the same fluxes, keep some of them for
 validation as they see fit, and are judged on the same held-out ones: a fifth, by a hash of
-source_id and seed. Stars without all labels are left out, but for Gaia Net, which learns from hot ones too,
-and is judged on these as well. The auto-encoder knows no labels; boosted trees read them from its
-latent numbers. Regressors without errors have neither pulls nor coverage.
+source_id and seed. Stars without all labels are left out, but for Gaia Net, which learns from hot
+ones too, and is judged on these as well. The auto-encoder knows no labels; boosted trees read them
+from its latent numbers. Regressors without errors have neither pulls nor coverage.
 """
 
 from __future__ import annotations

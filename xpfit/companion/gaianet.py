@@ -66,6 +66,8 @@ class GaiaNetSettings:
     n_epochs, batch_size : int
     validation_share : float
         Stars that are not learned from: by them the best epoch and the excess errors are found.
+    noise : float
+        Spectra are redrawn each time they are learned from, with so many times their errors.
     spectrum_only : bool
         Whether photometric bands are left out, as in the paper.
     """
@@ -81,6 +83,7 @@ class GaiaNetSettings:
     n_epochs: int = 120
     batch_size: int = 512
     validation_share: float = 0.05
+    noise: float = 0.0
     spectrum_only: bool = True
 
     def __post_init__(self):
@@ -365,6 +368,9 @@ class _Task:
     def __init__(self, owner: GaiaNet, spectra: Spectra, targets: np.ndarray):
         self.network = owner.network
         self.inputs = owner.features_.inputs(spectra).astype(np.float32)
+        error = owner.features_.input_err(spectra)
+        self.noise = np.where(np.isfinite(error), owner.settings.noise * error, 0.0)
+        self.noise = self.noise.astype(np.float32)
         self.known = np.isfinite(targets)
         self.targets = np.where(self.known, targets, 0.0).astype(np.float32)
         self.caches: list = []
@@ -386,7 +392,11 @@ class _Task:
 
     def _residual(self, parameters, rows, rng) -> np.ndarray:
         """Outputs minus targets, zero where unknown; remembers what `absorb` needs."""
-        y, self.caches = self.network.forward(parameters, self.inputs[rows], rng)
+        inputs = self.inputs[rows]
+        if rng is not None:
+            drawn = rng.standard_normal(inputs.shape, dtype=np.float32)
+            inputs = inputs + self.noise[rows] * drawn
+        y, self.caches = self.network.forward(parameters, inputs, rng)
         return np.where(self.known[rows], y - self.targets[rows], np.float32(0.0))
 
 
