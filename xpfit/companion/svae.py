@@ -63,7 +63,7 @@ class ScatterSettings:
     n_latent: int = 6
     learning_rate: float = 1e-3
     final_rate: float = 1e-6
-    n_epochs: int = 700
+    n_epochs: int = 1500
     cycle: int = 100
     cycle_factor: float = 2.0
     batch_size: int = 1024
@@ -128,11 +128,15 @@ class ScatterAutoencoder(Companion):
     Attributes
     ----------
     features_ : Features
-    parameters_ : ndarray, shape (n_parameters,)
+    parameters_ : ndarray of float32, shape (n_parameters,)
         Of the encoder, the decoder and the scatter decoder, one after the other.
     oddity_ : OddityDetector
     card_ : dict
         What it was trained on and how, and the history of its training.
+
+    Notes
+    -----
+    Training is in single precision, whose rounding is far below errors and scatter.
     """
 
     kind = "svae"
@@ -181,11 +185,12 @@ class ScatterAutoencoder(Companion):
         order = rng.permutation(len(spectra))
         n_validation = max(int(settings.validation_share * len(order)), 1)
         start = np.concatenate([network.initialise(rng) for network in self.networks])
+        single, single_variance = inputs.astype(np.float32), variance.astype(np.float32)
         state = descend(
             lambda parameters, rows, stream: self._loss(
-                parameters, inputs[rows], variance[rows], stream
+                parameters, single[rows], single_variance[rows], stream
             ),
-            start,
+            start.astype(np.float32),
             order[n_validation:],
             order[:n_validation],
             settings=LoopSettings(settings.n_epochs, settings.batch_size),
