@@ -24,7 +24,15 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.neural_network import MLPRegressor
 
 import xpfit
-from xpfit.companion import Features, GaiaNet, ScatterAutoencoder, UncertainNetwork
+from xpfit.companion import (
+    Companion,
+    Features,
+    GaiaNet,
+    ScatterAutoencoder,
+    UncertainNetwork,
+    load_companion,
+    save_companion,
+)
 from xpfit.prepare import sampled_space
 from xpfit.read import read_source_ids
 from xpfit.spectra import Spectra
@@ -60,6 +68,8 @@ class Task:
     n_hot, seed : int
     n_epochs : int or None
         Instead of the companions' own.
+    keep : Path or None
+        Directory in which trained companions are, or are put.
     """
 
     training: Spectra
@@ -68,6 +78,7 @@ class Task:
     n_hot: int
     seed: int
     n_epochs: int | None = None
+    keep: Path | None = None
 
     def settings(self, kind: type):
         """Settings of a companion."""
@@ -113,21 +124,34 @@ def forward_model(task: Task) -> Outcome:
 def uncertain_network(task: Task) -> Outcome:
     """The uncertain network."""
     network = UncertainNetwork(LABELS, task.settings(UncertainNetwork))
-    return _companion(network, task.training, task)
+    return _labels_of(*_trained(network, task.training, task), task)
 
 
 def gaia_net(task: Task) -> Outcome:
     """Gaia Net, which learns from stars that lack labels too."""
-    return _companion(GaiaNet(settings=task.settings(GaiaNet)), task.every, task)
+    network = GaiaNet(settings=task.settings(GaiaNet))
+    return _labels_of(*_trained(network, task.every, task), task)
 
 
-def _companion(network: UncertainNetwork | GaiaNet, training: Spectra, task: Task) -> Outcome:
-    """Labels of a companion."""
+def _trained(network: Companion, training: Spectra, task: Task) -> tuple[Companion, float]:
+    """The companion, trained or taken from where it is kept, and how long its training took."""
+    path = task.keep / f"companion_{network.kind}.h5" if task.keep else None
+    if path is not None and path.exists():
+        network = load_companion(path)
+        return network, network.card_["seconds_to_train"]
     start = time.perf_counter()
     network.fit(training, rng=np.random.default_rng(task.seed))
-    trained = time.perf_counter()
+    network.card_["seconds_to_train"] = time.perf_counter() - start
+    if path is not None:
+        save_companion(network, path)
+    return network, network.card_["seconds_to_train"]
+
+
+def _labels_of(network: UncertainNetwork | GaiaNet, training_took: float, task: Task) -> Outcome:
+    """Labels of a companion."""
+    start = time.perf_counter()
     prediction = network.predict(task.stars, rng=np.random.default_rng(task.seed))
-    seconds = (trained - start, time.perf_counter() - trained)
+    seconds = (training_took, time.perf_counter() - start)
     shape = (len(task.stars), len(LABELS))
     values, errors = np.full(shape, np.nan), np.full(shape, np.nan)
     columns = [LABELS.index(name) for name in network.label_names]
@@ -137,16 +161,14 @@ def _companion(network: UncertainNetwork | GaiaNet, training: Spectra, task: Tas
 
 def auto_encoder(task: Task) -> Outcome:
     """The auto-encoder, with boosted trees from its latent numbers to labels."""
-    start = time.perf_counter()
-    rng = np.random.default_rng(task.seed)
     network = ScatterAutoencoder(settings=task.settings(ScatterAutoencoder))
-    network.fit(task.training, rng=rng)
-    out = network.predict(task.training)
-    regress = _boosting(out.latent, task)
+    network, training_took = _trained(network, task.every, task)
+    start = time.perf_counter()
+    regress = _boosting(network.predict(task.training).latent, task)
     trained = time.perf_counter()
     out = network.predict(task.stars)
     values = regress(out.latent)
-    seconds = (trained - start, time.perf_counter() - trained)
+    seconds = (training_took + trained - start, time.perf_counter() - trained)
     return Outcome(values, None, ~out.is_odd, seconds)
 
 
@@ -210,9 +232,19 @@ def main() -> None:
     parser.add_argument("library", help="the APOGEE-XP library")
     parser.add_argument("--seed", type=int, default=1, help="of the split and of all trainings")
     parser.add_argument("--exclude", metavar="IDS", help="sources to leave out altogether")
+    parser.add_argument(
+        "--held-out", metavar="IDS", help="sources to judge by, instead of a fifth of all"
+    )
     parser.add_argument("--max-held-out", type=int, metavar="N", help="judge at most N of them")
     parser.add_argument("--models", default=",".join(MODELS), help="comma-separated; default: all")
     parser.add_argument("--n-epochs", type=int, help="of the companions; default: their own")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="directory for trained companions; those there are not trained again (mind "
+        "that they have not seen the held-out stars)",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the numbers as well")
     options = parser.parse_args()
     names = options.models.split(",")
@@ -222,7 +254,12 @@ def main() -> None:
     if options.exclude:
         ids = read_source_ids(options.exclude)
         spectra = spectra[np.flatnonzero(~np.isin(spectra.source_id, ids))]
-    task = split(spectra, options.seed, options.max_held_out, options.n_epochs)
+    if options.held_out:
+        test = np.isin(spectra.source_id, read_source_ids(options.held_out))
+    else:
+        test = held_out(spectra.source_id, options.seed)
+    task = split(spectra, test, options.seed, options.max_held_out)
+    task = replace(task, n_epochs=options.n_epochs, keep=options.keep)
     n = len(task.stars) - task.n_hot
     print(f"{len(task.training)} stars to learn from ({len(task.every)} with those that lack "
           f"labels), {n} held out and judged, and {task.n_hot} hot ones")  # fmt: skip
@@ -244,13 +281,10 @@ def held_out(source_id: np.ndarray, seed: int, share: float = HELD_OUT_SHARE) ->
     return numbers < share * 2.0**64
 
 
-def split(
-    spectra: Spectra, seed: int, max_held_out: int | None = None, n_epochs: int | None = None
-) -> Task:
-    """Stars to learn from, and stars to judge by."""
+def split(spectra: Spectra, test: np.ndarray, seed: int, max_held_out: int | None = None) -> Task:
+    """Stars to learn from, and stars to judge by: those of `test` that count."""
     complete = np.isfinite(_labels(spectra)).all(axis=1)
     teff = spectra.labels["teff"]
-    test = held_out(spectra.source_id, seed)
     judged = complete & test & (spectra.snr > MIN_SNR) & (teff < MAX_TEFF)
     hot = test & (teff >= MAX_TEFF)
     rows = []
@@ -263,7 +297,7 @@ def split(
         rows.append(found)
     return Task(
         spectra[complete & ~test], spectra[np.isfinite(teff) & ~test],
-        spectra[np.concatenate(rows)], len(rows[1]), seed, n_epochs,
+        spectra[np.concatenate(rows)], len(rows[1]), seed,
     )  # fmt: skip
 
 

@@ -152,7 +152,7 @@ def test_models_are_judged_by_what_they_say_and_by_their_errors(sample_path, rng
 
     module = load("benchmark_models")
     spectra = xpfit.read_spectra(sample_path)
-    task = module.split(spectra, seed=1)
+    task = module.split(spectra, module.held_out(spectra.source_id, 1), seed=1)
     assert not np.isin(task.stars.source_id, task.training.source_id).any()
     assert len(task.every) > len(task.training) > 1000 and task.n_hot > 10
     truth = module._labels(task.stars)
@@ -178,9 +178,9 @@ def test_models_are_judged_by_what_they_say_and_by_their_errors(sample_path, rng
 def test_models_are_compared_by_a_command(sample_path, tmp_path):
     command = [sys.executable, str(SCRIPTS / "benchmark_models.py"), str(sample_path)]
     command += ["--models", "MLPRegressor,HistGradientBoosting,gaianet", "--n-epochs", "2"]
-    done = subprocess.run(
-        [*command, "--json", str(tmp_path / "n.json")], capture_output=True, text=True, check=True
-    )
+    command += ["--keep", str(tmp_path), "--json", str(tmp_path / "n.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (tmp_path / "companion_gaianet.h5").exists()
     numbers = json.loads((tmp_path / "n.json").read_text())
     assert set(numbers) == {"MLPRegressor", "HistGradientBoosting", "gaianet"}
     assert numbers["MLPRegressor"]["groups"]["giants"]["teff"]["scatter"] < 200.0

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import xpfit
+from xpfit.companion import load_companion
 from xpfit.companion.oddity import FALSE_ALARMS, OddityDetector
 
 N_INPUT = 12
@@ -73,3 +77,43 @@ def test_the_deviation_of_one_value_given_all_others_is_that_of_a_regression(det
         left = np.sqrt(covariance[i, i] - weights @ covariance[others, i])
         expected = (away[i] - weights @ away[others]) / left
         assert detector.deviations(residual)[0, i] == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_shipped_auto_encoder_finds_odd_spectra_among_stars_it_never_saw(companion_path):
+    """Wrong bands, galaxies' colours, black bodies; sums of two stars less."""
+    network = load_companion(companion_path.with_name("companion_svae.h5"))
+    sample = companion_path.parent / "apogee_xp_sample.fits"
+    stars = xpfit.read_spectra(sample, space=network.space)
+    rng = np.random.default_rng(7)
+    assert np.mean(network.predict(stars).is_odd) < 0.035
+    for name, flux in injected(stars, network.features_.channels, rng).items():
+        found = np.mean(network.predict(replace(stars, flux=flux)).is_odd)
+        assert found > LEAST_FOUND[name], (name, found)
+
+
+LEAST_FOUND = {"band": 0.88, "ten samples": 0.93, "redshift": 0.93, "black body": 0.98, "sum": 0.4}
+
+
+def injected(stars, channels, rng):
+    """Spectra that are no star's, or not a single one's."""
+    n, at, band = len(stars), stars.space.wavelength, stars.space.is_band
+    rows = np.arange(n)
+    odd = {name: stars.flux.copy() for name in LEAST_FOUND}
+    wrong = rng.choice(np.flatnonzero(channels & band), n)
+    odd["band"][rows, wrong] *= rng.choice([1.5, 1 / 1.5], n)
+    first = rng.integers(5, 90, n)
+    redshift = rng.uniform(0.05, 0.3, n)
+    pivot = int(np.argmin(np.abs(at - 680.0)))
+    noise = rng.standard_normal(stars.flux.shape) * np.where(
+        np.isfinite(stars.flux_err), stars.flux_err, 0.0
+    )
+    for i in range(n):
+        odd["ten samples"][i, first[i] : first[i] + 10] *= 1.2
+        moved = np.interp(at[~band] / (1 + redshift[i]), at[~band], stars.flux[i, ~band])
+        odd["redshift"][i, ~band] = moved
+        curve = 1.0 / (at**5 * np.expm1(1.43878e7 / (at * rng.uniform(7e3, 25e3))))
+        odd["black body"][i] = curve / curve[pivot] * stars.flux[i, pivot] + noise[i]
+    other = rng.permutation(n)
+    level = np.median(stars.flux[:, 20:90], axis=1)
+    odd["sum"] += stars.flux[other] * (level / level[other])[:, None]
+    return odd

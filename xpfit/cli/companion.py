@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def _train(options: argparse.Namespace) -> None:
         settings = replace(settings, n_epochs=options.n_epochs)
     labels = options.labels and {"label_names": [n.strip() for n in options.labels.split(",")]}
     companion = kind(**(labels or {}), settings=settings)
-    checkpoint = Path(f"{options.output}.checkpoint")
+    checkpoint, start = Path(f"{options.output}.checkpoint"), time.perf_counter()
     try:
         companion.fit(
             spectra,
@@ -103,7 +104,12 @@ def _train(options: argparse.Namespace) -> None:
         if not checkpoint.exists():
             raise
         raise Interrupted(f"the same command goes on from {checkpoint}") from None
-    companion.card_ |= {"spectra": Path(options.spectra).name, "seed": options.seed}
+    companion.card_ |= {
+        "spectra": Path(options.spectra).name,
+        "seed": options.seed,
+        # Of the last part only, if it was interrupted.
+        "seconds_to_train": round(time.perf_counter() - start, 1),
+    }
     save_companion(companion, options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(f"wrote {options.output}, trained on {companion.card_['n_stars']} stars")

@@ -67,7 +67,8 @@ class GaiaNetSettings:
     validation_share : float
         Stars that are not learned from: by them the best epoch and the excess errors are found.
     noise : float
-        Spectra are redrawn each time they are learned from, with so many times their errors.
+        Spectra are redrawn each time they are learned from, with so many times their errors (the
+        paper: not at all).
     spectrum_only : bool
         Whether photometric bands are left out, as in the paper.
     """
@@ -76,14 +77,14 @@ class GaiaNetSettings:
     kernel: int = 30
     n_block: int = 3
     max_pool: int = 2
-    average_pool: int = 4
+    average_pool: int = 2
     width: int = 256
     n_dense: int = 7
     learning_rate: float = 4e-4
     n_epochs: int = 120
     batch_size: int = 512
     validation_share: float = 0.05
-    noise: float = 0.0
+    noise: float = 0.2
     spectrum_only: bool = True
 
     def __post_init__(self):

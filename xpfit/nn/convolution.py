@@ -15,6 +15,9 @@ from array_api_compat import array_namespace, device, is_numpy_array
 MIN_CHANNELS = 8
 """Of fewer channels, the sums in Numba are too short to be fast."""
 
+PAYS_FROM = 2
+"""Series so many kernels long are faster in Numba; shorter ones would wait for its threads."""
+
 MAX_WHOLE = 4
 """Series up to so many kernels long are not cut."""
 
@@ -39,7 +42,7 @@ def convolve(x: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
     `convolve_by_matrices`: a matrix product is as fast where it does little in vain.
     """
     kernel, n_in, n_out = weights.shape
-    pays = x.shape[1] > 2 * kernel * n_in and n_in >= MIN_CHANNELS
+    pays = x.shape[1] > PAYS_FROM * kernel * n_in and n_in >= MIN_CHANNELS
     if not pays or not is_numpy_array(x) or not _has_numba():
         return convolve_by_matrices(x, weights, before)
     padded = np.zeros((-(-n_out // 4) * 4, kernel * n_in), dtype=x.dtype)
