@@ -242,7 +242,8 @@ def _request(chunks: Sequence[Chunk], stars_per_chunk: int, job: Job) -> dict:
         "stars_per_chunk": stars_per_chunk,
         "model": job.model.fingerprint,
         "confidence": job.confidence.fingerprint if job.confidence else None,
-        "companions": [c.fingerprint for c in (job.start_from, *job.companions) if c],
+        "start_from": job.start_from.fingerprint if job.start_from else None,
+        "companions": [companion.fingerprint for companion in job.companions],
         "settings": job.provenance,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -38,6 +38,22 @@ class LabelPrediction:
     def total_err(self) -> np.ndarray:
         """All parts together (Fallows & Sanders 2024, eq. 11)."""
         return np.sqrt(sum(error**2 for error in self.errors.values()))
+
+
+def labels_of(spectra: Spectra, label_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and their errors, each (n_star, n_label); errors that are unknown count as zero.
+
+    Raises
+    ------
+    InputError
+        If the spectra lack one of the labels.
+    """
+    missing = [name for name in label_names if name not in (spectra.labels or {})]
+    if missing:
+        raise InputError(f"the spectra have no labels {', '.join(missing)}")
+    labels = np.column_stack([spectra.labels[name] for name in label_names])
+    errors = np.column_stack([spectra.label_err[name] for name in label_names])
+    return labels, np.nan_to_num(errors, nan=0.0, posinf=0.0)
 
 
 class Companion(ABC):

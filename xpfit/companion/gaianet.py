@@ -29,7 +29,7 @@ from ..nn import (
     Residual,
 )
 from ..spectra import Spectra
-from .base import Companion, LabelPrediction
+from .base import Companion, LabelPrediction, labels_of
 from .features import Features, draw_noise
 from .loop import LoopSettings, descend
 
@@ -117,7 +117,7 @@ class GaiaNet(Companion):
         Of the outputs, log Teff among them.
     excess_ : ndarray, shape (n_label, n_bin)
         Errors that redrawn spectra do not explain, from the validation stars, at `excess_at_`. The
-        paper has none; without them errors of bright stars are far too small.
+        paper has none.
     excess_at_ : ndarray, shape (n_bin,)
         Predicted log Teff (of the last label if there is no Teff).
     card_ : dict
@@ -310,12 +310,7 @@ class GaiaNet(Companion):
 
     def _targets(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
         """What the outputs are to be, and its errors; NaN where unknown or meaningless."""
-        missing = [name for name in self.label_names if name not in (spectra.labels or {})]
-        if missing:
-            raise InputError(f"the spectra have no labels {', '.join(missing)}")
-        targets = np.column_stack([spectra.labels[name] for name in self.label_names])
-        errors = np.column_stack([spectra.label_err[name] for name in self.label_names])
-        errors = np.nan_to_num(errors, nan=0.0, posinf=0.0)
+        targets, errors = labels_of(spectra, self.label_names)
         named = dict(zip(self.label_names, targets.T, strict=True))
         unknown = np.full(len(spectra), np.nan)
         meaningless = (named.get("logg", unknown) > MAX_LOGG_FEH) | (

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import InputError
 from ..nn import Adam, CosineSchedule, Dense, Dropout, Network, ReLU, gaussian_likelihood
 from ..spectra import Spectra
-from .base import Companion, LabelPrediction
+from .base import Companion, LabelPrediction, labels_of
 from .features import Features
 from .loop import LoopSettings, descend
 
@@ -313,15 +313,11 @@ class UncertainNetwork(Companion):
 
     def _labels(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Labels and errors of the stars that have all, and which these are."""
-        missing = [name for name in self.label_names if name not in (spectra.labels or {})]
-        if missing:
-            raise InputError(f"the spectra have no labels {', '.join(missing)}")
-        labels = np.column_stack([spectra.labels[name] for name in self.label_names])
-        errors = np.column_stack([spectra.label_err[name] for name in self.label_names])
+        labels, errors = labels_of(spectra, self.label_names)
         known = np.isfinite(labels).all(axis=1)
         if known.sum() < 10:
             raise InputError(f"{known.sum()} stars with all labels are too few")
-        return labels[known], np.nan_to_num(errors[known], nan=0.0, posinf=0.0), known
+        return labels[known], errors[known], known
 
 
 class _Task:
