@@ -33,10 +33,10 @@ from xpfit.companion import (
     load_companion,
     save_companion,
 )
+from xpfit.constants import MAD_TO_SIGMA
 from xpfit.prepare import sampled_space
 from xpfit.read import read_source_ids
 from xpfit.spectra import Spectra
-from xpfit.validate.metrics import MAD_TO_SIGMA
 
 LABELS = ("teff", "feh", "logg", "alpha_m")
 DEFAULT_WAVELENGTH = np.arange(362.0, 999.0, 6.0)

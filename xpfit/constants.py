@@ -12,6 +12,9 @@ FLUX_UNIT_SI = 1e-18
 REFERENCE_PARALLAX = 1.0
 """Parallax (mas) of the distance, 1 kpc, at which `absolute flux` is given."""
 
+MAD_TO_SIGMA = 1.4826
+"""Standard deviation of a Gaussian over its median absolute deviation."""
+
 LN_PER_MAG = 0.4 * np.log(10.0)
 """Natural-log units of flux per magnitude (0.921)."""
 

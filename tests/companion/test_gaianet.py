@@ -7,7 +7,7 @@ from helpers import assert_close_derivative, numerical_gradient, random_full_whi
 from xpfit import InputError, read_spectra
 from xpfit.companion import GaiaNet, GaiaNetSettings, load_companion, save_companion
 from xpfit.companion.features import draw_noise
-from xpfit.companion.gaianet import _excess, _Task
+from xpfit.companion.gaianet import _Task
 from xpfit.nn import BatchNorm, Convolution, Dense, MaxPool, Residual
 from xpfit.prepare import sampled_space
 
@@ -177,12 +177,6 @@ def test_noisier_spectra_are_more_uncertain(trained, stars):
         trained.predict(s, rng=np.random.default_rng(1)).errors["input_err"] for s in (some, noisy)
     )
     assert np.all(np.median(many / few, axis=0) > 2.5)
-
-
-def test_excess_errors_give_pulls_of_width_one(rng):
-    residual, error = rng.normal(0.0, 5.0, 4000), np.full(4000, 3.0)
-    assert _excess(residual, error) == pytest.approx(4.0, rel=0.06)
-    assert _excess(0.1 * residual, error) < 1e-4
 
 
 def test_blind_stars_are_unknown_and_a_single_one_is_no_trouble(trained, stars):

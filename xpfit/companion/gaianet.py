@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 import numpy as np
-from scipy.optimize import brentq
 
 from ..errors import InputError
 from ..nn import (
@@ -30,6 +30,7 @@ from ..nn import (
 )
 from ..spectra import Spectra
 from .base import Companion, LabelPrediction, labels_of
+from .excess import ExcessErrors
 from .features import Features, draw_noise
 from .loop import LoopSettings, descend
 
@@ -42,9 +43,6 @@ N_REDRAWS = 20
 """Redrawn spectra whose predictions' scatter is the error due to that of the spectrum."""
 
 ROWS_AT_A_TIME = 5000
-
-N_BINS, MIN_PER_BIN = 6, 30
-"""Of Teff, in which the excess error is found, and validation stars for each."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +113,9 @@ class GaiaNet(Companion):
     parameters_ : ndarray of float32, shape (n_parameters,)
     label_mean_, label_scale_ : ndarray, shape (n_label,)
         Of the outputs, log Teff among them.
-    excess_ : ndarray, shape (n_label, n_bin)
-        Errors that redrawn spectra do not explain, from the validation stars, at `excess_at_`. The
-        paper has none.
-    excess_at_ : ndarray, shape (n_bin,)
-        Predicted log Teff (of the last label if there is no Teff).
+    excess_ : ExcessErrors
+        Errors that redrawn spectra do not explain, by predicted log Teff (the last label if there
+        is no Teff). The paper has none.
     card_ : dict
         What it was trained on and how, and the history of its training.
 
@@ -130,7 +126,8 @@ class GaiaNet(Companion):
 
     kind = "gaianet"
     settings_kind = GaiaNetSettings
-    learned = ("parameters", "label_mean", "label_scale", "excess", "excess_at")
+    learned = ("parameters", "label_mean", "label_scale")
+    learned_parts: ClassVar = {"excess": ExcessErrors}
 
     def __init__(
         self, label_names: Sequence[str] = LABELS, settings: GaiaNetSettings | None = None
@@ -194,7 +191,12 @@ class GaiaNet(Companion):
         )
         self.parameters_ = state.best
         held_out = np.sort(order[:n_validation])
-        self._find_excess(spectra[held_out], targets[held_out], errors[held_out], rng)
+        values, input_err = self._outputs(spectra[held_out], rng, N_REDRAWS)
+        self.excess_ = ExcessErrors.learn(
+            self._abscissa(values),
+            values - targets[held_out],
+            np.hypot(input_err, errors[held_out]),
+        )
         self._fill_card(
             spectra,
             state,
@@ -264,7 +266,7 @@ class GaiaNet(Companion):
         if n_redraws < 2:
             raise InputError(f"n_redraws must be at least 2, got {n_redraws}")
         values, input_err = self._outputs(spectra, rng, n_redraws)
-        excess = self._excess(values)
+        excess = self.excess_.of(self._abscissa(values))
         if "teff" in self.label_names:
             i = self.label_names.index("teff")
             values[:, i] = 10.0 ** (values[:, i] - 3.0)
@@ -331,31 +333,10 @@ class GaiaNet(Companion):
             raise InputError(f"fewer than 10 stars have the labels {', '.join(few)}")
         return targets, errors
 
-    def _find_excess(self, spectra, targets, errors, rng) -> None:
-        """Find the errors with which pulls of stars not learned from have width 1."""
-        values, input_err = self._outputs(spectra, rng, N_REDRAWS)
-        order = np.argsort(self._abscissa(values))
-        n_bins = int(np.clip(len(order) // MIN_PER_BIN, 1, N_BINS))
-        bins = np.array_split(order, n_bins)
-        self.excess_at_ = np.array([np.nanmedian(self._abscissa(values[rows])) for rows in bins])
-        residual, other = values - targets, np.hypot(input_err, errors)
-        self.excess_ = np.array(
-            [
-                [_excess(r[rows], s[rows]) if np.isfinite(r[rows]).sum() >= 10 else _excess(r, s)
-                 for rows in bins]
-                for r, s in zip(residual.T, other.T, strict=True)
-            ]
-        )  # fmt: skip
-
     def _abscissa(self, values: np.ndarray) -> np.ndarray:
-        """What the excess depends on: log Teff."""
+        """What excess errors depend on: log Teff, or the last label where that is not learned."""
         name = "teff" if "teff" in self.label_names else self.label_names[-1]
         return values[:, self.label_names.index(name)]
-
-    def _excess(self, values: np.ndarray) -> np.ndarray:
-        """Excess errors of stars with these outputs."""
-        at = self._abscissa(values)
-        return np.column_stack([np.interp(at, self.excess_at_, row) for row in self.excess_])
 
 
 class _Task:
@@ -394,17 +375,3 @@ class _Task:
             inputs = inputs + self.noise[rows] * drawn
         y, self.caches = self.network.forward(parameters, inputs, rng)
         return np.where(self.known[rows], y - self.targets[rows], np.float32(0.0))
-
-
-def _excess(residual: np.ndarray, error: np.ndarray) -> float:
-    """Error that makes pulls have the width 1, together with the given ones."""
-    known = np.isfinite(residual) & np.isfinite(error)
-    residual, error = residual[known], error[known]
-
-    def too_wide(excess: float) -> float:
-        pull = residual / np.sqrt(error**2 + excess**2)
-        return 1.4826 * float(np.median(np.abs(pull - np.median(pull)))) - 1.0
-
-    largest = 3.0 * float(np.std(residual))
-    least = 1e-6 * largest
-    return brentq(too_wide, least, largest) if too_wide(least) > 0 > too_wide(largest) else least

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from ..constants import MAD_TO_SIGMA
 from ..errors import InputError
 from ..nn import Adam, CosineSchedule, Dense, Dropout, Network, ReLU, gaussian_likelihood
 from ..spectra import Spectra
@@ -277,7 +278,7 @@ class UncertainNetwork(Companion):
         residual, total = prediction.values - labels, prediction.total_err
         for _ in range(20):
             pull = residual / np.hypot(self.calibration_ * total, errors)
-            width = 1.4826 * np.nanmedian(np.abs(pull - np.nanmedian(pull, axis=0)), axis=0)
+            width = MAD_TO_SIGMA * np.nanmedian(np.abs(pull - np.nanmedian(pull, axis=0)), axis=0)
             self.calibration_ = self.calibration_ * np.clip(width, 0.5, 2.0)
         pull = residual / (self.calibration_ * total)
         ordinary = np.all(np.abs(pull) < MAX_PULL, axis=1)

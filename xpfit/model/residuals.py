@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from ..constants import MAD_TO_SIGMA
 from ..space import CoefficientSpace, ObservationSpace
 from ..spectra import Spectra
 
@@ -203,6 +204,6 @@ def _clipped(residual: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Residuals pulled in to `CLIP` robust standard deviations of their channel."""
     with np.errstate(invalid="ignore"):
         masked = np.ma.masked_array(residual, ~known)
-        limit = CLIP * 1.4826 * np.ma.filled(np.ma.median(np.ma.abs(masked), axis=0), np.inf)
+        limit = CLIP * MAD_TO_SIGMA * np.ma.filled(np.ma.median(np.ma.abs(masked), axis=0), np.inf)
     limit = np.where(limit > 0, limit, np.inf)
     return np.clip(residual, -limit, limit)

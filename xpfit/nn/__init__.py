@@ -12,9 +12,12 @@ from .losses import (
     standard_normal_divergence,
 )
 from .network import Network, classifier_network, multilayer_perceptron
+from .normalisation import BatchNorm
 from .optimisers import SGD, Adam, Adamax, AdamW, Optimiser
+from .pooling import AveragePool, MaxPool
+from .residual import Residual
 from .schedules import CosineSchedule, PlateauSchedule, StepSchedule, WarmRestartSchedule
-from .series import AveragePool, BatchNorm, Convolution, MaxPool, Position, Residual
+from .series import Convolution, Position
 
 __all__ = [
     "ELU",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..constants import MAD_TO_SIGMA
 from .confidence import CONFIDENCE_LABELS, Confidence
 from .training import LabelledFits
 
@@ -73,4 +74,4 @@ def _robust_scatter(residual: np.ndarray) -> float:
     """1.4826 times the median absolute deviation; NaN of nothing."""
     if not len(residual):
         return float("nan")
-    return float(1.4826 * np.median(np.abs(residual - np.median(residual))))
+    return float(MAD_TO_SIGMA * np.median(np.abs(residual - np.median(residual))))

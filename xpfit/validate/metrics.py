@@ -8,15 +8,13 @@ import numpy as np
 from astropy.table import Table
 
 from ..catalogue import REFERENCE_PREFIX
+from ..constants import MAD_TO_SIGMA
 from ..errors import InputError
 from ..quality import is_reliable
 from ..read.tables import float_column
 
 GIANT_LOGG = 3.6
 """Stars whose reference log g is lower are giants, the others dwarfs."""
-
-MAD_TO_SIGMA = 1.4826
-"""Standard deviation of a Gaussian over its median absolute deviation."""
 
 LABELS = ("teff", "feh", "logg", "alpha_m")
 """Labels that are compared, where both sides have them."""

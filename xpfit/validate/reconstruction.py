@@ -13,11 +13,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from ..companion import ScatterAutoencoder
+from ..constants import MAD_TO_SIGMA
 from ..errors import InputError
 from ..model import XPModel
 from ..spectra import Spectra
 from .figures import AXIS_LABELS, running_quantiles
-from .metrics import MAD_TO_SIGMA
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
