@@ -98,12 +98,15 @@ class Outcome:
         Stars of which the model says that its labels can be used.
     seconds : tuple of float
         To train, and to predict.
+    knows_hot : bool
+        Whether it has learned from hot stars.
     """
 
     values: np.ndarray
     errors: np.ndarray | None
     used: np.ndarray
     seconds: tuple[float, float]
+    knows_hot: bool = False
 
 
 def forward_model(task: Task) -> Outcome:
@@ -130,7 +133,7 @@ def uncertain_network(task: Task) -> Outcome:
 def gaia_net(task: Task) -> Outcome:
     """Gaia Net, which learns from stars that lack labels too."""
     network = GaiaNet(settings=task.settings(GaiaNet))
-    return _labels_of(*_trained(network, task.every, task), task)
+    return replace(_labels_of(*_trained(network, task.every, task), task), knows_hot=True)
 
 
 def _trained(network: Companion, training: Spectra, task: Task) -> tuple[Companion, float]:
@@ -138,7 +141,7 @@ def _trained(network: Companion, training: Spectra, task: Task) -> tuple[Compani
     path = task.keep / f"companion_{network.kind}.h5" if task.keep else None
     if path is not None and path.exists():
         network = load_companion(path)
-        return network, network.card_["seconds_to_train"]
+        return network, network.card_.get("seconds_to_train", np.nan)
     start = time.perf_counter()
     network.fit(training, rng=np.random.default_rng(task.seed))
     network.card_["seconds_to_train"] = time.perf_counter() - start
@@ -321,8 +324,8 @@ def judge(task: Task, outcome: Outcome) -> dict:
             if np.isfinite(outcome.values[rows, i]).any()
         }
         groups[group]["teff"] = _in_kelvin(groups[group]["teff"])
-    rows = ~cool & outcome.used & (outcome.values[:, 0] > 0)
-    if rows.any():
+    rows = ~cool & outcome.used
+    if outcome.knows_hot and rows.any():
         away = np.log10(outcome.values[rows, 0] / truth[rows, 0])
         relative = None
         if error is not None:

@@ -163,7 +163,7 @@ def test_models_are_judged_by_what_they_say_and_by_their_errors(sample_path, rng
     values = truth + np.hypot(sigma, own) * rng.standard_normal(truth.shape) + [0.1, 0, 0, 0]
     values[-task.n_hot :, 0] = truth[-task.n_hot :, 0] * 10**0.02
     outcome = module.Outcome(
-        values, np.broadcast_to(sigma, truth.shape), np.ones(len(truth), bool), (1.0, 2.0)
+        values, np.broadcast_to(sigma, truth.shape), np.ones(len(truth), bool), (1.0, 2.0), True
     )
     found = module.judge(task, outcome)
     giants = found["groups"]["giants"]
