@@ -209,3 +209,31 @@ def test_spectra_of_another_width_are_refused(trained, sample_path):
     with pytest.raises(InputError, match="prepare"):
         other = read_spectra(sample_path, space=sampled_space(np.arange(392.0, 993.0, 20.0)))
         trained.predict(other[np.arange(3)], rng=np.random.default_rng(1))
+
+
+def test_the_shipped_network_does_as_promised_on_stars_that_it_never_saw(companion_path):
+    network = load_companion(companion_path.with_name("companion_gaianet.h5"))
+    stars = read_spectra(companion_path.parent / "apogee_xp_sample.fits", space=network.space)
+    prediction = network.predict(stars, rng=np.random.default_rng(1))
+    truth = np.column_stack([stars.labels[name] for name in LABELS])
+    residual = prediction.values - truth
+    cool = (stars.snr > 50) & (stars.labels["teff"] < 8.0) & np.isfinite(truth).all(axis=1)
+    giant = stars.labels["logg"] < 3.6
+    for rows, limits in (
+        (cool & giant, (0.205, 0.065, 0.108)),
+        (cool & ~giant, (0.185, 0.126, 0.108)),
+    ):
+        away = np.abs(residual[rows] - np.median(residual[rows], axis=0))
+        assert np.all(1.4826 * np.median(away, axis=0) < limits)
+    hot = stars.labels["teff"] >= 8.0
+    away = np.log10(prediction.values[hot, 1] / truth[hot, 1])
+    assert 1.4826 * np.median(np.abs(away - np.median(away))) < 0.065
+    error = np.nan_to_num(np.column_stack([stars.label_err[name] for name in LABELS]))
+    pull = (residual / np.hypot(prediction.total_err, error))[cool]
+    width = 1.4826 * np.median(np.abs(pull - np.median(pull, axis=0)), axis=0)
+    np.testing.assert_allclose(width, 1.0, atol=0.25)
+    # Single precision does no harm.
+    inputs = network.features_.inputs(stars)
+    double, _ = network.network.forward(network.parameters_.astype(float), inputs)
+    single, _ = network.network.forward(network.parameters_, inputs.astype(np.float32))
+    assert np.abs(single - double).max() < 1e-4
