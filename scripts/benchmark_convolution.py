@@ -3,19 +3,20 @@
     python scripts/benchmark_convolution.py
 
 Prints milliseconds for a batch, best of several, and ratios to the first of the three, at the sizes
-of Gaia Net: kernel of 30, series as short as after pooling and as long as a whole spectrum. Two
-threads or more are used as the libraries see fit; set OMP_NUM_THREADS=1 for one.
+of Gaia Net: kernel of 30, series as short as after pooling and as long as a whole spectrum. In one
+thread, which is where Numba is chosen.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from xpfit.nn import convolution
 from xpfit.nn.convolution import convolve, convolve_by_matrices
 
 LENGTHS = (27, 54, 107, 172, 343)
@@ -52,8 +53,6 @@ def main() -> None:
     parser.add_argument("--kernel", type=int, default=30)
     options = parser.parse_args()
     rng, before = np.random.default_rng(1), (options.kernel - 1) // 2
-    # Numba for all lengths, also those at which `convolve` would not choose it.
-    convolution.PAYS_FROM = 0
     print(f"{'type':9}{'length':>7}{'by place':>10}{'matrices':>10}{'':>8}{'Numba':>10}{'':>8}")
     for kind in (np.float32, np.float64):
         for length in LENGTHS:
@@ -69,4 +68,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    os.environ["NUMBA_NUM_THREADS"] = "1"  # before Numba is loaded
+    with threadpool_limits(1):
+        main()

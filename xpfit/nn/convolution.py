@@ -15,11 +15,8 @@ from array_api_compat import array_namespace, device, is_numpy_array
 MIN_CHANNELS = 8
 """Of fewer channels, the sums in Numba are too short to be fast."""
 
-PAYS_FROM = 2
-"""Series so many kernels long are faster in Numba; shorter ones would wait for its threads."""
-
-MAX_WHOLE = 4
-"""Series up to so many kernels long are not cut."""
+PLACES = 4
+"""Places whose outputs are one matrix product; fewer or many more take longer."""
 
 
 def convolve(x: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
@@ -38,12 +35,12 @@ def convolve(x: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
 
     Notes
     -----
-    Long series of many channels by Numba, if that is there and the arrays are NumPy's, all else by
-    `convolve_by_matrices`: a matrix product is as fast where it does little in vain.
+    Where there is a single thread by Numba, if that is there and the arrays are NumPy's, else by
+    `convolve_by_matrices`: several threads of Numba and of the matrix products would get in each
+    other's way.
     """
     kernel, n_in, n_out = weights.shape
-    pays = x.shape[1] > PAYS_FROM * kernel * n_in and n_in >= MIN_CHANNELS
-    if not pays or not is_numpy_array(x) or not _has_numba():
+    if n_in < MIN_CHANNELS or not is_numpy_array(x) or not _numba_pays():
         return convolve_by_matrices(x, weights, before)
     padded = np.zeros((-(-n_out // 4) * 4, kernel * n_in), dtype=x.dtype)
     padded[:n_out] = weights.reshape(kernel * n_in, n_out).T
@@ -55,14 +52,15 @@ def convolve_by_matrices(x: np.ndarray, weights: np.ndarray, before: int) -> np.
 
     Notes
     -----
-    A series is cut into overlapping windows, and a window's outputs are one product with a banded
-    matrix (see `_Windows`). That does up to twice the work of the sums, but at a matrix product's
-    speed.
+    The outputs of a few places are one product of the window that they see with a banded matrix
+    (see `_Windows`): hardly more work than the sums, at a matrix product's speed, and nothing is
+    copied.
     """
     xp = array_namespace(x)
     cut = _Windows(x.shape[1] // weights.shape[1], weights.shape, before)
-    y = cut.windows(x) @ cut.matrix(weights)
-    return xp.reshape(y, (x.shape[0], -1))[:, : cut.length * cut.n_out]
+    matrix = cut.matrix(weights)
+    y = xp.concat([window @ matrix for window in cut.windows(x)], axis=1)
+    return y[:, : cut.length * cut.n_out]
 
 
 def correlate(x: np.ndarray, dy: np.ndarray, shape: tuple, before: int) -> np.ndarray:
@@ -80,64 +78,50 @@ def correlate(x: np.ndarray, dy: np.ndarray, shape: tuple, before: int) -> np.nd
     -------
     ndarray, shape (kernel, n_in, n_out)
     """
-    xp = array_namespace(x)
     cut = _Windows(x.shape[1] // shape[1], shape, before)
-    missing = (cut.n_window * cut.n_place - cut.length) * cut.n_out
-    outputs = xp.reshape(_pad(dy, 0, missing), (-1, cut.n_place * cut.n_out))
-    return cut.weights(cut.windows(x).T @ outputs)
+    outputs = _pad(dy, 0, (cut.n_window * PLACES - cut.length) * cut.n_out)
+    size = PLACES * cut.n_out
+    total: np.ndarray | float = 0.0
+    for i, window in enumerate(cut.windows(x)):
+        total = total + window.T @ outputs[:, i * size : (i + 1) * size]
+    return cut.weights(total)
 
 
 class _Windows:
-    """How series are cut into windows, each of which gives the outputs of some places.
-
-    Short series are one window, and nothing is copied. Of long ones, a window gives as many places
-    as the kernel is long; then it is twice as long, and half of the matrix is zero.
-    """
+    """How series are cut into overlapping windows, each of which gives the outputs of `PLACES`."""
 
     def __init__(self, length: int, shape: tuple, before: int):
-        kernel, self.n_in, self.n_out = shape
-        self.length, self.kernel, self.before = length, kernel, before
-        self.is_whole = length <= MAX_WHOLE * kernel
-        self.n_place = length if self.is_whole else kernel
-        self.width = length if self.is_whole else 2 * kernel - 1
-        self.n_window = -(-length // self.n_place)
-        # Which weight leads from a place of the window to an output's.
-        shift = before if self.is_whole else 0
-        self.offset = np.arange(self.width)[:, None] - np.arange(self.n_place) + shift
+        self.kernel, self.n_in, self.n_out = shape
+        self.length, self.before = length, before
+        self.width = self.kernel + PLACES - 1
+        self.n_window = -(-length // PLACES)
 
-    def windows(self, x: np.ndarray) -> np.ndarray:
-        """Shape (n_series * n_window, width * n_in)."""
-        if self.is_whole:
-            return x
-        xp = array_namespace(x)
-        step = self.n_place * self.n_in
-        after = (self.n_window + 1) * self.n_place - self.before - self.length
-        padded = _pad(x, self.before * self.n_in, after * self.n_in)
-        size = self.width * self.n_in
-        parts = [padded[:, i * step : i * step + size] for i in range(self.n_window)]
-        return xp.reshape(xp.stack(parts, axis=1), (-1, size))
+    def windows(self, x: np.ndarray) -> list[np.ndarray]:
+        """Views of the padded series, each (n_series, width * n_in)."""
+        after = (self.n_window - 1) * PLACES + self.width - self.before - self.length
+        padded = _pad(x, self.before * self.n_in, max(after, 0) * self.n_in)
+        step, size = PLACES * self.n_in, self.width * self.n_in
+        return [padded[:, i * step : i * step + size] for i in range(self.n_window)]
 
     def matrix(self, weights: np.ndarray) -> np.ndarray:
-        """From a window to its outputs, (width * n_in, n_place * n_out)."""
+        """From a window to its outputs, (width * n_in, PLACES * n_out)."""
         xp = array_namespace(weights)
-        inside = (self.offset >= 0) & (self.offset < self.kernel)
-        at = xp.asarray(np.where(inside, self.offset, self.kernel).ravel(), device=device(weights))
+        offset = np.arange(self.width)[:, None] - np.arange(PLACES)
+        inside = (offset >= 0) & (offset < self.kernel)
+        at = xp.asarray(np.where(inside, offset, self.kernel).ravel(), device=device(weights))
         nothing = xp.zeros((1, *weights.shape[1:]), dtype=weights.dtype, device=device(weights))
         taken = xp.take(xp.concat([weights, nothing]), at, axis=0)
-        taken = xp.reshape(taken, (self.width, self.n_place, self.n_in, self.n_out))
-        return xp.reshape(xp.permute_dims(taken, (0, 2, 1, 3)), (-1, self.n_place * self.n_out))
+        taken = xp.reshape(taken, (self.width, PLACES, self.n_in, self.n_out))
+        return xp.reshape(xp.permute_dims(taken, (0, 2, 1, 3)), (-1, PLACES * self.n_out))
 
     def weights(self, matrix: np.ndarray) -> np.ndarray:
         """The transpose of `matrix`: sums of its elements that come from the same weight."""
-        xp = array_namespace(matrix)
-        banded = xp.reshape(matrix, (self.width, self.n_in, self.n_place, self.n_out))
-        total = xp.zeros((self.kernel, self.n_in, self.n_out), dtype=matrix.dtype,
-                         device=device(matrix))  # fmt: skip
-        for place in range(self.n_place):
-            first = int(self.offset[0, place])
-            low, high = max(first, 0), min(first + self.width, self.kernel)
-            total[low:high, :, :] += banded[low - first : high - first, :, place, :]
-        return total
+        shape = (self.width, self.n_in, PLACES, self.n_out)
+        banded = array_namespace(matrix).reshape(matrix, shape)
+        return sum(
+            (banded[place : place + self.kernel, :, place, :] for place in range(1, PLACES)),
+            start=banded[: self.kernel, :, 0, :],
+        )
 
 
 def _pad(x: np.ndarray, before: int, after: int) -> np.ndarray:
@@ -147,24 +131,28 @@ def _pad(x: np.ndarray, before: int, after: int) -> np.ndarray:
     return xp.concat([ends[0], x, ends[1]], axis=1)
 
 
-@lru_cache(maxsize=1)
-def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
+def _numba_pays() -> bool:
+    """Whether Numba is there, and is to work in a single thread."""
+    if importlib.util.find_spec("numba") is None:
+        return False
+    from numba import get_num_threads
+
+    return get_num_threads() == 1
 
 
 @lru_cache(maxsize=1)
 def _compiled():
     """The loop in Numba, compiled anew by each process, as loaded functions round otherwise."""
-    from numba import njit, prange
+    from numba import njit
 
-    @njit(fastmath={"reassoc", "contract", "nsz"}, parallel=True)
+    @njit(fastmath={"reassoc", "contract", "nsz"}, nogil=True)
     def convolve_compiled(x, weights, before, n_in, n_out):
         """Four outputs at a time, so that each value that is loaded is used four times."""
         n_series, length = x.shape[0], x.shape[1] // n_in
         kernel = weights.shape[1] // n_in
         y = np.empty((n_series, length * n_out), x.dtype)
         nothing = x.dtype.type(0)
-        for series in prange(n_series):
+        for series in range(n_series):
             for place in range(length):
                 low = max(0, place - before)
                 high = min(length, place - before + kernel)
