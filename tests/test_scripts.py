@@ -188,3 +188,9 @@ def test_models_are_compared_by_a_command(sample_path, tmp_path):
     assert "all together" in done.stdout
     failed = subprocess.run([*command[:3], "--models", "nonsense"], capture_output=True, text=True)
     assert failed.returncode == 2 and "no such model" in failed.stderr
+
+
+def test_ways_to_convolve_agree_and_are_compared():
+    command = [sys.executable, str(SCRIPTS / "benchmark_convolution.py"), "--batch", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count("float32") == done.stdout.count("float64") == 5

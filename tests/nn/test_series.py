@@ -3,7 +3,6 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from xpfit.nn import AveragePool, BatchNorm, Convolution, MaxPool, Position, Residual, Tanh
-from xpfit.nn import convolution as module
 from xpfit.nn.convolution import convolve, correlate
 
 NOTHING = np.empty(0)
@@ -22,22 +21,9 @@ def sums(x, weights, before):
     return y.reshape(len(x), -1)
 
 
-@pytest.fixture(params=[True, False], ids=["numba", "matrices"])
-def method(request, monkeypatch):
-    """Either way of convolving, whatever the number of threads."""
-    if request.param:
-        pytest.importorskip("numba")
-    monkeypatch.setattr(module, "_numba_pays", lambda: request.param)
-    monkeypatch.setattr(module, "MIN_CHANNELS", 1)
-    if request.param:
-        monkeypatch.setattr(module, "convolve_by_matrices", None)
-    else:
-        monkeypatch.setattr(module, "_compiled", None)
-
-
 @pytest.mark.parametrize("length", [1, 3, 5, 11, 30])
 @pytest.mark.parametrize("kernel, n_in, n_out", [(1, 2, 3), (4, 1, 8), (5, 9, 6), (30, 2, 4)])
-def test_either_way_gives_the_sums_of_a_convolution(method, length, kernel, n_in, n_out, rng):
+def test_convolution_gives_the_sums_written_out(length, kernel, n_in, n_out, rng):
     x = rng.standard_normal((3, length * n_in))
     weights = rng.standard_normal((kernel, n_in, n_out))
     for before in {0, (kernel - 1) // 2, kernel - 1}:
@@ -45,25 +31,7 @@ def test_either_way_gives_the_sums_of_a_convolution(method, length, kernel, n_in
         np.testing.assert_allclose(convolve(x, weights, before), expected, atol=1e-12)
 
 
-def test_numba_is_chosen_for_many_channels_in_one_thread(monkeypatch, rng):
-    numba = pytest.importorskip("numba")
-    monkeypatch.setattr(module, "convolve_by_matrices", lambda *_: "matrices")
-    x, weights = rng.standard_normal((2, 56)), rng.standard_normal((3, 8, 4))
-    threads = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        assert convolve(x, weights, 1).shape == (2, 28)
-        assert convolve(x, rng.standard_normal((3, 7, 4)), 1) == "matrices"
-        if numba.config.NUMBA_NUM_THREADS > 1:
-            numba.set_num_threads(2)
-            assert convolve(x, weights, 1) == "matrices"
-    finally:
-        numba.set_num_threads(threads)
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
-    assert convolve(x, weights, 1) == "matrices"
-
-
-def test_single_precision_stays_single(method, rng):
+def test_single_precision_stays_single(rng):
     x = rng.standard_normal((4, 14)).astype(np.float32)
     weights = rng.standard_normal((4, 2, 5)).astype(np.float32)
     y = convolve(x, weights, 1)

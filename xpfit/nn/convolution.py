@@ -1,4 +1,4 @@
-"""Convolution of series with several channels: as matrix products, and in Numba.
+"""Convolution of series with several channels, as matrix products.
 
 Arrays are (n_series, length * n_channel), the channels of one place side by side; kernels are
 (kernel, n_in, n_out). Outputs are as long as inputs: what lies beyond the ends counts as zero.
@@ -6,14 +6,8 @@ Arrays are (n_series, length * n_channel), the channels of one place side by sid
 
 from __future__ import annotations
 
-import importlib.util
-from functools import lru_cache
-
 import numpy as np
-from array_api_compat import array_namespace, device, is_numpy_array
-
-MIN_CHANNELS = 8
-"""Of fewer channels, the sums in Numba are too short to be fast."""
+from array_api_compat import array_namespace, device
 
 PLACES = 4
 """Places whose outputs are one matrix product; fewer or many more take longer."""
@@ -35,26 +29,9 @@ def convolve(x: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
 
     Notes
     -----
-    Where there is a single thread by Numba, if that is there and the arrays are NumPy's, else by
-    `convolve_by_matrices`: several threads of Numba and of the matrix products would get in each
-    other's way.
-    """
-    kernel, n_in, n_out = weights.shape
-    if n_in < MIN_CHANNELS or not is_numpy_array(x) or not _numba_pays():
-        return convolve_by_matrices(x, weights, before)
-    padded = np.zeros((-(-n_out // 4) * 4, kernel * n_in), dtype=x.dtype)
-    padded[:n_out] = weights.reshape(kernel * n_in, n_out).T
-    return _compiled()(np.ascontiguousarray(x), padded, before, n_in, n_out)
-
-
-def convolve_by_matrices(x: np.ndarray, weights: np.ndarray, before: int) -> np.ndarray:
-    """The same as `convolve`, by matrix products, for arrays of any namespace.
-
-    Notes
-    -----
     The outputs of a few places are one product of the window that they see with a banded matrix
     (see `_Windows`): hardly more work than the sums, at a matrix product's speed, and nothing is
-    copied.
+    copied. Loops in Numba are no faster (`scripts/benchmark_convolution.py`).
     """
     xp = array_namespace(x)
     cut = _Windows(x.shape[1] // weights.shape[1], weights.shape, before)
@@ -129,56 +106,3 @@ def _pad(x: np.ndarray, before: int, after: int) -> np.ndarray:
     xp, n = array_namespace(x), x.shape[0]
     ends = [xp.zeros((n, k), dtype=x.dtype, device=device(x)) for k in (before, after)]
     return xp.concat([ends[0], x, ends[1]], axis=1)
-
-
-def _numba_pays() -> bool:
-    """Whether Numba is there, and is to work in a single thread."""
-    if importlib.util.find_spec("numba") is None:
-        return False
-    from numba import get_num_threads
-
-    return get_num_threads() == 1
-
-
-@lru_cache(maxsize=1)
-def _compiled():
-    """The loop in Numba, compiled anew by each process, as loaded functions round otherwise."""
-    from numba import njit, prange
-
-    # Made for several threads, though used in one: as a plain loop it takes twice as long.
-    @njit(fastmath={"reassoc", "contract", "nsz"}, parallel=True)
-    def convolve_compiled(x, weights, before, n_in, n_out):
-        """Four outputs at a time, so that each value that is loaded is used four times."""
-        n_series, length = x.shape[0], x.shape[1] // n_in
-        kernel = weights.shape[1] // n_in
-        y = np.empty((n_series, length * n_out), x.dtype)
-        nothing = x.dtype.type(0)
-        for series in prange(n_series):
-            for place in range(length):
-                low = max(0, place - before)
-                high = min(length, place - before + kernel)
-                window = x[series, low * n_in : high * n_in]
-                first, n = (low - place + before) * n_in, (high - low) * n_in
-                for out in range(0, n_out, 4):
-                    w0 = weights[out, first : first + n]
-                    w1 = weights[out + 1, first : first + n]
-                    w2 = weights[out + 2, first : first + n]
-                    w3 = weights[out + 3, first : first + n]
-                    y0 = y1 = y2 = y3 = nothing
-                    for i in range(n):
-                        value = window[i]
-                        y0 += value * w0[i]
-                        y1 += value * w1[i]
-                        y2 += value * w2[i]
-                        y3 += value * w3[i]
-                    at = place * n_out + out
-                    y[series, at] = y0
-                    if out + 1 < n_out:
-                        y[series, at + 1] = y1
-                    if out + 2 < n_out:
-                        y[series, at + 2] = y2
-                    if out + 3 < n_out:
-                        y[series, at + 3] = y3
-        return y
-
-    return convolve_compiled
