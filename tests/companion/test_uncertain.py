@@ -212,6 +212,13 @@ def test_bad_labels_and_untrained_networks_are_refused(stars):
         UncertainSettings(refresh=0)
 
 
+def test_a_dozen_stars_are_enough_to_say_something(stars):
+    network = UncertainNetwork(LABELS, replace(QUICK, n_epochs=2))
+    network.fit(stars[np.arange(12)], rng=np.random.default_rng(1), progress=False)
+    prediction = network.predict(stars[[50]], rng=np.random.default_rng(1))
+    assert np.all(prediction.total_err > 1e-3) and np.isfinite(network.axes_).all()
+
+
 def test_guesses_start_fits_that_find_the_same_optimum(model, trained, stars):
     some = stars[np.arange(200)]
     guesses = trained.guesses(some, model.label_names, rng=np.random.default_rng(1))

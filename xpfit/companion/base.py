@@ -40,6 +40,15 @@ class LabelPrediction:
         return np.sqrt(sum(error**2 for error in self.errors.values()))
 
 
+MIN_JUDGED = 30
+"""Stars without which errors are not found on those that were not learned from, but on all."""
+
+
+def judged_by(order: np.ndarray, n_validation: int) -> np.ndarray:
+    """Rows by which errors are found: those of validation, or all where these are too few."""
+    return np.sort(order[:n_validation] if n_validation >= MIN_JUDGED else order)
+
+
 def labels_of(spectra: Spectra, label_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Labels and their errors, each (n_star, n_label); errors that are unknown count as zero.
 

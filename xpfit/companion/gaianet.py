@@ -29,7 +29,7 @@ from ..nn import (
     Residual,
 )
 from ..spectra import Spectra
-from .base import Companion, LabelPrediction, labels_of
+from .base import Companion, LabelPrediction, judged_by, labels_of
 from .excess import ExcessErrors
 from .features import Features, draw_noise
 from .loop import LoopSettings, descend
@@ -190,7 +190,7 @@ class GaiaNet(Companion):
             checkpoint=checkpoint,
         )
         self.parameters_ = state.best
-        held_out = np.sort(order[:n_validation])
+        held_out = judged_by(order, n_validation)
         values, input_err = self._outputs(spectra[held_out], rng, N_REDRAWS)
         self.excess_ = ExcessErrors.learn(
             self._abscissa(values),

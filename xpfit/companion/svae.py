@@ -26,7 +26,7 @@ from ..nn import (
     standard_normal_divergence,
 )
 from ..spectra import Spectra
-from .base import Companion
+from .base import Companion, judged_by
 from .features import Features
 from .loop import LoopSettings, descend
 from .oddity import OddityDetector
@@ -204,7 +204,7 @@ class ScatterAutoencoder(Companion):
         )
         self.parameters_ = state.best
         latent, residual = self._residual(inputs, variance)[:2]
-        held_out = np.sort(order[:n_validation])
+        held_out = judged_by(order, n_validation)
         self.oddity_ = OddityDetector.learn(latent, residual, held_out, rng)
         self._fill_card(spectra, state, validation_loss=state.best_loss)
         return self

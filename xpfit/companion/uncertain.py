@@ -16,7 +16,7 @@ from ..constants import MAD_TO_SIGMA
 from ..errors import InputError
 from ..nn import Adam, CosineSchedule, Dense, Dropout, Network, ReLU, gaussian_likelihood
 from ..spectra import Spectra
-from .base import Companion, LabelPrediction, labels_of
+from .base import Companion, LabelPrediction, judged_by, labels_of
 from .features import Features
 from .loop import LoopSettings, descend
 
@@ -173,7 +173,7 @@ class UncertainNetwork(Companion):
         )
         self.parameters_ = state.parameters
         self.calibration_ = np.ones(len(self.label_names))
-        held_out = np.sort(order[:n_validation])
+        held_out = judged_by(order, n_validation)
         self._calibrate(spectra[held_out], labels[held_out], errors[held_out], rng)
         self._fill_card(
             spectra,
@@ -282,8 +282,11 @@ class UncertainNetwork(Companion):
             self.calibration_ = self.calibration_ * np.clip(width, 0.5, 2.0)
         pull = residual / (self.calibration_ * total)
         ordinary = np.all(np.abs(pull) < MAX_PULL, axis=1)
-        values, vectors = np.linalg.eigh(np.cov(pull[ordinary].T))
-        self.axes_ = (vectors * np.sqrt(values)).T[::-1]
+        if ordinary.sum() > len(self.label_names):
+            values, vectors = np.linalg.eigh(np.cov(pull[ordinary].T))
+            self.axes_ = (vectors * np.sqrt(values)).T[::-1]
+        else:
+            self.axes_ = np.eye(len(self.label_names))  # too few to tell
 
     def _predict(self, spectra, rng, n_passes) -> LabelPrediction:
         """Some of the stars."""
