@@ -151,7 +151,9 @@ def latent_figure(network: ScatterAutoencoder, spectra: Spectra) -> Figure:
         left.set(xlabel=AXIS_LABELS[x], ylabel=AXIS_LABELS[y], title=track.name)
         if (x, y) == ("teff", "logg"):
             left.set(xlim=(8000.0, 3000.0), ylim=(5.5, 0.0))
-        right.set(xlabel=f"latent {i + 1}", ylabel=f"latent {j + 1}")
+        # Nearly all stars: a few far away would leave no room for the others.
+        xlim, ylim = np.nanquantile(latent[:, [i, j]], [0.002, 0.998], axis=0).T
+        right.set(xlabel=f"latent {i + 1}", ylabel=f"latent {j + 1}", xlim=xlim, ylim=ylim)
         figure.colorbar(drawn, ax=right, label=AXIS_LABELS[track.along])
     return figure
 
