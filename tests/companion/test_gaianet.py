@@ -185,6 +185,8 @@ def test_blind_stars_are_unknown_and_a_single_one_is_no_trouble(trained, stars):
     prediction = trained.predict(some, rng=np.random.default_rng(1))
     assert np.isnan(prediction.values[1]).all() and np.isnan(prediction.total_err[1]).all()
     assert np.isfinite(prediction.values[[0, 2]]).all()
+    alone = trained.predict(some[[1]], rng=np.random.default_rng(1))
+    assert np.isnan(alone.values).all() and np.isnan(alone.total_err).all()
     one = trained.predict(stars[[0]], rng=np.random.default_rng(1))
     np.testing.assert_allclose(one.values[0], prediction.values[0], rtol=1e-4)
 

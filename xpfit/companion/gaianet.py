@@ -292,6 +292,8 @@ class GaiaNet(Companion):
             rows = np.arange(first, min(first + ROWS_AT_A_TIME, len(spectra)))
             part = spectra[rows]
             seen = self.features_.seen(part)
+            if not seen.any():
+                continue
             part, rows = part[np.flatnonzero(seen)], rows[seen]
             values[rows] = self._evaluate(network, self.features_.inputs(part))
             if n_redraws:
