@@ -24,13 +24,13 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
 from xpfit import Spectra, XPModel, load_model, read_spectra
+from xpfit.data.spectra import drop_channels, whiten
 from xpfit.fit import Fitter
 from xpfit.fit.objective import Objective
 from xpfit.fit.start import ProfileStarts
 from xpfit.nn import Adam, StepSchedule, chi2
 from xpfit.prepare import iterate_spectra, write_spectra
-from xpfit.spectra import drop_channels, whiten
-from xpfit.validate import SurveySettings, simulate_survey
+from xpfit.simulate import SurveySettings, simulate_survey
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "tests" / "data" / "three_labels.h5"
 ADAM_RATE, ADAM_STEPS, ADAM_HALVED_EVERY = 1e-2, 8192, 768

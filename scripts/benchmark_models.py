@@ -34,9 +34,9 @@ from xpfit.companion import (
     save_companion,
 )
 from xpfit.constants import MAD_TO_SIGMA
+from xpfit.data.spectra import Spectra
 from xpfit.prepare import sampled_space
 from xpfit.read import read_source_ids
-from xpfit.spectra import Spectra
 
 LABELS = ("teff", "feh", "logg", "alpha_m")
 DEFAULT_WAVELENGTH = np.arange(362.0, 999.0, 6.0)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 import xpfit
+from xpfit.plots.labels import residual_figure, spectrum_figure
 from xpfit.quality import is_reliable
-from xpfit.validate import compare, residual_figure, spectrum_figure
+from xpfit.validate import compare
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 EXTINCTION_SHOWN = (0.25, 0.5)

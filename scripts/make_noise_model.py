@@ -16,12 +16,12 @@ import numpy as np
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.files import atomic_output
 from xpfit.prepare.bases import sampled_design
-from xpfit.prepare.coefficients import coefficient_covariance
+from xpfit.prepare.covariance import coefficient_covariance
 from xpfit.prepare.sampled import sample_continuous
 from xpfit.read import XP_BANDS, read_continuous
-from xpfit.validate.noise import photon_rate
+from xpfit.simulate.noise import photon_rate
 
-OUTPUT = Path(__file__).resolve().parents[1] / "xpfit" / "validate" / "noise.h5"
+OUTPUT = Path(__file__).resolve().parents[1] / "xpfit" / "simulate" / "noise.h5"
 
 
 def main() -> None:

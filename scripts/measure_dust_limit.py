@@ -16,11 +16,11 @@ import numpy as np
 from scipy.interpolate import BSpline
 from scipy.optimize import least_squares
 
+from xpfit.data.space import CoefficientSpace
 from xpfit.model import ccm89_curve
 from xpfit.prepare import coefficient_space
 from xpfit.prepare.bases import sampled_design
 from xpfit.read import XP_BANDS, read_continuous
-from xpfit.space import CoefficientSpace
 
 GRID = np.arange(400.0, 991.0, 4.0)
 """Wavelengths (nm) of the comparison."""

@@ -10,11 +10,11 @@ from archive import archive_sources
 from astropy.table import Table, vstack
 
 from xpfit import XPModel
+from xpfit.data.space import CoefficientSpace
 from xpfit.model import ForwardModel
 from xpfit.nn import multilayer_perceptron
 from xpfit.prepare import coefficient_space, coefficient_vectors
 from xpfit.read import XP_BANDS, read_continuous
-from xpfit.space import CoefficientSpace
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "xp_continuous"
 REAL_FILES = ("bright_five.csv", "18Sco.csv", "XP_CONTINUOUS_RAW.csv")

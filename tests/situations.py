@@ -11,9 +11,9 @@ from internal import coefficient_twin, simulate_coefficients
 
 import xpfit
 from xpfit import Spectra, XPModel
+from xpfit.data.spectra import drop_channels
 from xpfit.fit.objective import Objective
 from xpfit.prepare import continuous_spectra
-from xpfit.spectra import drop_channels
 
 THREE_LABELS = Path(__file__).parent / "data" / "three_labels.h5"
 

@@ -2,6 +2,7 @@
 
 from ._version import __version__
 from .catalogue import read_catalogue, result_table, write_catalogue
+from .data.spectra import Spectra
 from .errors import InputError, ModelFileError, OutputError, XpfitError
 from .fit import FitResult, FitStatus, Fitter, fit_spectra
 from .model import XPModel
@@ -17,7 +18,6 @@ from .prepare import (
 )
 from .quality import Confidence, confidence_for, is_reliable
 from .read import read_table
-from .spectra import Spectra
 from .train import Recipe, train_model
 
 __all__ = [

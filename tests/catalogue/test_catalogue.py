@@ -11,14 +11,7 @@ from astropy.io.votable.ucd import check_ucd
 from astropy.table import Table
 
 import xpfit
-from xpfit import (
-    InputError,
-    OutputError,
-    read_catalogue,
-    read_table,
-    result_table,
-    write_catalogue,
-)
+from xpfit import InputError, OutputError, read_catalogue, read_table, result_table, write_catalogue
 from xpfit.catalogue import join_tables
 from xpfit.cli import main
 

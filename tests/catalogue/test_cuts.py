@@ -5,7 +5,7 @@ from astropy.table import Table
 from xpfit import InputError, read_catalogue, write_catalogue
 from xpfit.catalogue.cuts import CUTS, counts, passes
 from xpfit.cli import main
-from xpfit.validate import reliability_diagram, reliable_fraction
+from xpfit.plots.reliability import reliability_diagram, reliable_fraction
 
 
 @pytest.fixture

@@ -7,12 +7,7 @@ from helpers import assert_close_derivative, numerical_gradient, simulate
 
 from xpfit import InputError, read_catalogue, read_spectra
 from xpfit.cli import main
-from xpfit.companion import (
-    ScatterAutoencoder,
-    ScatterSettings,
-    load_companion,
-    save_companion,
-)
+from xpfit.companion import ScatterAutoencoder, ScatterSettings, load_companion, save_companion
 
 QUICK = ScatterSettings(
     hidden=(40, 20, 10), n_latent=4, n_epochs=120, cycle=40, batch_size=128, learning_rate=4e-3

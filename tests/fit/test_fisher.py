@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from helpers import random_full_whiteners, simulate
 
+from xpfit.data.spectra import whiten
 from xpfit.fit.fisher import EIGENVALUE_FLOOR, fisher_matrix, safe_inverse
-from xpfit.spectra import whiten
 
 
 @pytest.fixture

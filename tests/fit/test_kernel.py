@@ -9,7 +9,7 @@ from situations import SITUATIONS, near, objective_of, situation
 
 from xpfit.fit.descent import Descents, descend
 from xpfit.fit.engines import ArrayEngine, NumbaEngine
-from xpfit.model.residuals import inflate
+from xpfit.model.covariance import inflate
 
 kernel = pytest.importorskip("xpfit.fit.kernel", reason="needs Numba")
 

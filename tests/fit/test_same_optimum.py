@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from xpfit import load_model, read_spectra
+from xpfit.data.spectra import drop_channels, whiten
 from xpfit.fit import Fitter
 from xpfit.fit.start import EXTINCTIONS
 from xpfit.model.gauge import best_ln_parallax
-from xpfit.spectra import drop_channels, whiten
-from xpfit.validate import SurveySettings, simulate_survey
+from xpfit.simulate import SurveySettings, simulate_survey
 
 pytestmark = pytest.mark.slow
 

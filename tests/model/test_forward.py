@@ -3,9 +3,9 @@ import pytest
 from helpers import assert_close_derivative, numerical_gradient
 
 from xpfit.constants import WAVELENGTH
+from xpfit.data.space import SampledSpace
 from xpfit.model import ForwardModel
 from xpfit.prepare import coefficient_space
-from xpfit.space import SampledSpace
 
 SPACES = {"sampled": SampledSpace(WAVELENGTH), "coefficient": coefficient_space()}
 

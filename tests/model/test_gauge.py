@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from xpfit.constants import WAVELENGTH
+from xpfit.data.space import SampledSpace
+from xpfit.data.spectra import whiten
 from xpfit.model import ForwardModel, ccm89_curve
 from xpfit.model.gauge import (
     amplitude_channels,
@@ -11,8 +13,6 @@ from xpfit.model.gauge import (
     standardise_variation,
 )
 from xpfit.prepare import coefficient_space
-from xpfit.space import SampledSpace
-from xpfit.spectra import whiten
 
 SPACES = {"sampled": SampledSpace(WAVELENGTH), "coefficient": coefficient_space()}
 

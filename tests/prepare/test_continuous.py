@@ -7,9 +7,9 @@ from archive import archive_sources, write_archive
 import xpfit
 from xpfit.cli import main
 from xpfit.constants import XP_WAVELENGTH
+from xpfit.data.spectra import InputFlag, whiten
 from xpfit.prepare import continuous_spectra, sample_continuous
 from xpfit.read import read_continuous
-from xpfit.spectra import InputFlag, whiten
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "xp_continuous"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="needs the shared archive files")

@@ -3,8 +3,8 @@ import pytest
 
 from xpfit import InputError, LibrarySettings
 from xpfit.constants import BANDS, WAVELENGTH
+from xpfit.data.spectra import InputFlag
 from xpfit.prepare import band_flux, library_spectra
-from xpfit.spectra import InputFlag
 
 
 @pytest.fixture

@@ -1,37 +1,153 @@
 import numpy as np
 import pytest
+from archive import archive_sources, write_archive
+from astropy.table import MaskedColumn, Table
 
-from xpfit.constants import BANDS, LN_PER_MAG
-from xpfit.prepare import band_flux
+import xpfit
+from xpfit import InputError, PhotometrySettings, Spectra, attach_photometry
+from xpfit.cli import main
+from xpfit.constants import BANDS, WAVELENGTH
+from xpfit.data.spectra import InputFlag, whiten
+from xpfit.prepare import band_flux, iterate_spectra
 
-J = BANDS[0]
-
-
-def test_flux_is_equation_5_of_the_paper():
-    flux, _ = band_flux(np.array([10.0]), 0.02, J)
-    # 3631 Jy c / lambda^2 10^(-0.4 (m + dm)), in 1e-18 W m-2 nm-1
-    expected = 3631e-26 * 299792458.0 / (1.235e-6) ** 2 * 1e-9 * 10 ** (-0.4 * 10.91) / 1e-18
-    assert flux[0] == pytest.approx(expected, rel=1e-12)
-
-
-def test_five_magnitudes_are_a_factor_of_a_hundred():
-    flux, _ = band_flux(np.array([5.0, 10.0]), 0.02, J)
-    assert flux[0] / flux[1] == pytest.approx(100.0)
+IDS = np.array([40, 10, 30, 20])
+COLUMNS = {"J": "j_m", "H": "h_m", "Ks": "ks_m", "W1": "w1mpro", "W2": "w2mpro"}
+ERRORS = {n: ["j_msigcom", "h_msigcom", "ks_msigcom", "w1mpro_error", "w2mpro_error"][i]
+          for i, n in enumerate(COLUMNS)}  # fmt: skip
 
 
-def test_magnitude_error_becomes_a_flux_error_by_a_factor_of_0_921():
-    flux, error = band_flux(np.array([10.0]), 0.02, J)
-    assert error[0] / flux[0] == pytest.approx(0.02 * 0.921034, rel=1e-5)
-    brighter, _ = band_flux(np.array([10.0 - 1e-6]), 0.02, J)
-    assert (brighter[0] - flux[0]) / flux[0] / 1e-6 == pytest.approx(LN_PER_MAG, rel=1e-4)
+@pytest.fixture(params=["diagonal", "full"])
+def spectra(request, rng):
+    flux = rng.uniform(10.0, 20.0, (4, 66))
+    err = np.full((4, 66), 0.5)
+    err[:, 61:] = np.inf
+    whitener = None
+    if request.param == "full":
+        whitener = np.zeros((4, 66, 66))
+        whitener[:, :61, :61] = rng.standard_normal((4, 61, 61))
+    return Spectra(IDS, WAVELENGTH, flux, err, whitener)
 
 
-@pytest.mark.parametrize("magnitude", [np.nan, np.inf, -np.inf])
-def test_missing_magnitude_has_no_weight(magnitude):
-    flux, error = band_flux(np.array([magnitude]), 0.02, J)
-    assert (flux[0], error[0]) == (0.0, np.inf)
+@pytest.fixture
+def table():
+    """Photometry of three of the four sources, in another order, and of one other."""
+    t = Table({"source_id": [10, 20, 30, 99]})
+    for i, name in enumerate(COLUMNS):
+        t[COLUMNS[name]] = MaskedColumn(np.array([8.0, 9.0, 10.0, 5.0]) - 0.1 * i)
+        t[ERRORS[name]] = MaskedColumn(np.array([0.03, 0.04, 0.05, 0.01]))
+    return t
 
 
-@pytest.mark.parametrize("error", [np.nan, np.inf, 0.0, -0.1])
-def test_impossible_error_gives_no_weight(error):
-    assert np.isinf(band_flux(np.array([10.0]), np.array([error]), J)[1][0])
+def test_magnitudes_become_flux_joined_by_id(spectra, table):
+    joined = attach_photometry(spectra, table)
+    for i, band in enumerate(BANDS):
+        err = np.hypot(table[ERRORS[band.name]], 0.02)
+        flux, flux_err = band_flux(table[COLUMNS[band.name]], err, band)
+        np.testing.assert_allclose(joined.flux[[1, 3, 2], 61 + i], flux[:3])
+        np.testing.assert_allclose(joined.flux_err[[1, 3, 2], 61 + i], flux_err[:3])
+    assert np.isinf(joined.flux_err[0, 61:]).all()
+    np.testing.assert_array_equal(joined.flux[:, :61], spectra.flux[:, :61])
+    np.testing.assert_array_equal(
+        joined.input_flags & InputFlag.MISSING_BAND != 0, [True, False, False, False]
+    )
+    assert joined.preparation["photometry"]["magnitude_err_floor"] == 0.02
+
+
+def test_bands_add_their_chi2_and_leave_that_of_the_spectrum(spectra, table, rng):
+    joined = attach_photometry(spectra, table)
+    residual = rng.standard_normal((4, 66))
+    before = np.sum(whiten(spectra.whitener, residual) ** 2, axis=1)
+    after = np.sum(whiten(joined.whitener, residual) ** 2, axis=1)
+    own = np.sum((residual[:, 61:] / joined.flux_err[:, 61:]) ** 2, axis=1)
+    np.testing.assert_allclose(after, before + own, rtol=1e-12)
+
+
+@pytest.mark.parametrize("column", ["j_m", "j_msigcom"])
+def test_missing_magnitude_or_error_has_no_weight(spectra, table, column):
+    table[column].mask[0] = True
+    joined = attach_photometry(spectra, table)
+    np.testing.assert_array_equal(np.isinf(joined.flux_err[:, 61]), [True, True, False, False])
+    assert joined.input_flags[1] & InputFlag.MISSING_BAND
+
+
+def test_crowded_sources_lose_2mass_above_minus_5_and_wise_above_minus_10(spectra, table):
+    table["norm_dg"] = MaskedColumn([-4.9, -5.1, -10.1, 0.0], mask=[0, 0, 0, 0])
+    joined = attach_photometry(spectra, table)
+    weight = np.isfinite(joined.flux_err[[1, 3, 2], 61:])
+    np.testing.assert_array_equal(weight[0], [False] * 5)
+    np.testing.assert_array_equal(weight[1], [True] * 3 + [False] * 2)
+    np.testing.assert_array_equal(weight[2], [True] * 5)
+
+
+def test_absent_norm_dg_means_no_neighbour(spectra, table):
+    table["norm_dg"] = MaskedColumn([0.0] * 4, mask=True)
+    assert np.isfinite(attach_photometry(spectra, table).flux_err[1:, 61:]).all()
+
+
+def test_2mass_quality_letters_are_heeded_band_by_band(spectra, table):
+    table["ph_qual"] = ["AUX", "AAA", "DEC", "AAA"]
+    joined = attach_photometry(spectra, table)
+    weight = np.isfinite(joined.flux_err[[1, 3, 2], 61:64])
+    np.testing.assert_array_equal(
+        weight, [[True, False, False], [True, True, True], [True, False, True]]
+    )
+
+
+def test_nanomaggies_are_magnitude_22_5_and_may_be_negative(spectra, table):
+    magnitudes = attach_photometry(spectra, table).flux[:, 64]
+    nano = 10 ** (-0.4 * (np.asarray(table["w1mpro"]) - 22.5))
+    nano[2] = -5.0
+    table["w1_nanomaggies"], table["w1_nanomaggies_err"] = nano, np.abs(nano) * 0.01
+    table.remove_columns(["w1mpro", "w1mpro_error"])
+    joined = attach_photometry(spectra, table)
+    np.testing.assert_allclose(joined.flux[[1, 3], 64], magnitudes[[1, 3]], rtol=1e-10)
+    assert joined.flux[2, 64] < 0 and np.isfinite(joined.flux_err[2, 64])
+
+
+def test_settings_can_be_changed(spectra, table):
+    table["norm_dg"] = [-3.0] * 4
+    loose = PhotometrySettings(0.1, max_norm_dg_2mass=0.0, max_norm_dg_wise=0.0)
+    joined = attach_photometry(spectra, table, loose)
+    relative = joined.flux_err[1, 61] / joined.flux[1, 61]
+    assert relative == pytest.approx(0.921034 * np.hypot(0.1, 0.03), rel=1e-5)
+
+
+def test_repeated_photometry_is_told(spectra, table):
+    table.add_row(table[0])
+    with pytest.warns(UserWarning, match="1 rows of the table of photometry repeat"):
+        attach_photometry(spectra, table)
+
+
+def test_tables_without_ids_or_bands_are_refused(spectra, table):
+    with pytest.raises(InputError, match="none of the known columns: j_m"):
+        attach_photometry(spectra, table["source_id",])
+    table["source_id"] = table["source_id"].astype(float)
+    with pytest.raises(InputError, match="64-bit integer ids"):
+        attach_photometry(spectra, table)
+
+
+def test_spectra_without_channels_for_the_bands_are_refused(table):
+    odd = Spectra([10], [500.0, 600.0], np.ones((1, 2)), np.ones((1, 2)))
+    with pytest.raises(InputError, match="no photometric band at 1235 nm"):
+        attach_photometry(odd, table)
+
+
+@pytest.mark.parametrize("ending", [".fits", ".ecsv", ".csv", ".xml"])
+def test_photometry_from_the_command_line(rng, table, tmp_path, ending):
+    sources = archive_sources(3, rng)
+    path = write_archive(sources, tmp_path / "s.csv", "csv (a, b)")
+    table = table[:3]
+    table["source_id"] = sources["source_id"]
+    photometry = tmp_path / f"photometry{ending}"
+    table.write(photometry, format="votable" if ending == ".xml" else None)
+    out = tmp_path / "s.h5"
+    arguments = ["prepare", str(path), "--photometry", str(photometry), "--output", str(out)]
+    assert main([*arguments, "--quiet", "--space", "sampled"]) == 0
+    (prepared,) = iterate_spectra(out)
+    np.testing.assert_array_equal(prepared.n_obs, 66)
+    fitted = tmp_path / "f.fits"
+    arguments = ["fit", str(path), "--photometry", str(photometry), "--output", str(fitted)]
+    assert main([*arguments, "--quiet"]) == 0
+    # All that the default model knows: it was trained without WISE.
+    expected = xpfit.load_model().trained_channels.sum()
+    np.testing.assert_array_equal(xpfit.read_table(fitted)["n_obs"], expected)

@@ -10,7 +10,7 @@ from xpfit import InputError, XPSettings
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.prepare import sample_continuous
 from xpfit.prepare.bases import sampled_design
-from xpfit.prepare.coefficients import coefficient_covariance
+from xpfit.prepare.covariance import coefficient_covariance
 from xpfit.read import read_continuous
 
 GRIDS = {

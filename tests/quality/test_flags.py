@@ -6,8 +6,8 @@ import pytest
 from helpers import simulate
 
 from xpfit import FitResult, FitStatus
+from xpfit.data.spectra import InputFlag
 from xpfit.quality import FitFlag, QualityFlag, fit_flags, is_reliable, quality_flags
-from xpfit.spectra import InputFlag
 
 SURE = np.ones((6, 3))
 

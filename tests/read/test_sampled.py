@@ -6,9 +6,9 @@ from astropy.table import Table
 
 import xpfit
 from xpfit import InputError, XPSettings
+from xpfit.data.spectra import InputFlag, whiten
 from xpfit.prepare import continuous_spectra, sampled_space
 from xpfit.read import SAMPLED_WAVELENGTH, read_sampled, spectra_kind
-from xpfit.spectra import InputFlag, whiten
 
 
 @pytest.fixture

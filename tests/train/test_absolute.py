@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from xpfit import InputError, Recipe, train_model
+from xpfit.simulate import SurveySettings, simulate_survey
 from xpfit.train import Phase
 from xpfit.train.cleaning import CleanFlag, label_flag
-from xpfit.validate import SurveySettings, simulate_survey
 
 SHORT = Recipe(
     phases=(

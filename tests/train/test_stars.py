@@ -10,15 +10,9 @@ from helpers import (
     with_variation,
 )
 
-from xpfit.spectra import whiten
+from xpfit.data.spectra import whiten
 from xpfit.train import stars as stars_module
-from xpfit.train.stars import (
-    StarConstraints,
-    StarData,
-    loss_derivatives,
-    project,
-    stellar_loss,
-)
+from xpfit.train.stars import StarConstraints, StarData, loss_derivatives, project, stellar_loss
 from xpfit.train.updates import AdamDescent, gauss_newton, gradient_descent
 
 N_STAR = 30

@@ -5,7 +5,7 @@ import pytest
 
 from xpfit import train_model
 from xpfit.fit import FitStatus
-from xpfit.validate import simulate_survey
+from xpfit.simulate import simulate_survey
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_wrong_labels_and_twins_are_cleaned_and_good_stars_are_kept(survey, trai
 @pytest.mark.slow
 def test_blind_fits_have_honest_errors(model, trained):
     """New stars, without their labels, with parallaxes; single ones with the right labels."""
-    from xpfit.validate import SurveySettings
+    from xpfit.simulate import SurveySettings
 
     settings = SurveySettings(binary_fraction=0.0, wrong_label_fraction=0.0)
     survey = simulate_survey(model, 1500, np.random.default_rng(7), settings)

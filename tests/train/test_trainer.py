@@ -7,11 +7,11 @@ from internal import coefficient_twin, simulate_coefficients
 
 from xpfit import InputError, Recipe, XpfitError, train_model
 from xpfit.constants import WAVELENGTH
+from xpfit.data.spectra import whiten
 from xpfit.model import ccm89_curve
 from xpfit.model.gauge import amplitude_channels
 from xpfit.nn import chi2
 from xpfit.prepare import continuous_spectra
-from xpfit.spectra import whiten
 from xpfit.train import Phase, Trainer
 from xpfit.train.loss import model_loss
 from xpfit.train.stars import StarConstraints, StarData, project

@@ -6,8 +6,8 @@ from internal import coefficient_twin
 from xpfit import InputError
 from xpfit.cli import main
 from xpfit.constants import LN_PER_MAG
+from xpfit.simulate.noise import XPNoise, g_magnitude, gaia_parallax_err
 from xpfit.validate.forecast import MAGNITUDE_ERR, _types, fisher_forecast
-from xpfit.validate.noise import XPNoise, g_magnitude, gaia_parallax_err
 
 G, E = 14.0, 0.2
 

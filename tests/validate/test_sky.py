@@ -6,7 +6,8 @@ from astropy_healpix import HEALPix
 
 from xpfit import InputError, read_catalogue
 from xpfit.cli import main
-from xpfit.validate.mock import Cloud, DustField, iterate_mock
+from xpfit.plots.sky import birdseye_figure, extinction_map_figure
+from xpfit.simulate.galaxy import Cloud, DustField, iterate_mock
 from xpfit.validate.sky import (
     SkyMeans,
     birdseye,
@@ -15,7 +16,6 @@ from xpfit.validate.sky import (
     extinction_maps,
     good_for_maps,
 )
-from xpfit.validate.sky_plots import birdseye_figure, extinction_map_figure
 
 SIMPLE = DustField(clouds=(Cloud((600.0, 0.0, 0.0), 150.0, 2e-3),))
 

@@ -6,7 +6,8 @@ from astropy.table import Table
 
 from xpfit import InputError, write_catalogue
 from xpfit.cli import main
-from xpfit.validate import attach_truth, coverage, coverage_figure, simulate_survey, write_survey
+from xpfit.simulate import simulate_survey, write_survey
+from xpfit.validate import attach_truth, coverage, coverage_figure
 
 NAMES = ("teff", "feh", "logg", "extinction", "parallax")
 

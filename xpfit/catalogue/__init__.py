@@ -1,13 +1,7 @@
 """Columns, writers and readers of catalogues of fitted stars, and the run that makes big ones."""
 
-from .columns import (
-    REFERENCE_PREFIX,
-    STELLAR_PARAMETERS,
-    add_column,
-    join_tables,
-    result_table,
-)
-from .io import catalogue_format, read_catalogue, write_catalogue
+from .columns import REFERENCE_PREFIX, STELLAR_PARAMETERS, add_column, join_tables, result_table
+from .formats import catalogue_format, read_catalogue, write_catalogue
 
 __all__ = [
     "REFERENCE_PREFIX",

@@ -11,10 +11,12 @@ from astropy.table import Column, Table, vstack
 
 from .._version import __version__
 from ..constants import FLUX_UNIT_SI
+from ..data.space import CoefficientSpace
+from ..data.spectra import InputFlag, Spectra
 from ..fit import FitResult
+from ..healpix import position_of_id
 from ..model import XPModel
 from ..prepare import KELVIN_PER_UNIT
-from ..prepare.healpix import position_of_id
 from ..prepare.sources import id_flags
 from ..quality import (
     CONFIDENCE_LABELS,
@@ -24,8 +26,6 @@ from ..quality import (
     fit_flags,
     quality_flags,
 )
-from ..space import CoefficientSpace
-from ..spectra import InputFlag, Spectra
 from .describe import Description, describe
 
 STELLAR_PARAMETERS = ("teff", "feh", "logg", "extinction", "parallax")

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..quality import QualityFlag, is_reliable
 from ..quality.flags import MIN_CONFIDENCE
 from . import parquet
-from .io import FORMATS, read_catalogue
+from .formats import FORMATS, read_catalogue
 
 
 def _basic(table: Table) -> np.ndarray:

@@ -26,7 +26,7 @@ GROUPS_AT_A_TIME = 10
 """Groups that are read together: a few hundred megabytes at most."""
 
 DATASET = "catalogue/dataset"
-"""Where the directory of a run keeps its rows (see `xpfit.catalogue.partition`)."""
+"""Where the directory of a run keeps its rows (see `xpfit.catalogue.hats`)."""
 
 
 def arrow_table(table: Table):

@@ -11,16 +11,16 @@ from astropy.table import Table, vstack
 from tqdm.auto import tqdm
 
 from ..catalogue import catalogue_format, write_catalogue
-from ..catalogue.plan import model_spectra
+from ..catalogue.run.plan import model_spectra
 from ..errors import InputError
 from ..files import atomic_output, check_output
 from ..fit import Fitter
 from ..fit.binary import fit_binaries
 from ..model.store import load_model
 from ..read.tables import match_ids
+from ..simulate.survey import read_truth, survey_ids
 from ..validate.binaries import FALSE_ALARM_RATE, detection, detection_figure
-from ..validate.simulate import read_truth, survey_ids
-from .common import CATALOGUE_HELP, INPUT_HELP, add_command, add_tables, additions
+from .options import CATALOGUE_HELP, INPUT_HELP, add_command, add_tables, additions
 
 
 def add(commands) -> None:

@@ -13,14 +13,14 @@ from astropy.table import vstack
 from tqdm.auto import tqdm
 
 from ..catalogue import catalogue_format, write_catalogue
-from ..catalogue.opinions import companion_table
-from ..catalogue.plan import model_spectra
+from ..catalogue.companion_columns import companion_table
+from ..catalogue.run.plan import model_spectra
 from ..companion import KINDS, load_companion, save_companion
 from ..errors import InputError
 from ..files import check_output
 from ..prepare import read_spectra, sampled_space
 from ..read import read_source_ids
-from .common import (
+from .options import (
     CATALOGUE_HELP,
     INPUT_HELP,
     Interrupted,

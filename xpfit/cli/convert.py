@@ -6,7 +6,7 @@ import argparse
 
 from ..catalogue import catalogue_format, read_catalogue, write_catalogue
 from ..files import check_output
-from .common import CATALOGUE_HELP, add_command
+from .options import CATALOGUE_HELP, add_command
 
 
 def add(commands) -> None:

@@ -7,7 +7,7 @@ import argparse
 from ..errors import ArchiveError
 from ..read import read_source_ids
 from ..read.archive import MAX_BATCH, ArchiveClient, Download
-from .common import add_command
+from .options import add_command
 
 
 def add(commands) -> None:

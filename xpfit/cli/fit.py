@@ -13,15 +13,15 @@ from astropy.table import Table
 from tqdm.auto import tqdm
 
 from .. import catalogue
-from ..catalogue.opinions import add_opinions
-from ..catalogue.plan import model_spectra
+from ..catalogue.companion_columns import add_opinions
+from ..catalogue.run.plan import model_spectra
+from ..data.spectra import Spectra
 from ..files import check_output
 from ..fit import FitStatus, Fitter
 from ..model import XPModel
 from ..model.store import load_model
 from ..quality import FitFlag, QualityFlag, confidence_for, is_reliable
-from ..spectra import Spectra
-from .common import (
+from .options import (
     CATALOGUE_HELP,
     INPUT_HELP,
     add_command,

@@ -11,32 +11,28 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ..catalogue.cuts import iterate_catalogue
-from ..catalogue.plan import model_spectra
-from ..companion import (
-    Companion,
-    GaiaNet,
-    ScatterAutoencoder,
-    UncertainNetwork,
-    load_companion,
-)
+from ..catalogue.run.plan import model_spectra
+from ..companion import Companion, GaiaNet, ScatterAutoencoder, UncertainNetwork, load_companion
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..files import atomic_output, check_output, output_directory
 from ..fit import Fitter
 from ..model.store import load_model
-from ..prepare import read_spectra
-from ..spectra import Spectra
-from ..validate import reliability_diagram
-from ..validate.attention_plots import attention_figure
-from ..validate.flux_residuals import (
+from ..plots.attention import attention_figure
+from ..plots.flux_residuals import (
     FluxResiduals,
     flux_residual_figure,
     flux_residual_map_figure,
     flux_residuals,
 )
+from ..plots.latent import alpha_classifiers, alpha_figure, latent_figure
+from ..plots.model import model_figures
+from ..plots.reconstruction import reconstruction_errors, reconstruction_figure
+from ..plots.reliability import reliability_diagram
+from ..plots.sky import birdseye_figure, extinction_map_figure
+from ..plots.star import star_figure
+from ..prepare import read_spectra
 from ..validate.forecast import forecast_figure
-from ..validate.latent import alpha_classifiers, alpha_figure, latent_figure
-from ..validate.model_plots import model_figures
-from ..validate.reconstruction import reconstruction_errors, reconstruction_figure
 from ..validate.sky import (
     BIRDSEYE_NSIDE,
     BIRDSEYE_PARALLAX_REL_ERR,
@@ -46,9 +42,7 @@ from ..validate.sky import (
     birdseye_edges,
     extinction_maps,
 )
-from ..validate.sky_plots import birdseye_figure, extinction_map_figure
-from ..validate.star import star_figure
-from .common import add_command, add_tables, additions
+from .options import add_command, add_tables, additions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

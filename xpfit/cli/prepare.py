@@ -8,14 +8,14 @@ import warnings
 from astropy.table import Table
 from tqdm.auto import tqdm
 
+from ..data.space import ObservationSpace
 from ..errors import InputError
 from ..files import check_output
 from ..model.store import load_model
 from ..prepare import TrainingCuts, XPSettings, prepare_file, sampled_space, write_spectra
 from ..prepare.labels import LABEL_EPOCH
 from ..read import read_apogee, read_labels, read_lamost
-from ..space import ObservationSpace
-from .common import INPUT_HELP, add_command, add_tables, add_wavelength, additions
+from .options import INPUT_HELP, add_command, add_tables, add_wavelength, additions
 
 
 def add(commands) -> None:

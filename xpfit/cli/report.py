@@ -7,8 +7,8 @@ import argparse
 from tqdm.auto import tqdm
 
 from ..files import check_output
-from ..validate.report import write_report
-from .common import INPUT_HELP, add_command
+from ..report import write_report
+from .options import INPUT_HELP, add_command
 
 
 def add(commands) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from joblib import cpu_count
 
-from ..catalogue.plan import STARS_PER_CHUNK
-from ..catalogue.run import RETRIES, RunSettings, run_catalogue
+from ..catalogue.run.plan import STARS_PER_CHUNK
+from ..catalogue.run.runner import RETRIES, RunSettings, run_catalogue
 from ..model.store import load_model
 from ..quality import confidence_for
-from .common import (
+from .options import (
     INPUT_HELP,
     Interrupted,
     add_command,

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ..catalogue.plan import model_spectra
+from ..catalogue.run.plan import model_spectra
+from ..data.spectra import Spectra
 from ..errors import InputError, OutputError
 from ..files import atomic_output, check_output, output_directory
 from ..fit import FitStatus, Fitter
 from ..fit.sampling import MAX_STEPS, sample_posterior
 from ..model.store import load_model
-from ..spectra import Spectra
 from ..validate.posterior import corner_figure, posterior_shares, posterior_table
-from .common import INPUT_HELP, Interrupted, add_command, add_tables, additions
+from .options import INPUT_HELP, Interrupted, add_command, add_tables, additions
 
 CHAINS_NAME, SUMMARY_NAME = "chains.h5", "posteriors.ecsv"
 

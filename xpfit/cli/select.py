@@ -13,7 +13,7 @@ from ..catalogue import catalogue_format, write_catalogue
 from ..catalogue.cuts import CUTS, ZGR23_PERCENTAGES, counts, iterate_catalogue, passes
 from ..catalogue.parquet import write_parts
 from ..files import atomic_output, check_output
-from .common import CATALOGUE_HELP, add_command
+from .options import CATALOGUE_HELP, add_command
 
 
 def add(commands) -> None:

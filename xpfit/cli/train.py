@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.spectra import Spectra
 from ..errors import InputError, OutputError
 from ..files import check_output
 from ..model import XPModel, ccm89_curve
 from ..prepare import read_spectra, sampled_space
 from ..read import read_source_ids
-from ..spectra import Spectra
 from ..train import load_recipe, train_model
 from ..train.trainer import CHECKPOINT_MINUTES
-from .common import Interrupted, add_command, add_wavelength
+from .options import Interrupted, add_command, add_wavelength
 
 CHECKPOINT_SUFFIX = ".checkpoint"
 """Added to the name of the model file; the checkpoint is removed when the model is written."""

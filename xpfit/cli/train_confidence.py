@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..files import atomic_output, check_output, output_directory
 from ..fit import Fitter
 from ..model.store import load_model
+from ..plots.reliability import reliability_figure
 from ..prepare import LibrarySettings, read_spectra
 from ..quality import CONFIDENCE_LABELS, judge, labelled_fits, train_confidence
 from ..quality.training import with_report
 from ..read import read_source_ids
-from ..spectra import Spectra
-from ..validate import reliability_figure
-from .common import add_command
+from .options import add_command
 
 FIGURE_NAME = "reliability.png"
 REPORT_NAME = "confidence.json"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
-from .. import validate
+from .. import plots, validate
 from ..catalogue import read_catalogue
 from ..files import atomic_output, check_output, output_directory
 from ..read import read_table
-from .common import add_command
+from .options import add_command
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,10 +107,10 @@ def _figures(
     if not len(comparison):
         return {}
     figures = [
-        validate.residual_figure(comparison),
-        validate.residual_grid_figure(comparison),
-        validate.residual_grid_figure(comparison, normalised=True),
-        validate.confidence_residual_figure(fitted, selection),
+        plots.residual_figure(comparison),
+        plots.residual_grid_figure(comparison),
+        plots.residual_grid_figure(comparison, normalised=True),
+        plots.confidence_residual_figure(fitted, selection),
     ]
     return dict(zip(FIGURE_NAMES, figures, strict=True))
 

@@ -4,7 +4,7 @@ from .attention import attention, derivative_spectra
 from .base import Companion, LabelPrediction
 from .features import Features
 from .gaianet import GaiaNet, GaiaNetSettings
-from .oddity import OddityDetector
+from .outliers import OddityDetector
 from .store import KINDS, load_companion, save_companion
 from .svae import Reconstruction, ScatterAutoencoder, ScatterSettings
 from .uncertain import UncertainNetwork, UncertainSettings

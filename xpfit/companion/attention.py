@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..spectra import Spectra
+from ..data.spectra import Spectra
 from .gaianet import GaiaNet
 from .uncertain import UncertainNetwork
 

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..data.space import ObservationSpace
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..prepare import prepared_with
-from ..space import ObservationSpace
-from ..spectra import Spectra
 from .features import Features
 from .loop import LoopState
 

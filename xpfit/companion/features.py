@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW
+from ..data.space import CoefficientSpace, ObservationSpace
+from ..data.spectra import Spectra
 from ..errors import InputError
-from ..space import CoefficientSpace, ObservationSpace
-from ..spectra import Spectra
 
 SOFTENING = 0.02
 """Relative flux below which features are linear in it, and above logarithmic."""

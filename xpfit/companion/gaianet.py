@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..nn import (
     ELU,
@@ -28,7 +29,6 @@ from ..nn import (
     ReLU,
     Residual,
 )
-from ..spectra import Spectra
 from .base import Companion, LabelPrediction, judged_by, labels_of
 from .excess import ExcessErrors
 from .features import Features, draw_noise

@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 
 from .._version import __version__
+from ..data.space import space_from_datasets
 from ..errors import ModelFileError
 from ..files import atomic_output
-from ..space import space_from_datasets
 from .base import Companion
 from .features import Features
 from .gaianet import GaiaNet

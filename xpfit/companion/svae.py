@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..nn import (
     GELU,
@@ -25,11 +26,10 @@ from ..nn import (
     gaussian_likelihood,
     standard_normal_divergence,
 )
-from ..spectra import Spectra
 from .base import Companion, judged_by
 from .features import Features
 from .loop import LoopSettings, descend
-from .oddity import OddityDetector
+from .outliers import OddityDetector
 
 MIN_SCATTER = 1e-3
 """Least scatter, in units of the training stars' spread: keeps likelihoods finite."""

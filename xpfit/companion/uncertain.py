@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from ..constants import MAD_TO_SIGMA
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..nn import Adam, CosineSchedule, Dense, Dropout, Network, ReLU, gaussian_likelihood
-from ..spectra import Spectra
 from .base import Companion, LabelPrediction, judged_by, labels_of
 from .features import Features
 from .loop import LoopSettings, descend

@@ -13,10 +13,10 @@ import numpy as np
 from astropy.table import Table
 
 from ..constants import AMPLITUDE_WINDOW
+from ..data.spectra import Spectra, drop_channels, whiten
 from ..errors import InputError
 from ..model import XPModel
 from ..nn import chi2
-from ..spectra import Spectra, drop_channels, whiten
 from .descent import Descents, descend
 from .engines import ArrayEngine
 from .fitter import MAX_ITERATIONS, Fitter

@@ -14,12 +14,12 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ..arrays import with_arrays
+from ..data.space import CoefficientSpace
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..model.residuals import ModelCovariance, inflate, residual_scale
+from ..model.covariance import ModelCovariance, inflate, residual_scale
 from ..nn import Dense, Tanh
-from ..space import CoefficientSpace
-from ..spectra import Spectra
 from .descent import Descents, descend
 from .device import CPU, Device, device_of
 from .objective import Objective

@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from ..arrays import with_arrays
+from ..data.spectra import Spectra, drop_channels
 from ..errors import InputError
 from ..model import XPModel
-from ..spectra import Spectra, drop_channels
 from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
 from .result import FitResult, FitStatus

@@ -693,7 +693,7 @@ def _descend_one(model, stars, rules, state, m, n_iterations, ws):
 
 @njit(cache=True, fastmath=FASTMATH, nogil=True)
 def inflate(whitener, scale, root):
-    """Fast twin of `xpfit.model.residuals.inflate`; triangles stay triangles."""
+    """Fast twin of `xpfit.model.covariance.inflate`; triangles stay triangles."""
     n_star, n_obs = scale.shape
     out = np.zeros((n_star, n_obs, n_obs))
     scaled, spread = np.empty((n_obs, n_obs)), np.empty((n_obs, n_obs))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
+from ..data.spectra import whiten
 from ..model import ForwardModel, GaussianMixture
 from ..model.terms import gaussian_term
 from ..nn import chi2
-from ..spectra import whiten
 
 
 @dataclass

@@ -42,8 +42,8 @@ def _precompile() -> None:
 
 def compile_core() -> None:
     """Fit a star, in one way that needs all of the core."""
+    from ..data.spectra import Spectra
     from ..model.store import load_model
-    from ..spectra import Spectra
     from .fitter import Fitter
 
     model = load_model()

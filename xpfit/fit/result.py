@@ -7,8 +7,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from ..data.spectra import Spectra
 from ..model import XPModel
-from ..spectra import Spectra
 
 
 class FitStatus(IntEnum):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..data.spectra import Spectra, drop_channels
 from ..errors import InputError
 from ..model import XPModel
-from ..spectra import Spectra, drop_channels
 from .engines import ScipyEngine
 from .fitter import Fitter
 from .objective import Objective

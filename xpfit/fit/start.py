@@ -14,8 +14,8 @@ import numpy as np
 from array_api_compat import array_namespace
 from array_api_compat import device as _device
 
+from ..data.spectra import whiten
 from ..model import ForwardModel, XPModel
-from ..spectra import whiten
 
 N_TYPES = 512
 """Stellar types drawn from the prior for the grid (ZGR23)."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from ..data.space import ObservationSpace
 from ..nn import Network, multilayer_perceptron
-from ..space import ObservationSpace
 from .extinction import ccm89_curve, ccm89_variation
 
 HIDDEN_LAYERS = (32, 32, 32)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW
-from ..space import ObservationSpace
+from ..data.space import ObservationSpace
 from .extinction import ccm89_curve
 from .forward import ForwardModel
 

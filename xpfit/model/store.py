@@ -6,7 +6,7 @@ Layout (format version 1)::
                  preparation (JSON), training (JSON), checksum
     wavelength                          (n_grid,) nm
     trained_channels                    (n_obs,)
-    space/...                           arrays of the coefficient space (see `xpfit.space`)
+    space/...                           arrays of the coefficient space (see `xpfit.data.space`)
     labels/names, labels/ranges         (n_label,), (n_label, 2)
     network/hidden, network/parameters  widths of the hidden layers; weights and biases
     network/label_mean, network/label_scale
@@ -32,13 +32,13 @@ import h5py
 import numpy as np
 
 from .._version import __version__
+from ..data.space import space_from_datasets
 from ..errors import ModelFileError
 from ..files import atomic_output
 from ..nn import Dense, multilayer_perceptron
-from ..space import space_from_datasets
+from .covariance import ModelCovariance
 from .forward import ForwardModel
 from .prior import GaussianMixture
-from .residuals import ModelCovariance
 from .trained import XPModel
 
 FORMAT = "xpfit-model"

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
+from ..data.spectra import whiten
 from ..nn import chi2
-from ..spectra import whiten
 from .forward import ForwardModel
 
 Terms = tuple[np.ndarray, np.ndarray, np.ndarray]

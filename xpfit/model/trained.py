@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..constants import REFERENCE_PARALLAX
+from ..data.space import ObservationSpace
+from ..data.spectra import UNCORRECTED
 from ..errors import InputError
 from ..prepare import prepared_with
-from ..space import ObservationSpace
-from ..spectra import UNCORRECTED
+from .covariance import ModelCovariance
 from .extinction import r_v_of_curve
 from .forward import ForwardModel
 from .prior import GaussianMixture
-from .residuals import ModelCovariance
 
 
 @dataclass

@@ -2,21 +2,21 @@
 
 from .additions import Additions
 from .astrometry import attach_astrometry, parallax_zero_point
-from .bands import PhotometrySettings, attach_photometry
 from .bases import coefficient_space
-from .coefficients import DataVectors, XPSettings
+from .coefficient import coefficient_vectors
 from .continuous import continuous_spectra, sampled_space
 from .corrections import FluxCorrection
+from .covariance import DataVectors, XPSettings
 from .cuts import TrainingCuts, training_cuts
-from .files import prepare_file, read_spectra
 from .gaia import GAIA_COLUMNS
-from .internal import coefficient_vectors
 from .labels import attach_labels, match_labels, matched_table
 from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
-from .photometry import band_flux
+from .magnitudes import band_flux
+from .open import prepare_file, read_spectra
+from .photometry import PhotometrySettings, attach_photometry
 from .sampled import sample_continuous
 from .settings import prepared_with
-from .store import iterate_spectra, write_spectra
+from .store.hdf5 import iterate_spectra, write_spectra
 from .whitening import Whitening, whiten_covariances
 
 __all__ = [

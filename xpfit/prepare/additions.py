@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from astropy.table import Table
 
+from ..data.spectra import Spectra
 from ..errors import InputError
-from ..spectra import Spectra
 from .astrometry import attach_astrometry
-from .bands import attach_photometry
 from .cuts import TrainingCuts, training_cuts
 from .labels import LABEL_EPOCH, attach_labels, matched_table
+from .photometry import attach_photometry
 
 
 @dataclass

@@ -9,10 +9,10 @@ from importlib import metadata
 import numpy as np
 from astropy.table import Table
 
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..read.ids import ID_COLUMNS
 from ..read.tables import float_column, integer_ids, match_ids
-from ..spectra import Spectra
 from .gaia import gaia_columns
 
 PARALLAX_COLUMNS = ("parallax", "parallax_error")

@@ -15,8 +15,8 @@ from io import StringIO
 import numpy as np
 
 from ..constants import BANDS, FLUX_UNIT_SI
+from ..data.space import CoefficientSpace
 from ..read import XP_BANDS
-from ..space import CoefficientSpace
 
 BASIS_IDS = {"bp": 56, "rp": 57}
 """Gaia DR3's identifiers of the two sets of basis functions."""

@@ -9,15 +9,15 @@ import numpy as np
 from astropy.table import Table
 
 from ..constants import BANDS, WAVELENGTH
+from ..data.space import CoefficientSpace, ObservationSpace, SampledSpace
+from ..data.spectra import UNCORRECTED, InputFlag, Spectra
 from ..errors import InputError
 from ..read import XP_BANDS
 from ..read.tables import float_column
-from ..space import CoefficientSpace, ObservationSpace, SampledSpace
-from ..spectra import UNCORRECTED, InputFlag, Spectra
 from .bases import coefficient_space
-from .coefficients import DataVectors, XPSettings, band_sizes
+from .coefficient import coefficient_vectors
 from .corrections import FluxCorrection
-from .internal import coefficient_vectors
+from .covariance import DataVectors, XPSettings, band_sizes
 from .sampled import sample_continuous, take_samples
 from .sources import id_flags
 from .whitening import whiten_covariances

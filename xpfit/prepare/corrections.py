@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
+from ..data.spectra import UNCORRECTED
 from ..errors import InputError
-from ..spectra import UNCORRECTED
 
 
 @dataclass(frozen=True)

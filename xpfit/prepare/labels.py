@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 from astropy.table import Table
 
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..read.ids import ID_COLUMNS
 from ..read.positions import MATCH_RADIUS, match_positions
 from ..read.tables import float_column, integer_ids, match_ids
-from ..spectra import Spectra
 from .library import KELVIN_PER_UNIT
 
 LABEL_EPOCH = 2000.0

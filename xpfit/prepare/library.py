@@ -9,12 +9,12 @@ import numpy as np
 from astropy.table import Table
 
 from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH
+from ..data.space import ObservationSpace, SampledSpace
+from ..data.spectra import InputFlag, Spectra
 from ..errors import InputError
 from ..read import LIBRARY_WAVELENGTH
 from ..read.tables import float_column
-from ..space import ObservationSpace, SampledSpace
-from ..spectra import InputFlag, Spectra
-from .photometry import band_flux
+from .magnitudes import band_flux
 from .sources import id_flags
 
 

@@ -1,59 +1,178 @@
-"""Magnitudes -> flux density."""
+"""Photometric bands appended to the spectra: 2MASS and (un)WISE."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, replace
+
 import numpy as np
+from astropy.table import Table
 
-from ..constants import FLUX_UNIT_SI, LN_PER_MAG, Band
+from ..constants import BANDS, LN_PER_MAG, Band
+from ..data.spectra import InputFlag, Spectra
+from ..errors import InputError
+from ..read.ids import ID_COLUMNS
+from ..read.tables import float_column, integer_ids, match_ids
+from .magnitudes import band_flux, vega_zero_point
 
-AB_ZERO_POINT_SI = 3631e-26
-"""Flux density of AB magnitude zero, 3631 Jy, in W m-2 Hz-1."""
+MAGNITUDE_COLUMNS = {
+    "J": (("j_m", "j_msigcom"), ("j_mag", "j_mag_err")),
+    "H": (("h_m", "h_msigcom"), ("h_mag", "h_mag_err")),
+    "Ks": (("ks_m", "ks_msigcom"), ("ks_mag", "ks_mag_err")),
+    "W1": (("w1mpro", "w1mpro_error"), ("w1_mag", "w1_mag_err")),
+    "W2": (("w2mpro", "w2mpro_error"), ("w2_mag", "w2_mag_err")),
+}
+"""Columns of Vega magnitudes and errors; the Gaia archive's 2MASS and AllWISE names first."""
 
-SPEED_OF_LIGHT = 299_792_458.0
-"""m s-1."""
+NANOMAGGY_COLUMNS = {
+    "W1": ("w1_nanomaggies", "w1_nanomaggies_err"),
+    "W2": ("w2_nanomaggies", "w2_nanomaggies_err"),
+}
+"""Columns of fluxes in Vega nanomaggies (magnitude 22.5), as unWISE gives them."""
+
+NANOMAGGY_MAGNITUDE = 22.5
+
+GOOD_2MASS_QUALITY = "ABCD"
+"""Letters of 2MASS's `ph_qual` that stand for a detection."""
+
+TWO_MASS = ("J", "H", "Ks")
 
 
-def band_flux(
-    magnitude: np.ndarray, magnitude_err: np.ndarray | float, band: Band
-) -> tuple[np.ndarray, np.ndarray]:
-    """Flux density of Vega magnitudes.
+@dataclass(frozen=True)
+class PhotometrySettings:
+    """Which photometry is used, and how far it is trusted.
 
     Parameters
     ----------
-    magnitude : ndarray, shape (n_star,)
-        Vega magnitudes; NaN where missing.
-    magnitude_err : ndarray or float
-        Their standard errors, mag.
-    band : Band
+    magnitude_err_floor : float
+        mag, added in quadrature: 2MASS's calibration offsets are below 0.02 mag (ZGR23, section
+        2.3).
+    max_norm_dg_2mass, max_norm_dg_wise : float
+        2MASS and WISE are dropped where `norm_dg` is higher: a bright neighbour is near (ZGR23,
+        sections 2.3 and 2.4). Without `norm_dg` there is no neighbour.
+    """
+
+    magnitude_err_floor: float = 0.02
+    max_norm_dg_2mass: float = -5.0
+    max_norm_dg_wise: float = -10.0
+
+    def to_dict(self) -> dict:
+        """Plain values, for a file's metadata."""
+        return asdict(self)
+
+
+def attach_photometry(
+    spectra: Spectra, table: Table, settings: PhotometrySettings | None = None
+) -> Spectra:
+    """Put 2MASS and WISE fluxes into data vectors, joined by source id.
+
+    Parameters
+    ----------
+    spectra : Spectra
+        With the bands of `xpfit.constants.BANDS`; what stands there is replaced.
+    table : astropy.table.Table
+        Source ids (one of `xpfit.read.ids.ID_COLUMNS`), magnitudes (`MAGNITUDE_COLUMNS`) or
+        nanomaggies (`NANOMAGGY_COLUMNS`) of any of the bands, and, where there are any, `norm_dg`
+        and `ph_qual`.
+    settings : PhotometrySettings, optional
 
     Returns
     -------
-    flux, flux_err : ndarray, shape (n_star,)
-        1e-18 W m-2 nm-1. A missing or non-finite magnitude gives flux 0 with infinite error.
+    Spectra
+        Missing, flagged or contaminated magnitudes have no weight; `InputFlag.MISSING_BAND` is set
+        where J, H or Ks is absent.
 
-    Notes
-    -----
-    ZGR23, eq. 5: f = 3631 Jy * c / lambda0^2 * 10^(-0.4 (m + dm)).
+    Raises
+    ------
+    InputError
+        If the table has no integer ids or none of the bands, or the spectra have no such channels.
     """
-    magnitude = np.asarray(magnitude, dtype=float)
-    flux = vega_zero_point(band) * np.exp(-LN_PER_MAG * magnitude)
-    flux_err = flux * LN_PER_MAG * magnitude_err
+    settings = settings or PhotometrySettings()
+    rows, matched = match_ids(
+        spectra.source_id,
+        integer_ids(table, ID_COLUMNS, "the table of photometry"),
+        "the table of photometry",
+    )
+    channels = {band.name: spectra.space.band_channel(band.wavelength) for band in BANDS}
+    flux, flux_err = spectra.flux.copy(), spectra.flux_err.copy()
+    found = False
+    for band in BANDS:
+        measured = _measure(table, band, settings)
+        found |= measured is not None
+        if measured is None:
+            measured = (np.zeros(len(table)), np.full(len(table), np.inf))
+        channel = channels[band.name]
+        flux[:, channel], flux_err[:, channel] = 0.0, np.inf
+        flux[matched, channel] = measured[0][rows[matched]]
+        flux_err[matched, channel] = measured[1][rows[matched]]
+    if not found:
+        raise InputError(
+            "the table of photometry has none of the known columns: "
+            + ", ".join(names[0][0] for names in MAGNITUDE_COLUMNS.values())
+        )
+    return replace(
+        spectra,
+        flux=flux,
+        flux_err=flux_err,
+        whitener=_with_bands(spectra.whitener, flux_err, list(channels.values())),
+        input_flags=_missing_band_flags(spectra.input_flags, flux_err, channels),
+        preparation={**spectra.preparation, "photometry": settings.to_dict()},
+    )
+
+
+def _measure(table: Table, band: Band, settings: PhotometrySettings):
+    """Flux and error of one band for every row of a table, or None if it lacks the band."""
+    measured = _from_magnitudes(table, band, settings) or _from_nanomaggies(table, band, settings)
+    if measured is None:
+        return None
+    flux, flux_err = measured
+    limit = settings.max_norm_dg_2mass if band.name in TWO_MASS else settings.max_norm_dg_wise
+    if "norm_dg" in table.colnames:
+        with np.errstate(invalid="ignore"):
+            crowded = float_column(table["norm_dg"]) > limit
+        flux_err = np.where(crowded, np.inf, flux_err)
+    if band.name in TWO_MASS and "ph_qual" in table.colnames:
+        letter = TWO_MASS.index(band.name)
+        quality = [str(q)[letter : letter + 1] for q in np.ma.filled(table["ph_qual"], "")]
+        good = [q in GOOD_2MASS_QUALITY and q != "" for q in quality]
+        flux_err = np.where(good, flux_err, np.inf)
+    return np.where(np.isfinite(flux_err), flux, 0.0), flux_err
+
+
+def _from_magnitudes(table, band, settings):
+    """Flux and error from Vega magnitudes."""
+    for value, error in MAGNITUDE_COLUMNS[band.name]:
+        if value in table.colnames and error in table.colnames:
+            magnitude_err = np.hypot(float_column(table[error]), settings.magnitude_err_floor)
+            return band_flux(float_column(table[value]), magnitude_err, band)
+    return None
+
+
+def _from_nanomaggies(table, band, settings):
+    """Flux and error from nanomaggies; a negative flux is a measurement."""
+    value, error = NANOMAGGY_COLUMNS.get(band.name, ("", ""))
+    if value not in table.colnames or error not in table.colnames:
+        return None
+    unit = vega_zero_point(band) * np.exp(-LN_PER_MAG * NANOMAGGY_MAGNITUDE)
+    flux, flux_err = unit * float_column(table[value]), unit * float_column(table[error])
     good = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
+    flux_err = np.hypot(flux_err, LN_PER_MAG * settings.magnitude_err_floor * flux)
     return np.where(good, flux, 0.0), np.where(good, flux_err, np.inf)
 
 
-def vega_zero_point(band: Band) -> float:
-    """Flux density of Vega magnitude zero.
+def _with_bands(whitener: np.ndarray, flux_err: np.ndarray, channels: list[int]) -> np.ndarray:
+    """Whitener in which the bands are independent of all else."""
+    whitener = whitener.copy()
+    if whitener.ndim == 2:
+        whitener[:, channels] = 1.0 / flux_err[:, channels]
+        return whitener
+    whitener[:, channels, :] = 0.0
+    whitener[:, :, channels] = 0.0
+    whitener[:, channels, channels] = 1.0 / flux_err[:, channels]
+    return whitener
 
-    Parameters
-    ----------
-    band : Band
 
-    Returns
-    -------
-    float
-        1e-18 W m-2 nm-1 (ZGR23, eq. 5).
-    """
-    wavelength = band.wavelength * 1e-9
-    per_metre = AB_ZERO_POINT_SI * SPEED_OF_LIGHT / wavelength**2
-    return per_metre * 1e-9 / FLUX_UNIT_SI * np.exp(-LN_PER_MAG * band.ab_offset)
+def _missing_band_flags(flags: np.ndarray, flux_err: np.ndarray, channels: dict) -> np.ndarray:
+    """Input flags with `MISSING_BAND` where J, H or Ks has no weight, and `NO_DATA` taken back."""
+    missing = np.isinf(flux_err[:, [channels[name] for name in TWO_MASS]]).any(axis=1)
+    own = int(InputFlag.MISSING_BAND | InputFlag.NO_DATA)
+    return (flags & ~own) | np.where(missing, int(InputFlag.MISSING_BAND), 0)

@@ -9,8 +9,8 @@ from ..constants import FLUX_UNIT_SI
 from ..errors import InputError
 from ..read import SAMPLED_WAVELENGTH, XP_BANDS
 from .bases import sampled_design
-from .coefficients import DataVectors, XPSettings, band_sizes, inflate, read_band
 from .corrections import FluxCorrection
+from .covariance import DataVectors, XPSettings, band_sizes, inflate, read_band
 
 BAND_LIMIT = 639.0
 """Wavelength (nm) at which GaiaXPy gives BP and RP the same weight."""

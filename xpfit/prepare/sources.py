@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..spectra import InputFlag
+from ..data.spectra import InputFlag
 
 
 def id_flags(source_id: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Reliability flags, and confidence classifiers."""
 
+from .calibration import calibration, judge
 from .confidence import CONFIDENCE_LABELS, Confidence, confidence_for
 from .features import confidence_features
 from .flags import UNRELIABLE, FitFlag, QualityFlag, fit_flags, is_reliable, quality_flags
-from .judgement import calibration, judge
 from .training import ConfidenceSettings, labelled_fits, train_confidence
 
 __all__ = [

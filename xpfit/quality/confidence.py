@@ -15,12 +15,12 @@ import h5py
 import numpy as np
 from scipy.special import expit
 
+from ..data.spectra import Spectra
 from ..errors import InputError, ModelFileError
 from ..files import atomic_output
 from ..fit import FitResult
 from ..model import XPModel
 from ..nn import Network, classifier_network
-from ..spectra import Spectra
 from .features import confidence_features
 
 CONFIDENCE_LABELS = ("teff", "feh", "logg")

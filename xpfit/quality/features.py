@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..data.spectra import Spectra
 from ..fit import FitResult
 from ..model import XPModel
-from ..spectra import Spectra
 
 FLOOR = 1e-7
 """Logarithms of what is smaller are those of this (ZGR23, appendix B)."""

@@ -6,9 +6,9 @@ from enum import IntFlag
 
 import numpy as np
 
+from ..data.spectra import InputFlag, Spectra
 from ..fit import FitResult, FitStatus
 from ..model import XPModel
-from ..spectra import InputFlag, Spectra
 
 MAX_CHI2_PER_DOF = 2.0
 """ZGR23 (table 2): chi2 / 61 > 2 marks a bad fit; 61 = 66 values less 5 parameters."""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..fit import FitResult
 from ..model import XPModel
@@ -21,7 +22,6 @@ from ..nn import (
     l2_penalty,
     minibatches,
 )
-from ..spectra import Spectra
 from .confidence import CONFIDENCE_LABELS, Confidence, standardise
 from .features import confidence_features
 from .flags import fit_flags, is_reliable, quality_flags

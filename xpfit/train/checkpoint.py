@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from .._version import __version__
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..files import atomic_output
-from ..spectra import Spectra
 from .recipe import Recipe
 
 FACTS = "facts"

@@ -8,8 +8,8 @@ from enum import IntFlag
 
 import numpy as np
 
+from ..data.spectra import InputFlag, Spectra
 from ..errors import InputError
-from ..spectra import InputFlag, Spectra
 from .recipe import Recipe
 from .stars import StarConstraints
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..data.spectra import Spectra
 from ..model import ForwardModel
+from ..model.covariance import measured_covariance, residual_scale
 from ..model.gauge import amplitude_channels
-from ..model.residuals import measured_covariance, residual_scale
 from ..prepare import whiten_covariances
-from ..spectra import Spectra
 from .recipe import LABEL_ERROR_FLOOR, Recipe
 from .stars import CHUNK, StarConstraints
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..data.spectra import whiten
 from ..model import ForwardModel
 from ..nn import asinh_turnover, chi2, l2_penalty
-from ..spectra import whiten
 from .stars import Projection
 
 

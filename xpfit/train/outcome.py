@@ -8,8 +8,8 @@ import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW, FLUX_UNIT_SI
 from ..model import GaussianMixture, XPModel
+from ..model.covariance import ModelCovariance, measured_covariance, residual_scale
 from ..model.gauge import amplitude_channels
-from ..model.residuals import ModelCovariance, measured_covariance, residual_scale
 from .stars import StarData, loss_derivatives
 from .trainer import Trainer
 from .updates import gauss_newton

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from ..errors import InputError
-from ..model.residuals import RANK
+from ..model.covariance import RANK
 from ..nn import CosineSchedule, StepSchedule
 
 LABEL_ERROR_FLOOR = {"teff": 0.01, "feh": 0.01, "logg": 0.02, "alpha_m": 0.006}

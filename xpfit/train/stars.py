@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ..data.spectra import whiten
 from ..model.forward import ForwardModel
 from ..model.terms import Terms, flux_term, gaussian_term
 from ..nn import chi2
-from ..spectra import whiten
 
 CHUNK = 4096
 """Stars handled together, which bounds the memory of the Jacobians."""

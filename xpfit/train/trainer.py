@@ -13,12 +13,12 @@ from typing import TextIO
 import numpy as np
 from tqdm.auto import tqdm
 
+from ..data.spectra import Spectra, whiten
 from ..errors import InputError, XpfitError
 from ..model import ForwardModel
 from ..model.gauge import best_ln_parallax, fix_gauge, reddest_channel, standardise_variation
 from ..model.prior import N_COMPONENTS
 from ..nn import SGD, Adam, Optimiser, chi2, minibatches
-from ..spectra import Spectra, whiten
 from .checkpoint import read_checkpoint, training_fingerprint, write_checkpoint
 from .cleaning import Tension, clean_reasons
 from .initial import initial_theta, star_constraints, start_from_typical_spectrum, with_floor

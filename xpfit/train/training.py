@@ -10,9 +10,9 @@ from typing import TextIO
 
 import numpy as np
 
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..spectra import Spectra
 from .cleaning import trainable
 from .outcome import assemble
 from .recipe import Recipe

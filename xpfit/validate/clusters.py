@@ -11,9 +11,9 @@ from astropy.table import Table
 
 from ..catalogue.cuts import passes
 from ..errors import InputError
+from ..plots.labels import GROUP_COLOURS
 from ..read.ids import ID_COLUMNS
 from ..read.tables import float_column, integer_ids
-from .figures import GROUP_COLOURS
 from .metrics import robust_width
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from scipy.stats import theilslopes
 
 from ..catalogue import REFERENCE_PREFIX
 from ..errors import InputError
+from ..plots.residuals import draw_residuals
 from ..quality import is_reliable
 from ..read.tables import float_column
 from .metrics import robust_width
-from .residual_plots import draw_residuals
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..constants import LN_PER_MAG
+from ..data.space import SampledSpace
+from ..data.spectra import whiten
 from ..errors import InputError
 from ..fit.fisher import fisher_matrix, safe_inverse
 from ..model import XPModel
-from ..model.residuals import inflate, residual_scale
+from ..model.covariance import inflate, residual_scale
+from ..plots.labels import AXIS_LABELS
 from ..prepare import whiten_covariances
-from ..space import SampledSpace
-from ..spectra import whiten
-from .figures import AXIS_LABELS
-from .noise import XPNoise, g_magnitude, gaia_parallax_err
+from ..simulate.noise import XPNoise, g_magnitude, gaia_parallax_err
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,7 +96,7 @@ def fisher_forecast(
 
     Notes
     -----
-    ZGR23, eqs. 21-23, with the covariances of real XP spectra (see `xpfit.validate.noise`) and
+    ZGR23, eqs. 21-23, with the covariances of real XP spectra (see `xpfit.simulate.noise`) and
     the emulator's own error, if the model knows it. Without the prior.
     """
     if not isinstance(model.space, SampledSpace):

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..fit.sampling import PosteriorSample
-from .figures import AXIS_LABELS
+from ..plots.labels import AXIS_LABELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,0 +1,130 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import xpfit
+from xpfit import InputError, read_catalogue
+from xpfit.catalogue.companion_columns import add_opinions, check_companions, companion_table
+from xpfit.catalogue.run.runner import run_catalogue
+from xpfit.cli import main
+from xpfit.companion import load_companion
+from xpfit.prepare import write_spectra
+from xpfit.quality import FitFlag
+
+KINDS = ("uncertain", "svae", "gaianet")
+
+
+@pytest.fixture(scope="module")
+def companions(companion_path):
+    return tuple(load_companion(companion_path.with_name(f"companion_{k}.h5")) for k in KINDS)
+
+
+@pytest.fixture(scope="module")
+def stars(companions, sample_path):
+    return xpfit.read_spectra(sample_path, space=companions[0].space)[np.arange(120)]
+
+
+@pytest.fixture(scope="module")
+def fitted(stars):
+    model = xpfit.load_model()
+    return xpfit.result_table(model, stars, model.fit(stars, progress=False))
+
+
+def test_opinions_stand_beside_the_fit_with_their_disagreement(fitted, stars, companions):
+    table = fitted.copy()
+    add_opinions(table, stars, companions, np.random.default_rng(1))
+    for kind, labels in (
+        ("uncertain", ("teff", "feh", "logg", "alpha_m")),
+        ("gaianet", ("teff", "feh", "logg")),
+    ):
+        for name in labels:
+            column = f"{kind}_{name}"
+            error = np.hypot(table[f"{name}_err"], table[f"{column}_err"])
+            np.testing.assert_allclose(
+                table[f"{column}_sigma"], (table[name] - table[column]) / error
+            )
+            assert table[column].description and table[column].unit == table[name].unit
+    ordinary = table["quality_flags"] < 8
+    away = np.abs(table["uncertain_teff_sigma"][ordinary])
+    assert 0.2 < np.median(away) < 1.5
+
+
+def test_a_spectrum_that_is_no_star_s_is_flagged(fitted, stars, companions):
+    odd = replace(stars, flux=stars.flux.copy())
+    odd.flux[7, 88:96] *= 1.5
+    table = fitted.copy()
+    add_opinions(table, odd, companions[1:2], np.random.default_rng(1))
+    flagged = (table["fit_flags"] & int(FitFlag.UNLIKE_TRAINING)) != 0
+    assert flagged[7] and flagged.mean() < 0.15
+    assert stars.space.wavelength[84] < table["oddest_wavelength"][7] < stars.space.wavelength[100]
+    assert table["oddity"][7] > 2.0
+    others = np.arange(120) != 7
+    unflagged = table["fit_flags"][others] & ~int(FitFlag.UNLIKE_TRAINING)
+    np.testing.assert_array_equal(unflagged, fitted["fit_flags"][others])
+
+
+def test_tables_of_companions_have_units_and_descriptions(stars, companions):
+    for companion in companions:
+        table = companion_table(companion, stars, np.random.default_rng(1))
+        assert len(table) == 120 and all(table[name].description for name in table.colnames)
+    assert str(table["teff_input_err"].unit) == "K" and "teff_model_err" not in table.colnames
+
+
+def test_two_companions_of_one_kind_are_refused(companions):
+    with pytest.raises(InputError, match="one of each"):
+        check_companions([companions[0], companions[0]])
+
+
+def test_catalogues_of_a_run_hold_the_same_opinions_however_it_goes(
+    stars, companions, companion_path, tmp_path
+):
+    store = tmp_path / "stars.h5"
+    write_spectra([stars[np.arange(60)]], store)
+    model = xpfit.load_model()
+    quiet = xpfit.catalogue.run.runner.RunSettings(progress=False)
+    for name in ("a", "b"):
+        run_catalogue(
+            [store], tmp_path / name, model, start_from=companions[0], companions=companions,
+            stars_per_chunk=25, settings=quiet,
+        )  # fmt: skip
+    sums = [(tmp_path / name / "checksums.sha256").read_text() for name in ("a", "b")]
+    assert sums[0] == sums[1]
+    with pytest.raises(InputError, match="other start_from"):
+        run_catalogue(
+            [store], tmp_path / "a", model, companions=companions, stars_per_chunk=25,
+            settings=quiet,
+        )  # fmt: skip
+    options = [
+        part for kind in KINDS for part in ("--companion", str(path_of(companion_path, kind)))
+    ]
+    command = ["run", str(store), "--output-dir", str(tmp_path / "c"), "--workers", "1", "--quiet"]
+    assert main([*command, *options, "--start-from", str(companion_path)]) == 0
+    command = ["fit", str(store), "--output", str(tmp_path / "f.fits"), "--quiet"]
+    assert main([*command, *options, "--start-from", str(companion_path)]) == 0
+    by_fit = read_catalogue(tmp_path / "f.fits")
+    assert by_fit.meta["STARTS"] == companion_path.name
+    assert by_fit.meta["OPINIONS"].count(",") == 2
+    rows = [
+        read_catalogue(path)
+        for path in (tmp_path / "c" / "catalogue" / "dataset").rglob("Npix=*.parquet")
+    ]
+    by_run = {}
+    for part in rows:
+        ids, oddity = part["gdr3_source_id"].tolist(), part["oddity"].tolist()
+        by_run |= dict(zip(ids, oddity, strict=True))
+    expected = dict(zip(by_fit["gdr3_source_id"].tolist(), by_fit["oddity"].tolist(), strict=True))
+    assert by_run == pytest.approx(expected, rel=1e-9)
+
+
+def path_of(companion_path: Path, kind: str) -> Path:
+    return companion_path.with_name(f"companion_{kind}.h5")
+
+
+def test_a_companion_for_other_spectra_is_refused(sample_path, companion_path, tmp_path, capsys):
+    model = Path(__file__).parents[1] / "data" / "three_labels.h5"
+    command = ["fit", str(sample_path), "--model", str(model), "--output", str(tmp_path / "f.fits")]
+    assert main([*command, "--companion", str(companion_path), "--quiet"]) == 1
+    assert "prepare" in capsys.readouterr().err
+    assert not (tmp_path / "f.fits").exists()

@@ -1,0 +1,217 @@
+"""Rows of chunks -> the catalogue, partitioned over the sky as HATS has it.
+
+HATS (IVOA Note "HATS: a standard for the Hierarchical Adaptive Tiling Scheme in the Virtual
+Observatory") keeps a catalogue in Parquet files, one for each cell of an adaptive HEALPix grid:
+``dataset/Norder=K/Dir=D/Npix=N.parquet``. LSDB opens it, and crossmatches it with Gaia's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from ..arrow import pyarrow_modules
+from ..errors import InputError, OutputError
+from ..files import atomic_output
+from . import parquet
+from .columns import duplicate_flags
+from .run.work import HEALPIX_COLUMN, Part, sorted_rows, write_rows
+
+FINEST = 29
+"""Order of the cells in the column `_healpix_29`."""
+
+HIGHEST_ORDER = 7
+"""Finest grid of partitions: half a degree, a few ten thousand Gaia sources at most."""
+
+MAX_ROWS = 250_000
+"""A cell with more rows is split, down to `HIGHEST_ORDER`: a few hundred megabytes."""
+
+PIXELS_PER_DIRECTORY = 10_000
+"""HATS's own number."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A cell of the sky, and where its rows are.
+
+    Attributes
+    ----------
+    order, pixel : int
+        HEALPix cell (nested).
+    slices : tuple of (str, int, int)
+        Files of rows, and the first and the last but one row of each.
+    """
+
+    order: int
+    pixel: int
+    slices: tuple[tuple[str, int, int], ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return sum(stop - start for _, start, stop in self.slices)
+
+    @property
+    def name(self) -> str:
+        """Name of its file in the catalogue."""
+        directory = self.pixel // PIXELS_PER_DIRECTORY * PIXELS_PER_DIRECTORY
+        return f"dataset/Norder={self.order}/Dir={directory}/Npix={self.pixel}.parquet"
+
+
+def plan_partitions(paths: Sequence[Path], max_rows: int = MAX_ROWS) -> list[Partition]:
+    """Divide the sky so that no cell has too many rows.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Files of rows that are sorted along the HEALPix curve.
+    max_rows : int
+
+    Returns
+    -------
+    list of Partition
+        In the order of the sky; cells without rows are left out.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged.
+    """
+    shift = 2 * (FINEST - HIGHEST_ORDER)
+    counts = np.zeros(12 * 4**HIGHEST_ORDER, dtype=np.int64)
+    files = []
+    for path in paths:
+        cells = np.asarray(parquet.read(path, [HEALPIX_COLUMN])[HEALPIX_COLUMN]) >> shift
+        pixels, first = np.unique(cells, return_index=True)
+        files.append((str(path), pixels, np.append(first, len(cells))))
+        counts[pixels] += np.diff(files[-1][2])
+    cells = _cells(counts, max_rows)
+    slices: list[list] = [[] for _ in cells]
+    begins = np.array([pixel << 2 * (HIGHEST_ORDER - order) for order, pixel in cells])
+    for path, pixels, first in files:
+        place = np.searchsorted(begins, pixels, side="right") - 1
+        for k in np.unique(place):
+            held = np.flatnonzero(place == k)
+            slices[k].append((path, int(first[held[0]]), int(first[held[-1] + 1])))
+    return [Partition(*cell, tuple(s)) for cell, s in zip(cells, slices, strict=True)]
+
+
+def _cells(counts: np.ndarray, max_rows: int) -> list[tuple[int, int]]:
+    """Cells (order, pixel) with rows, as large as may be, along the HEALPix curve."""
+    totals = {HIGHEST_ORDER: counts}
+    for order in range(HIGHEST_ORDER - 1, -1, -1):
+        totals[order] = totals[order + 1].reshape(-1, 4).sum(axis=1)
+    cells = []
+    waiting = [(0, pixel) for pixel in range(12)]
+    while waiting:
+        order, pixel = waiting.pop()
+        n = totals[order][pixel]
+        if n > max_rows and order < HIGHEST_ORDER:
+            waiting += [(order + 1, 4 * pixel + child) for child in range(4)]
+        elif n:
+            cells.append((order, pixel))
+    return sorted(cells, key=lambda cell: cell[1] << 2 * (HIGHEST_ORDER - cell[0]))
+
+
+def write_partition(job: None, partition: Partition, directory: str) -> Part:
+    """Gather the rows of a cell into its file; sources that stand there twice are flagged.
+
+    Parameters
+    ----------
+    job : None
+        There is nothing that all partitions share.
+    partition : Partition
+    directory : str
+        Of the catalogue.
+
+    Returns
+    -------
+    Part
+
+    Raises
+    ------
+    InputError
+        If a file of rows is damaged.
+    OutputError
+        If the file cannot be written.
+    """
+    tables = [_rows(Path(path), start, stop) for path, start, stop in partition.slices]
+    table = sorted_rows(vstack(tables, metadata_conflicts="silent"))
+    table["fit_flags"] |= duplicate_flags(np.asarray(table["gdr3_source_id"]))
+    path = Path(directory) / partition.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_rows(table, path)
+
+
+def _rows(path: Path, start: int, stop: int) -> Table:
+    """Some rows of a file, of which only the groups that hold them are read."""
+    pa, pq = pyarrow_modules(InputError)
+    try:
+        with pq.ParquetFile(path) as file:
+            first, last = start // parquet.ROWS_PER_GROUP, (stop - 1) // parquet.ROWS_PER_GROUP
+            table = parquet.astropy_table(file.read_row_groups(list(range(first, last + 1))))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run again") from error
+    offset = first * parquet.ROWS_PER_GROUP
+    # A copy, or the rows would keep all of their groups in memory.
+    return table[start - offset : stop - offset].copy()
+
+
+def write_hats_metadata(directory: Path, partitions: Sequence[Partition], name: str) -> None:
+    """Write what HATS wants beside the partitions.
+
+    Parameters
+    ----------
+    directory : Path
+        Of the catalogue.
+    partitions : sequence of Partition
+    name : str
+        Of the catalogue.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written.
+    """
+    _, pq = pyarrow_modules(OutputError)
+    collected = []
+    for partition in partitions:
+        footer = pq.read_metadata(directory / partition.name)
+        footer.set_file_path(partition.name.removeprefix("dataset/"))
+        collected.append(footer)
+    schema = pq.read_schema(directory / partitions[0].name)
+    with atomic_output(directory / "dataset" / "_common_metadata", overwrite=True) as part:
+        pq.write_metadata(schema, part)
+    with atomic_output(directory / "dataset" / "_metadata", overwrite=True) as part:
+        pq.write_metadata(schema, part, metadata_collector=collected)
+    lines = ["Norder,Npix"] + [f"{p.order},{p.pixel}" for p in partitions]
+    properties = "".join(f"{key}={value}\n" for key, value in _properties(partitions, name))
+    for file, text in (
+        ("partition_info.csv", "\n".join(lines) + "\n"),
+        ("hats.properties", properties),
+        ("properties", properties),
+    ):
+        with atomic_output(directory / file, overwrite=True) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def _properties(partitions: Sequence[Partition], name: str) -> list[tuple[str, object]]:
+    """Keys and values of a HATS catalogue."""
+    return [
+        ("obs_collection", name),
+        ("dataproduct_type", "object"),
+        ("hats_nrows", sum(p.n_rows for p in partitions)),
+        ("hats_col_ra", "ra"),
+        ("hats_col_dec", "dec"),
+        ("hats_col_healpix", HEALPIX_COLUMN),
+        ("hats_col_healpix_order", FINEST),
+        ("hats_max_rows", max(p.n_rows for p in partitions)),
+        ("hats_order", max(p.order for p in partitions)),
+        ("moc_sky_fraction", f"{sum(4.0**-p.order for p in partitions) / 12.0:.5f}"),
+        ("hats_builder", "xpfit"),
+        ("hats_version", "v1.0"),
+    ]

@@ -1,0 +1,1 @@
+"""Catalogues of any size: a resumable run over many files."""

@@ -1,0 +1,170 @@
+"""The directory of a run: what was asked for, what is done, and that nobody else is at it.
+
+Layout::
+
+    run.json         what was asked for: inputs, chunks, model, settings
+    manifest.jsonl   what is done, one line per piece of work, appended and synced
+    parts/           rows of chunks that are done, until the catalogue is written
+    catalogue/       the catalogue, partitioned over the sky (see `xpfit.catalogue.hats`)
+    checksums.sha256, account.json   when the run is finished
+    .lock            held while a run is at work; the system lets go of it if the run dies
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...errors import InputError, OutputError
+from ...files import atomic_output, output_directory
+
+REQUEST, MANIFEST, PARTS, CATALOGUE = "run.json", "manifest.jsonl", "parts", "catalogue"
+CHECKSUMS, ACCOUNT, LOCK = "checksums.sha256", "account.json", ".lock"
+
+
+class RunDirectory:
+    """The state of a run on disk, which a kill at any moment leaves consistent.
+
+    Parameters
+    ----------
+    path : path-like
+        Made if it is not there.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written to, or holds something else than a run.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = output_directory(path).resolve()
+        strangers = {p.name for p in self.path.iterdir()} - {LOCK}
+        if strangers and REQUEST not in strangers and not _is_unfinished(strangers):
+            raise OutputError(
+                f"{self.path} holds other files ({', '.join(sorted(strangers)[:3])}); give an "
+                "empty directory, or that of a run to be resumed"
+            )
+
+    @property
+    def parts(self) -> Path:
+        """Directory of the rows of chunks."""
+        return self.path / PARTS
+
+    @property
+    def catalogue(self) -> Path:
+        """Directory of the catalogue."""
+        return self.path / CATALOGUE
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory for one run.
+
+        Raises
+        ------
+        OutputError
+            If another run is at work in it, or filelock is not installed.
+        """
+        try:
+            from filelock import FileLock, Timeout
+        except ImportError as reason:
+            raise OutputError(
+                "runs need filelock: python -m pip install 'xpfit[scale]'"
+            ) from reason
+        lock = FileLock(self.path / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(
+                f"{self.path}: another run is at work in this directory; wait for it, or give "
+                "another --output-dir"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def begin(self, request: dict) -> None:
+        """Record what is asked for; on a resumption, insist that it is the same.
+
+        Parameters
+        ----------
+        request : dict
+            Plain values.
+
+        Raises
+        ------
+        InputError
+            If the directory is that of a run with other inputs, model or settings.
+        """
+        path = self.path / REQUEST
+        self.parts.mkdir(exist_ok=True)
+        for leftover in self.path.rglob(".*.part.*"):
+            leftover.unlink(missing_ok=True)
+        if not path.exists():
+            with atomic_output(path) as part:
+                part.write_text(json.dumps(request, indent=1, sort_keys=True), encoding="utf-8")
+            return
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InputError(f"{path}: damaged ({error}); start in another directory") from error
+        differing = sorted(
+            name for name in {*before, *request} if before.get(name) != request.get(name)
+        )
+        if differing:
+            raise InputError(
+                f"{self.path} holds a run with other {', '.join(differing)}: resume it with the "
+                f"command it was started with (see {REQUEST}), or give another --output-dir"
+            )
+
+    def entries(self) -> list[dict]:
+        """What is done, in the order in which it was.
+
+        A last line that a kill has cut short is not done, and is taken off.
+
+        Raises
+        ------
+        InputError
+            If an earlier line is damaged.
+        """
+        path = self.path / MANIFEST
+        if not path.exists():
+            return []
+        content = path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.truncate(path, whole)
+        entries = []
+        for number, line in enumerate(content[:whole].splitlines(), start=1):
+            try:
+                entries.append(json.loads(line))
+            except ValueError as error:
+                raise InputError(
+                    f"{path}, line {number}: damaged ({error}); start in another directory"
+                ) from error
+        return entries
+
+    def append(self, entry: dict) -> None:
+        """Record that something is done; it is on disk when this returns.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        path = self.path / MANIFEST
+        try:
+            with path.open("ab") as file:
+                file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(f"{path}: could not be written ({error})") from error
+
+
+def _is_unfinished(names: set[str]) -> bool:
+    """Whether a run was killed before it had written down what was asked for."""
+    return all(name == PARTS or ".part." in name for name in names)

@@ -1,0 +1,128 @@
+"""What a run has to do: its inputs, cut into chunks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...data.spectra import Spectra
+from ...errors import InputError
+from ...model import XPModel
+from ...prepare import LibrarySettings, XPSettings, iterate_spectra, prepare_file
+from ...prepare.store.hdf5 import CHUNK_SIZE, count_spectra
+from ...read import spectra_kind
+
+STARS_PER_CHUNK = 10_000
+"""Stars of a chunk: seconds of work, and megabytes of results."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of work: some rows of a file of prepared spectra, or a whole file of another kind.
+
+    Attributes
+    ----------
+    index : int
+        Place in the run.
+    path : str
+        Absolute.
+    start, stop : int or None
+        Rows of prepared spectra; None for a whole file, whose length only reading it tells.
+    """
+
+    index: int
+    path: str
+    start: int | None = None
+    stop: int | None = None
+
+    @property
+    def n_source(self) -> int | None:
+        """How many sources there are, if that is known."""
+        return None if self.stop is None else self.stop - self.start
+
+    def __str__(self) -> str:
+        rows = "" if self.stop is None else f", rows {self.start} to {self.stop - 1}"
+        return f"{self.path}{rows}"
+
+
+def plan_chunks(inputs: Sequence[str | os.PathLike], stars_per_chunk: int) -> list[Chunk]:
+    """Cut inputs into chunks, which depend on nothing but the inputs.
+
+    Parameters
+    ----------
+    inputs : sequence of path-like
+        Files of spectra. One that is damaged is one chunk, which will be refused.
+    stars_per_chunk : int
+
+    Returns
+    -------
+    list of Chunk
+
+    Raises
+    ------
+    InputError
+        If there are no inputs, one is given twice, or `stars_per_chunk` is not positive.
+    FileNotFoundError
+        If one is not there.
+    """
+    if stars_per_chunk < 1:
+        raise InputError(f"a chunk needs at least one star, got {stars_per_chunk}")
+    paths = [str(Path(path).resolve()) for path in inputs]
+    if not paths:
+        raise InputError("there are no inputs to run on")
+    twice = next((path for i, path in enumerate(paths) if path in paths[:i]), None)
+    if twice:
+        raise InputError(f"{twice} is given twice; name every input once")
+    chunks: list[Chunk] = []
+    for path in paths:
+        for rows in _pieces(path, stars_per_chunk):
+            chunks.append(Chunk(len(chunks), path, *rows))
+    return chunks
+
+
+def _pieces(path: str, size: int) -> list[tuple[int, int] | tuple[()]]:
+    """Rows of the chunks of a file; of a whole file, nothing."""
+    try:
+        if spectra_kind(path) != "prepared":
+            return [()]
+        n_star = count_spectra(path)
+    except InputError:
+        return [()]
+    return [(start, min(start + size, n_star)) for start in range(0, n_star, size)]
+
+
+def model_spectra(model: XPModel, path: str | os.PathLike, rows: range | None = None):
+    """Spectra of a file as a model wants them, a few at a time.
+
+    Parameters
+    ----------
+    model : XPModel
+    path : path-like
+        As for `xpfit.prepare.prepare_file`.
+    rows : range, optional
+        Of prepared spectra.
+
+    Yields
+    ------
+    Spectra
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        As `xpfit.prepare.prepare_file`, or if the file has no rows.
+    """
+    if rows is not None:
+        parts: Iterator[Spectra] = iterate_spectra(path, CHUNK_SIZE, rows)
+    else:
+        parts = prepare_file(
+            path,
+            model.prepared_with(LibrarySettings),
+            space=model.space,
+            xp_settings=model.prepared_with(XPSettings),
+        )
+    for part in parts:
+        if not len(part):
+            raise InputError(f"{path}: the table has no rows; there is nothing to fit")
+        yield part

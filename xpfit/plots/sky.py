@@ -1,0 +1,146 @@
+"""Pictures of the sky: extinction in slices of distance, from above, and flux residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import astropy.units as u
+import numpy as np
+from astropy_healpix import HEALPix
+
+from ..validate.sky import ExtinctionMaps, birdseye
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+N_ACROSS = 720
+"""Pixels of a map of the whole sky, from left to right."""
+
+UNKNOWN_COLOUR = "0.85"
+
+
+def extinction_map_figure(maps: ExtinctionMaps) -> Figure:
+    """Differential extinction in each slice of distance (ZGR23, figs. 22 and 23).
+
+    Parameters
+    ----------
+    maps : ExtinctionMaps
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Mollweide projections in Galactic coordinates, the Galactic centre in the middle, longitude
+        rising to the left. Grey: too few stars.
+    """
+    values = {
+        f"{low:g}-{high:g} kpc ({n} stars)": row
+        for low, high, n, row in zip(
+            maps.edges[:-1], maps.edges[1:], maps.n_star, maps.differential, strict=True
+        )
+    }
+    finite = maps.differential[np.isfinite(maps.differential)]
+    top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0
+    return sky_figure(
+        maps.healpix, values, limits=(0.0, max(top, 0.01)), colours="cividis",
+        label=r"$\Delta$E [mag]",
+    )  # fmt: skip
+
+
+def sky_figure(
+    healpix: HEALPix,
+    maps: Mapping[str, np.ndarray],
+    *,
+    limits: tuple[float, float],
+    colours: str,
+    label: str,
+) -> Figure:
+    """Maps of the whole sky beside each other, with one scale of colours.
+
+    Parameters
+    ----------
+    healpix : astropy_healpix.HEALPix
+        Galactic.
+    maps : mapping of str to ndarray, shape (n_cell,)
+        By title.
+    limits : tuple of float
+    colours : str
+        Name of a colour map.
+    label : str
+        Of the colours.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    n_rows = (len(maps) + 1) // 2
+    n_columns = min(len(maps), 2)
+    figure = Figure(figsize=(4.6 * n_columns, 2.3 * n_rows + 0.3), layout="constrained")
+    axes = figure.subplots(
+        n_rows, n_columns, squeeze=False, subplot_kw={"projection": "mollweide"}
+    ).ravel()
+    for ax, (title, values) in zip(axes, maps.items(), strict=False):
+        image = _draw_sky(ax, healpix, values, limits, colours)
+        ax.set_title(title, fontsize=9)
+    for ax in axes[len(maps) :]:
+        ax.remove()
+    figure.colorbar(image, ax=list(axes[: len(maps)]), label=label, shrink=0.6, extend="both")
+    return figure
+
+
+def _draw_sky(ax: Axes, healpix, values, limits, colours):
+    """One map of the whole sky."""
+    longitude = np.linspace(np.pi, -np.pi, N_ACROSS + 1)
+    latitude = np.linspace(-0.5 * np.pi, 0.5 * np.pi, N_ACROSS // 2 + 1)
+    centre = [0.5 * (x[1:] + x[:-1]) for x in (longitude, latitude)]
+    lon, lat = np.meshgrid(*centre)
+    cells = healpix.lonlat_to_healpix((lon % (2.0 * np.pi)) * u.rad, lat * u.rad)
+    ax.set_facecolor(UNKNOWN_COLOUR)
+    image = ax.pcolormesh(
+        -longitude, latitude, values[cells], vmin=limits[0], vmax=limits[1], cmap=colours,
+        rasterized=True,
+    )  # fmt: skip
+    ax.set_xticks(np.radians([-120, -60, 0, 60, 120]))
+    ax.set_xticklabels(["120°", "60°", "0°", "300°", "240°"], fontsize=6)
+    ax.set_yticks(np.radians([-60, -30, 0, 30, 60]))
+    ax.set_yticklabels(["-60°", "-30°", "b = 0°", "30°", "60°"], fontsize=6)
+    ax.grid(lw=0.3, color="0.5", alpha=0.5)
+    return image
+
+
+def birdseye_figure(maps: ExtinctionMaps, half_width: float = 2.5) -> Figure:
+    """The dust seen from above (ZGR23, eq. 30 and fig. 24).
+
+    Parameters
+    ----------
+    maps : ExtinctionMaps
+        With fine slices.
+    half_width : float
+        kpc; half the side of the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The Sun in the middle, the Galactic centre to the right. Grey: unknown.
+    """
+    from matplotlib.figure import Figure
+
+    density, edges = birdseye(maps, half_width=half_width)
+    figure = Figure(figsize=(6.2, 5.2), layout="constrained")
+    ax = figure.subplots()
+    ax.set_facecolor(UNKNOWN_COLOUR)
+    finite = 1e3 * density[np.isfinite(density)]
+    top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0
+    image = ax.pcolormesh(
+        edges, edges, 1e3 * density.T, vmin=0.0, vmax=max(top, 1e-3), cmap="cividis",
+        rasterized=True,
+    )  # fmt: skip
+    ax.plot(0.0, 0.0, "o", mfc="none", mec="w", ms=6)
+    ax.set(xlabel="x [kpc], to the Galactic centre", ylabel="y [kpc], along its rotation")
+    ax.set_aspect("equal")
+    ax.set_title("mean over |z| < 400 pc", fontsize=10)
+    figure.colorbar(image, ax=ax, label="dE/dr [mag / kpc]", extend="both")
+    return figure

@@ -1,0 +1,198 @@
+"""Model spectra along the main sequence, the giant branch and in [Fe/H] (ZGR23, figs. 12-14)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..data.space import SampledSpace
+from ..errors import InputError
+from ..model import XPModel
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LINES = {
+    r"H$\delta$": 410.2,
+    r"H$\gamma$": 434.0,
+    r"H$\beta$": 486.1,
+    r"H$\alpha$": 656.3,
+    "Ca I": 422.7,
+    "Mg b": 517.5,
+    "Na D": 589.3,
+    "TiO": 705.4,
+    "Ca II": 857.0,
+    r"Pa$\delta$": 1004.9,
+    r"Pa$\epsilon$": 954.6,
+}
+"""Spectral features (nm, in air) that show at the resolution of XP spectra."""
+
+CONTINUUM_DEGREE = 5
+"""ZGR23 take a polynomial of this degree for each spectrum's continuum."""
+
+SHAPE_WINDOW = (392.0, 992.0)
+"""Wavelengths (nm) that ZGR23 show."""
+
+
+def main_sequence_logg(teff: np.ndarray) -> np.ndarray:
+    """log g along the main sequence (ZGR23, eq. 28).
+
+    Parameters
+    ----------
+    teff : array_like
+        kK.
+
+    Returns
+    -------
+    ndarray
+    """
+    teff = np.asarray(teff, dtype=float)
+    return np.where(teff < 5.0, 4.6, np.where(teff < 6.3, 4.6 - 0.5 * (teff - 5.0), 3.95))
+
+
+def giant_branch_teff(logg: np.ndarray) -> np.ndarray:
+    """Teff along the giant branch (ZGR23, eq. 29).
+
+    Parameters
+    ----------
+    logg : array_like
+
+    Returns
+    -------
+    ndarray
+        kK.
+    """
+    logg = np.asarray(logg, dtype=float)
+    return np.where(logg < 3.65, 5.2 - 0.44186 * (3.65 - logg), 5.9 - 1.4 * (4.15 - logg))
+
+
+def _main_sequence(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
+    teff = np.linspace(*_range(model, "teff", 3.5, 11.0), 9)
+    return teff, _types(model, teff, main_sequence_logg(teff), 0.0), r"$T_{\rm eff}$ [kK]"
+
+
+def _giant_branch(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
+    logg = np.linspace(*_range(model, "logg", 0.5, 3.8), 9)
+    return logg, _types(model, giant_branch_teff(logg), logg, 0.0), r"$\log g$"
+
+
+def _metallicity(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
+    feh = np.linspace(*_range(model, "feh", -1.5, 0.4), 9)
+    teff = np.full(len(feh), 5.5)
+    return feh, _types(model, teff, main_sequence_logg(teff), feh), "[Fe/H]"
+
+
+TRACKS = {
+    "main_sequence": ("solar-metallicity main sequence", _main_sequence),
+    "giant_branch": ("solar-metallicity giant branch", _giant_branch),
+    "metallicity": ("main sequence at 5500 K", _metallicity),
+}
+"""Tracks through the stellar types: ZGR23's figs. 12, 14 and 13."""
+
+
+def track_figure(model: XPModel, track: str) -> Figure:
+    """Model spectra along a track, and the same over their continuum (ZGR23, figs. 12-14).
+
+    Parameters
+    ----------
+    model : XPModel
+        In sampled space.
+    track : str
+        One of `TRACKS`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If there is no such track, or the model is in coefficient space.
+    """
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+    if track not in TRACKS:
+        raise InputError(f"no track {track!r}; there are {', '.join(TRACKS)}")
+    require_sampled(model)
+    title, draw = TRACKS[track]
+    values, types, label = draw(model)
+    shown = model.trained_channels
+    flux = model.predict(types, extrapolate=True)
+    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    colours = ScalarMappable(Normalize(values.min(), values.max()), colormaps["viridis"])
+    spectrum = shown & ~model.space.is_band
+    bands = shown & model.space.is_band
+    at = model.wavelength[spectrum]
+    window = (at >= SHAPE_WINDOW[0]) & (at <= SHAPE_WINDOW[1])
+    for value, one in zip(values, flux, strict=True):
+        colour = colours.to_rgba(value)
+        left.plot(at, one[spectrum], color=colour, lw=1)
+        left.plot(model.wavelength[bands], one[bands], "o", ms=3, color=colour)
+        right.plot(
+            at[window], over_continuum(at[window], one[spectrum][window]), color=colour, lw=1
+        )
+    left.set(xscale="log", yscale="log", xlabel="wavelength [nm]", title=title)
+    ticks = [400, 600, 1000, 2000] + ([4000] if model.wavelength[shown].max() > 3000 else [])
+    left.set_xticks(ticks, [str(tick) for tick in ticks])
+    left.minorticks_off()
+    distance = "at 1 kpc " if model.absolute else "(mean of ln at 592-782 nm is 0) "
+    unit = r"[$10^{-18}$ W m$^{-2}$ nm$^{-1}$]" if model.absolute else ""
+    left.set_ylabel(f"flux {distance}{unit}")
+    right.set(xlabel="wavelength [nm]", ylabel="flux / continuum", title="over the continuum")
+    _label_lines(right, *at[window][[0, -1]])
+    figure.colorbar(colours, ax=right, label=label)
+    return figure
+
+
+def over_continuum(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
+    """A spectrum over its continuum, a polynomial of degree 5 (ZGR23, figs. 12-14).
+
+    Parameters
+    ----------
+    wavelength, flux : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    # Weights make it a fit of fractions: cool stars have next to no light in the blue.
+    continuum = np.polynomial.Polynomial.fit(wavelength, flux, CONTINUUM_DEGREE, w=1.0 / flux)
+    return flux / continuum(wavelength)
+
+
+def _label_lines(axes: Axes, low: float, high: float) -> None:
+    """Mark the spectral features within the range."""
+    top = axes.get_ylim()[1]
+    for i, (name, wavelength) in enumerate(sorted(LINES.items(), key=lambda item: item[1])):
+        if low < wavelength < high:
+            hydrogen = name.startswith(("H$", "Pa$"))
+            axes.axvline(wavelength, color="0.6", lw=0.7, ls=":" if hydrogen else "--", zorder=0)
+            height = top + 0.03 * (i % 3)
+            axes.text(wavelength, height, name, fontsize=7, ha="center", va="bottom")
+    axes.set_ylim(top=top + 0.1)
+
+
+def require_sampled(model: XPModel) -> None:
+    """Refuse models that have no flux by wavelength to show."""
+    if not isinstance(model.space, SampledSpace):
+        raise InputError("this picture shows flux by wavelength; the model works on coefficients")
+
+
+def _range(model: XPModel, name: str, low: float, high: float) -> tuple[float, float]:
+    """Part of a range that the model was trained on."""
+    trained = model.label_ranges[model.label_names.index(name)]
+    return max(low, trained[0]), min(high, trained[1])
+
+
+def _types(model: XPModel, teff, logg, feh) -> np.ndarray:
+    """Labels with every other one at its solar value."""
+    labels = np.zeros((len(teff), len(model.label_names)))
+    for name, values in (("teff", teff), ("logg", logg), ("feh", feh)):
+        labels[:, model.label_names.index(name)] = values
+    return labels

@@ -1,0 +1,232 @@
+"""Prepared spectra on disk: one HDF5 or Parquet file that is read back as it was, fast.
+
+Layout (format version 1), one row per star::
+
+    attributes      format, format_version, space, preparation (JSON), n_star,
+                    wavelength (n_grid,) in nm; in sampled space n_grid is n_obs
+    space/...       arrays of the coefficient space (see `xpfit.data.space`)
+    source_id       int64
+    flux, flux_err  (n_star, n_obs) 1e-18 W m-2 nm-1 or photo-electrons per second; infinite error:
+                    no weight
+    whitener        (n_star, n_obs) inverse errors, or (n_star, n_obs (n_obs + 1) / 2) the lower
+                    triangle of L, row by row, with L.T @ L the inverse covariance
+    parallax, parallax_error, extinction, extinction_error, snr, input_flags
+    labels/NAME, label_err/NAME, gaia/NAME
+
+Numbers are kept in double precision, so that nothing of the archive's single precision is lost.
+HDF5 holds all this as it stands here; Parquet holds the columns (arrays as lists of fixed size),
+and the rest in the metadata of its schema (see `xpfit.prepare.store.parquet`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+
+from ...data.space import ObservationSpace, space_from_datasets
+from ...data.spectra import Spectra
+from ...errors import InputError
+from ...files import atomic_output
+from ..sources import id_flags
+from . import parquet
+from .columns import FORMAT, FORMAT_VERSION, GROUPS, from_columns, require_alike, to_columns
+
+ROWS_PER_CHUNK = 256
+"""Stars that HDF5 keeps together on disk."""
+
+CHUNK_SIZE = 2000
+"""Stars that `iterate_spectra` reads at a time: 120 MB with full whiteners."""
+
+
+def write_spectra(
+    parts: Iterable[Spectra], path: str | os.PathLike, *, overwrite: bool = False
+) -> int:
+    """Write prepared spectra, part by part, whole or not at all.
+
+    Parameters
+    ----------
+    parts : iterable of Spectra
+        Prepared alike; memory holds one at a time.
+    path : path-like
+        Parquet if it ends in ``.parquet``, HDF5 otherwise.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    int
+        Number of stars written.
+
+    Raises
+    ------
+    InputError
+        If there are no parts, or they were not prepared alike.
+    OutputError
+        If the file exists or cannot be written.
+    """
+    parts = _alike(parts)
+    with atomic_output(path, overwrite=overwrite) as part_path:
+        if Path(path).suffix == parquet.SUFFIX:
+            return parquet.write(parts, part_path)
+        return _write_hdf5(parts, part_path)
+
+
+def count_spectra(path: str | os.PathLike) -> int:
+    """Number of stars in a file of prepared spectra.
+
+    Parameters
+    ----------
+    path : path-like
+        HDF5 or Parquet; the content decides.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        As `iterate_spectra`.
+    """
+    path = _existing(path)
+    if parquet.is_parquet(path):
+        return parquet.count(path)
+    with _opened(path) as file:
+        return int(file.attrs["n_star"])
+
+
+def iterate_spectra(
+    path: str | os.PathLike, chunk_size: int = CHUNK_SIZE, rows: range | None = None
+) -> Iterator[Spectra]:
+    """Read prepared spectra in bounded memory.
+
+    Parameters
+    ----------
+    path : path-like
+        HDF5 or Parquet; the content decides.
+    chunk_size : int
+        Stars at a time.
+    rows : range, optional
+        Which rows to read, without gaps; all by default.
+
+    Yields
+    ------
+    Spectra
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If the file is damaged, of another kind, or newer than this version of xpfit.
+    """
+    path = _existing(path)
+    read = parquet.iterate if parquet.is_parquet(path) else _iterate_hdf5
+    yield from read(path, chunk_size, range(count_spectra(path)) if rows is None else rows)
+
+
+def _existing(path: str | os.PathLike) -> Path:
+    """Path of a file that is there."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; check the path")
+    return path
+
+
+def _alike(parts: Iterable[Spectra]) -> Iterator[Spectra]:
+    """Parts, checked to be there and to have been prepared alike."""
+    first = None
+    for part in parts:
+        first = part if first is None else first
+        require_alike(first, part)
+        yield part
+    if first is None:
+        raise InputError("no spectra to write; the input has no rows")
+
+
+def _write_hdf5(parts: Iterator[Spectra], path: Path) -> int:
+    """Write all parts; returns the number of stars."""
+    n_star = 0
+    with h5py.File(path, "w") as file:
+        for part in parts:
+            columns = to_columns(part)
+            if not n_star and "format" not in file.attrs:
+                _create(file, part, columns)
+            for name, values in columns.items():
+                file[name].resize(n_star + len(part), axis=0)
+                file[name][n_star:] = values
+            n_star += len(part)
+        # Sources may be repeated across parts, which only now can be seen.
+        file["input_flags"][:] |= id_flags(file["source_id"][:])
+        file.attrs["n_star"] = n_star
+    return n_star
+
+
+def _create(file: h5py.File, spectra: Spectra, columns: dict) -> None:
+    """Make empty datasets that can grow."""
+    arrays = spectra.space.datasets()
+    file.attrs["format"] = FORMAT
+    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs["space"] = spectra.space.name
+    file.attrs["preparation"] = json.dumps(spectra.preparation, sort_keys=True)
+    file.attrs["wavelength"] = arrays.pop("wavelength")
+    for name, values in arrays.items():
+        file[name] = values
+    for name, values in columns.items():
+        row = values.shape[1:]
+        file.create_dataset(
+            name, (0, *row), values.dtype, maxshape=(None, *row), chunks=(ROWS_PER_CHUNK, *row)
+        )
+
+
+def _iterate_hdf5(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]:
+    """Spectra of an HDF5 file; it is open only while a part is read."""
+    for start in range(rows.start, rows.stop, chunk_size):
+        with _opened(path) as file:
+            part = _read(file, slice(start, min(start + chunk_size, rows.stop)))
+        yield part
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file of prepared spectra, open; what is wrong with it becomes an `InputError`."""
+    try:
+        with h5py.File(path, "r") as file:
+            _check_format(file, path)
+            yield file
+    except (OSError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: not a file of prepared spectra, or a damaged one ({error}); prepare it again"
+        ) from error
+
+
+def _check_format(file: h5py.File, path: Path) -> None:
+    """Refuse files of another kind or of a newer layout."""
+    if file.attrs.get("format") != FORMAT:
+        raise InputError(f"{path}: an HDF5 file, but not one of prepared spectra")
+    version = int(file.attrs["format_version"])
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format version {version} is newer than this xpfit reads "
+            f"({FORMAT_VERSION}); upgrade xpfit"
+        )
+
+
+def _space(file: h5py.File) -> ObservationSpace:
+    """Observation space of an open file."""
+    arrays = {f"space/{name}": values[()] for name, values in file.get("space", {}).items()}
+    arrays["wavelength"] = file.attrs["wavelength"]
+    return space_from_datasets(str(file.attrs["space"]), arrays)
+
+
+def _read(file: h5py.File, rows: slice) -> Spectra:
+    """Some stars of an open, checked file."""
+    names = [name for name, node in file.items() if isinstance(node, h5py.Dataset)]
+    names += [f"{kind}/{name}" for kind in GROUPS for name in file.get(kind, ())]
+    columns = {name: file[name][rows] for name in names}
+    return from_columns(columns, _space(file), json.loads(file.attrs["preparation"]))

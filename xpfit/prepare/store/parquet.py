@@ -1,0 +1,186 @@
+"""Prepared spectra as Parquet: columns for data frames and clusters (needs pyarrow).
+
+The metadata of the schema hold the attributes of `xpfit.prepare.store.hdf5`'s layout: texts as they
+are, JSON for settings, and the arrays of the observation space in NumPy's ``.npy`` format. Ids that
+stand in more than one row are listed in the metadata too (`duplicate_ids`), since rows cannot be
+changed once they are written; reading flags them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from ...arrow import pyarrow_modules, to_arrow, to_numpy
+from ...data.space import ObservationSpace, space_from_datasets
+from ...data.spectra import InputFlag, Spectra
+from ...errors import InputError, OutputError
+from .columns import FORMAT, FORMAT_VERSION, from_columns, to_columns
+
+SUFFIX = ".parquet"
+
+_MAGIC = b"PAR1"
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its first bytes."""
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
+
+
+def write(parts: Iterator[Spectra], path: Path) -> int:
+    """Write parts of spectra that were prepared alike.
+
+    Parameters
+    ----------
+    parts : iterator of Spectra
+        At least one.
+    path : Path
+
+    Returns
+    -------
+    int
+        Number of stars written.
+
+    Raises
+    ------
+    OutputError
+        If pyarrow is not installed.
+    """
+    pa, pq = pyarrow_modules(OutputError)
+    first = next(parts)
+    table = _table(pa, first)
+    ids = [first.source_id]
+    with pq.ParquetWriter(path, table.schema.with_metadata(_metadata(first))) as writer:
+        writer.write_table(table)
+        for part in parts:
+            writer.write_table(_table(pa, part))
+            ids.append(part.source_id)
+        unique, count = np.unique(np.concatenate(ids), return_counts=True)
+        repeated = unique[(count > 1) & (unique != 0)].tolist()
+        writer.add_key_value_metadata({"duplicate_ids": json.dumps(repeated)})
+    return sum(len(part) for part in ids)
+
+
+def count(path: Path) -> int:
+    """Number of stars in a file.
+
+    Raises
+    ------
+    InputError
+        As `iterate`.
+    """
+    with _opened(path) as (file, _, _, _):
+        return file.metadata.num_rows
+
+
+def iterate(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]:
+    """Read spectra in bounded memory.
+
+    Parameters
+    ----------
+    path : Path
+    chunk_size : int
+        Stars at a time.
+    rows : range
+        Which rows to read, without gaps.
+
+    Yields
+    ------
+    Spectra
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, of another kind, newer than this version of xpfit, or pyarrow is not
+        installed.
+    """
+    with _opened(path) as (file, space, preparation, repeated):
+        groups, start = _groups(file, rows)
+        for batch in file.iter_batches(chunk_size, row_groups=groups):
+            some = batch.slice(max(rows.start - start, 0), None)
+            some = some.slice(0, max(rows.stop - max(start, rows.start), 0))
+            start += len(batch)
+            if not len(some):
+                continue
+            columns = {name: to_numpy(some.column(i)) for i, name in enumerate(some.schema.names)}
+            twice = np.isin(columns["source_id"], repeated)
+            columns["input_flags"] = columns["input_flags"].astype(np.int32)
+            columns["input_flags"] |= np.where(twice, int(InputFlag.DUPLICATE_ID), 0)
+            yield from_columns(columns, space, preparation)
+
+
+def _groups(file, rows: range) -> tuple[list[int], int]:
+    """Row groups that hold some of the rows, and the row with which they begin."""
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    groups = np.flatnonzero((starts < rows.stop) & (ends > rows.start))
+    return groups.tolist(), int(starts[groups[0]]) if len(groups) else 0
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple]:
+    """An open file, its space and settings, and ids that stand in several of its rows.
+
+    What is wrong with the file becomes an `InputError`.
+    """
+    pa, pq = pyarrow_modules(InputError)
+    try:
+        with pq.ParquetFile(path) as file:
+            stored = file.metadata.metadata or {}
+            metadata = {key.decode(): value for key, value in stored.items()}
+            space, preparation = _check(metadata, path)
+            repeated = np.array(json.loads(metadata["duplicate_ids"]), dtype=np.int64)
+            yield file, space, preparation, repeated
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path}: not a file of prepared spectra, or a damaged one ({error}); prepare it again"
+        ) from error
+
+
+def _table(pa, spectra: Spectra):
+    """Arrow table; arrays as lists of fixed size."""
+    return pa.table({name: to_arrow(pa, values) for name, values in to_columns(spectra).items()})
+
+
+def _metadata(spectra: Spectra) -> dict[str, bytes]:
+    """Metadata of the schema."""
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "space": spectra.space.name,
+        "preparation": json.dumps(spectra.preparation, sort_keys=True),
+    }
+    encoded = {key: value.encode() for key, value in metadata.items()}
+    for name, values in spectra.space.datasets().items():
+        buffer = BytesIO()
+        np.save(buffer, values, allow_pickle=False)
+        encoded[name] = buffer.getvalue()
+    return encoded
+
+
+def _check(metadata: dict[str, bytes], path: Path) -> tuple[ObservationSpace, dict]:
+    """Observation space and settings of a file of the right kind and version."""
+    if metadata.get("format", b"").decode() != FORMAT:
+        raise InputError(f"{path}: a Parquet file, but not one of prepared spectra")
+    version = int(metadata["format_version"])
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format version {version} is newer than this xpfit reads "
+            f"({FORMAT_VERSION}); upgrade xpfit"
+        )
+    arrays = {
+        name: np.load(BytesIO(value), allow_pickle=False)
+        for name, value in metadata.items()
+        if name == "wavelength" or name.startswith("space/")
+    }
+    space = space_from_datasets(metadata["space"].decode(), arrays)
+    return space, json.loads(metadata["preparation"])

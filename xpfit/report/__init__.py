@@ -1,0 +1,169 @@
+"""A report on a catalogue: one HTML file that shows whether it can be trusted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from .._version import __version__
+from ..catalogue.cuts import iterate_catalogue
+from ..catalogue.run.plan import model_spectra
+from ..files import atomic_output
+from ..fit import FitStatus, Fitter
+from ..model import XPModel
+from ..model.store import load_model
+from ..plots.labels import spectrum_figure
+from ..read import read_table
+from ..validate.reference import ReferenceLabels
+from . import sections
+from .gather import COLUMNS, Gathered, gather
+from .page import Section, page, picture
+
+NO_REFERENCE = (
+    "No star of this catalogue has reference labels; give a table of APOGEE's, LAMOST's or other "
+    "labels with --reference."
+)
+
+NO_OVERLAP = "No star of this catalogue is in the reference table {}; check its source ids."
+
+NO_SPECTRA = "The stars' spectra are shown if they are given with --spectra."
+
+NO_MODEL = "The model of these fits is not known here; name it with --model."
+
+OTHER_MODEL = (
+    "The catalogue was made with another model than that given with --model, of which nothing is "
+    "shown; give the one of the fits."
+)
+
+
+def write_report(
+    catalogue: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    reference: str | os.PathLike | None = None,
+    model: str | os.PathLike | None = None,
+    spectra: Sequence[str | os.PathLike] = (),
+    overwrite: bool = False,
+    watch: Callable[[Iterable[Table]], Iterable[Table]] = iter,
+) -> Gathered:
+    """Write a report on a catalogue.
+
+    Parameters
+    ----------
+    catalogue : path-like
+        A catalogue or the directory of a run; Parquet and runs are read part by part.
+    output : path-like
+        HTML file.
+    reference : path-like, optional
+        Table of labels to compare with; by default those that came with the spectra.
+    model : path-like, optional
+        That of the fits; by default the one that comes with xpfit, if it is that.
+    spectra : sequence of path-like
+        Files in which spectra of the worst and the most typical stars are looked for.
+    overwrite : bool
+    watch : callable
+        Wraps the parts of the catalogue, such as in a progress bar.
+
+    Returns
+    -------
+    Gathered
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If a file is missing or is not what it should be.
+    OutputError
+        If the output exists or cannot be written.
+    """
+    path = Path(catalogue)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file; check the path")
+    labels = ReferenceLabels(read_table(reference)) if reference else None
+    parts = watch(iterate_catalogue(path, COLUMNS))
+    gathered = gather(parts, attach=labels.attach if labels else None)
+    used, why = _model_of(gathered, model)
+    with atomic_output(output, overwrite=overwrite) as part:
+        part.write_text(
+            _build(gathered, path.name, reference, used, why, spectra), encoding="utf-8"
+        )
+    return gathered
+
+
+def _build(gathered, source, reference, model, no_model, spectra) -> str:
+    """The page."""
+    first = sections.fitted_section(gathered, source)
+    parts = [first]
+    if gathered.n_star:
+        why = NO_OVERLAP.format(Path(reference).name) if reference else NO_REFERENCE
+        against, comparison = sections.reference_section(gathered, why)
+        parts = [
+            sections.headline_section(gathered, comparison),
+            first,
+            sections.kiel_section(gathered),
+            against,
+            sections.quality_section(gathered),
+            sections.flags_section(gathered),
+            sections.model_section(model, no_model),
+            sections.sky_section(gathered),
+            _stars(gathered, model, no_model, spectra),
+        ]
+    subtitle = f"{gathered.n_star:,} stars, of which {gathered.n_reliable:,} reliable"
+    footer = (
+        f"Written by xpfit {__version__}. Method and comparison: Zhang, Green & Rix 2023, MNRAS "
+        "524, 1855 (ZGR23). Data: ESA/Gaia/DPAC, and the surveys of the reference."
+    )
+    return page(f"xpfit report: {source}", subtitle, parts, footer)
+
+
+def _model_of(gathered: Gathered, path: str | os.PathLike | None) -> tuple[XPModel | None, str]:
+    """The model of the fits, or why there is none: the one named, or xpfit's own if it is that."""
+    model, made_with = load_model(path), gathered.meta.get("MODELID")
+    if path is not None:
+        other = made_with not in (None, model.fingerprint)
+        return (None, OTHER_MODEL) if other else (model, "")
+    return (model, "") if made_with == model.fingerprint else (None, NO_MODEL)
+
+
+def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) -> Section:
+    """The section on single stars, with spectra where they can be had."""
+    if not spectra or model is None:
+        return sections.stars_section(gathered, {}, no_model if spectra else NO_SPECTRA)
+    wanted = np.concatenate(
+        [
+            np.asarray(some["gdr3_source_id"], dtype=np.int64)
+            for some in (gathered.worst, gathered.typical)
+            if len(some)
+        ]
+        or [np.empty(0, dtype=np.int64)]
+    )
+    pictures = {}
+    for path in spectra:
+        for part in model_spectra(model, path):
+            rows = np.flatnonzero(np.isin(part.source_id, wanted))
+            if len(rows):
+                pictures |= _draw(model, part[rows])
+    missing = [i for i in wanted.tolist() if i not in pictures]
+    why = f"Of {len(missing)} of these stars no spectrum was found." if missing else ""
+    return sections.stars_section(gathered, pictures, why)
+
+
+def _draw(model, some) -> dict[int, str]:
+    """Pictures of stars' spectra and fits, by source id."""
+    result = Fitter(model).fit(some, progress=False)
+    return {
+        int(some.source_id[i]): picture(
+            spectrum_figure(model, some, result, i),
+            f"Observed spectrum of source {some.source_id[i]} with errors, its best fit with and "
+            "without dust, and residuals over errors below.",
+            f"Gaia DR3 {some.source_id[i]}, fitted anew from the file of spectra.",
+        )
+        for i in range(len(some))
+        if result.status[i] != FitStatus.NOT_FITTED
+    }
+
+
+__all__ = ["write_report"]

@@ -1,0 +1,269 @@
+"""What a report says of a catalogue, gathered part by part in bounded memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from ..catalogue import REFERENCE_PREFIX, STELLAR_PARAMETERS
+from ..catalogue.cuts import counts
+from ..errors import InputError
+from ..fit import FitStatus
+from ..quality import FitFlag, QualityFlag, is_reliable
+from ..read.tables import float_column
+from ..validate.sky import SkyMeans, cells_of, chi2_per_dof, good_for_maps
+
+SAMPLE = 50_000
+"""Stars of which pictures of many are made, drawn at random."""
+
+REFERENCED = 50_000
+"""Stars with a reference that are compared with it, drawn at random."""
+
+N_WORST = 4
+"""Stars shown for the worst fits, and for the most typical."""
+
+KIEL_EDGES = (np.linspace(2500.0, 10_000.0, 151), np.linspace(-1.0, 6.0, 141))
+"""K and dex, of the cells of the Kiel diagram."""
+
+SKY_NSIDE = 64
+
+_VALUES = ("teff", "feh", "logg", "alpha_m", "extinction", "parallax")
+
+COLUMNS = (
+    "gdr3_source_id", "ra", "dec", "stellar_params_est", "stellar_params_err", "chi2_opt",
+    "ln_prior", "teff_confidence", "feh_confidence", "logg_confidence", "quality_flags",
+    "fit_flags", "n_obs", "status", "gaia_parallax", "gaia_parallax_error", "phot_g_mean_mag",
+    "phot_bp_mean_mag", "phot_rp_mean_mag", "xi", "amplitude", "ref_snr",
+    *(f"{prefix}{name}{suffix}" for name in _VALUES for prefix in ("", REFERENCE_PREFIX)
+      for suffix in ("", "_err")),
+)  # fmt: skip
+"""Columns that a report reads, as far as a catalogue has them."""
+
+NEEDED = ("gdr3_source_id", "teff", "feh", "logg", "chi2_opt", "quality_flags")
+
+
+@dataclass
+class Gathered:
+    """Numbers of a whole catalogue, and stars drawn from it.
+
+    Attributes
+    ----------
+    meta : dict
+        Of the catalogue.
+    columns : tuple of str
+        Those of `COLUMNS` that it has, or that follow from its arrays.
+    n_star, n_fitted, n_reliable : int
+    cuts : dict of str to int
+        Stars that pass each cut (see `xpfit.catalogue.cuts`).
+    flags : dict of str to int
+        Stars with each flag.
+    kiel : ndarray, shape of `KIEL_EDGES`
+        Reliable stars over Teff and log g.
+    sky : SkyMeans
+        Extinction of the stars that are good for maps; of all reliable ones without parallaxes.
+    n_mapped : int
+    sample, referenced : Table
+        Stars drawn at random, from all, and from those with reference labels.
+    n_referenced : int
+        Stars with reference labels.
+    worst : Table
+        Fitted stars with the highest chi2 per degree of freedom, highest first.
+    """
+
+    meta: dict = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    n_star: int = 0
+    n_fitted: int = 0
+    n_reliable: int = 0
+    cuts: dict[str, int] = field(default_factory=dict)
+    flags: dict[str, int] = field(default_factory=dict)
+    kiel: np.ndarray = field(default_factory=lambda: np.zeros([len(e) - 1 for e in KIEL_EDGES]))
+    sky: SkyMeans = field(default_factory=lambda: SkyMeans(SKY_NSIDE))
+    n_mapped: int = 0
+    sample: Table = field(default_factory=Table)
+    referenced: Table = field(default_factory=Table)
+    n_referenced: int = 0
+    worst: Table = field(default_factory=Table)
+
+    @property
+    def typical(self) -> Table:
+        """Reliable stars whose chi2 per degree of freedom is closest to the median of all."""
+        if not len(self.sample):
+            return self.sample
+        rows = np.flatnonzero(reliable(self.sample))
+        if not len(rows):
+            return self.sample[:0]
+        chi2 = chi2_per_dof(self.sample)[rows]
+        order = np.argsort(np.abs(chi2 - np.median(chi2)), kind="stable")
+        return self.sample[rows[order[:N_WORST]]]
+
+
+def gather(
+    tables: Iterable[Table],
+    *,
+    attach: Callable[[Table], Table] | None = None,
+    seed: int = 1,
+) -> Gathered:
+    """Gather what a report says.
+
+    Parameters
+    ----------
+    tables : iterable of astropy.table.Table
+        Parts of a catalogue, in the columns `COLUMNS`.
+    attach : callable, optional
+        Puts reference labels beside the fitted ones of a part.
+    seed : int
+        Of the drawing of stars.
+
+    Returns
+    -------
+    Gathered
+
+    Raises
+    ------
+    InputError
+        If columns are missing.
+    """
+    total, rng = Gathered(), np.random.default_rng(seed)
+    sample, referenced = _Reservoir(SAMPLE, rng), _Reservoir(REFERENCED, rng)
+    for part in _named(tables):
+        part = attach(part) if attach else part
+        total.meta = total.meta or dict(part.meta)
+        total.columns = tuple(part.colnames)
+        _count(total, part)
+        _map(total, part)
+        sample.add(part)
+        known = _has_reference(part)
+        total.n_referenced += int(known.sum())
+        referenced.add(part[known])
+        _keep_worst(total, part)
+    total.sample, total.referenced = sample.table(), referenced.table()
+    return total
+
+
+def reliable(table: Table) -> np.ndarray:
+    """Rows whose fits can be trusted: `xpfit.is_reliable`, or the basic cut alone."""
+    if "fit_flags" in table.colnames:
+        return is_reliable(table["quality_flags"], table["fit_flags"])
+    return np.asarray(table["quality_flags"]) < int(QualityFlag.HIGH_CHI2)
+
+
+def _named(tables: Iterable[Table]) -> Iterator[Table]:
+    """Parts with each parameter by its name, of ZGR23's own catalogue too."""
+    for table in tables:
+        part = table[[name for name in COLUMNS if name in table.colnames]]
+        if "teff" not in part.colnames and "stellar_params_est" in part.colnames:
+            for i, name in enumerate(STELLAR_PARAMETERS):
+                unit = 1000.0 if name == "teff" else 1.0
+                part[name] = unit * np.asarray(part["stellar_params_est"])[:, i]
+                part[f"{name}_err"] = unit * np.asarray(part["stellar_params_err"])[:, i]
+        arrays = [n for n in ("stellar_params_est", "stellar_params_err") if n in part.colnames]
+        part.remove_columns(arrays)
+        missing = [name for name in NEEDED if name not in part.colnames]
+        if missing:
+            raise InputError(
+                f"the catalogue lacks {', '.join(missing)}; give one written by xpfit, or ZGR23's"
+            )
+        yield part
+
+
+def _count(total: Gathered, part: Table) -> None:
+    """Add up stars, cuts and flags."""
+    good = reliable(part)
+    total.n_star += len(part)
+    total.n_fitted += int(_fitted(part).sum())
+    total.n_reliable += int(good.sum())
+    if "teff_confidence" in part.colnames:
+        for name, n in counts([part]).items():
+            total.cuts[name] = total.cuts.get(name, 0) + n
+    for column, kind in (("quality_flags", QualityFlag), ("fit_flags", FitFlag)):
+        if column in part.colnames:
+            values = np.asarray(part[column])
+            for flag in kind:
+                n = int(np.sum((values & int(flag)) > 0))
+                total.flags[flag.name] = total.flags.get(flag.name, 0) + n
+    teff, logg = (float_column(part[name])[good] for name in ("teff", "logg"))
+    total.kiel += np.histogram2d(teff, logg, KIEL_EDGES)[0]
+
+
+def _fitted(part: Table) -> np.ndarray:
+    """Stars that have parameters."""
+    if "status" in part.colnames:
+        return np.asarray(part["status"]) != int(FitStatus.NOT_FITTED)
+    return np.isfinite(float_column(part["teff"]))
+
+
+def _map(total: Gathered, part: Table) -> None:
+    """Add stars to the map of extinction."""
+    if not {"ra", "dec", "extinction", "extinction_err"} <= set(part.colnames):
+        return
+    value, error = (float_column(part[name]) for name in ("extinction", "extinction_err"))
+    if "parallax" in part.colnames and np.isfinite(float_column(part["parallax"])).any():
+        keep = good_for_maps(part)
+    else:
+        keep = reliable(part) & np.isfinite(value) & (error > 0)
+    cells = cells_of(part, total.sky.healpix)
+    keep &= cells >= 0
+    total.n_mapped += int(keep.sum())
+    total.sky.add(cells[keep], value[keep], error[keep] ** -2.0)
+
+
+def _has_reference(part: Table) -> np.ndarray:
+    """Stars with all three reference labels."""
+    names = [REFERENCE_PREFIX + name for name in ("teff", "feh", "logg")]
+    if not set(names) <= set(part.colnames):
+        return np.zeros(len(part), dtype=bool)
+    return np.isfinite([float_column(part[name]) for name in names]).all(axis=0)
+
+
+def _keep_worst(total: Gathered, part: Table) -> None:
+    """Keep the stars with the highest chi2 per degree of freedom."""
+    chi2 = np.where(_fitted(part), chi2_per_dof(part), -np.inf)
+    rows = heapq.nlargest(N_WORST, np.flatnonzero(np.isfinite(chi2)), key=chi2.__getitem__)
+    both = _stack([total.worst, part[rows]])
+    if len(both):
+        order = np.argsort(-chi2_per_dof(both), kind="stable")
+        total.worst = both[order[:N_WORST]]
+
+
+class _Reservoir:
+    """A uniform sample of rows that come in parts: those with the smallest random numbers."""
+
+    def __init__(self, size: int, rng: np.random.Generator):
+        self.size, self.rng = size, rng
+        self._parts: list[Table] = []
+        self._keys = np.empty(0)
+
+    def add(self, part: Table) -> None:
+        """Offer some rows."""
+        keys = self.rng.random(len(part))
+        if len(self._keys) >= self.size:
+            # What cannot be among the smallest need not be kept.
+            rows = np.flatnonzero(keys < np.partition(self._keys, self.size - 1)[self.size - 1])
+            part, keys = part[rows], keys[rows]
+        if len(part):
+            self._parts.append(part)
+            self._keys = np.concatenate([self._keys, keys])
+        if len(self._keys) > 2 * self.size:
+            self._prune()
+
+    def table(self) -> Table:
+        """The rows drawn, in the order in which they came."""
+        self._prune()
+        return _stack(self._parts)
+
+    def _prune(self) -> None:
+        """Forget all but the smallest."""
+        if len(self._keys) > self.size:
+            rows = np.sort(np.argpartition(self._keys, self.size)[: self.size])
+            self._parts, self._keys = [_stack(self._parts)[rows]], self._keys[rows]
+
+
+def _stack(parts: list[Table]) -> Table:
+    """Rows of several tables."""
+    parts = [part for part in parts if len(part.colnames)]
+    return vstack(parts, metadata_conflicts="silent") if parts else Table()

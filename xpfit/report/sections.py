@@ -1,0 +1,380 @@
+"""The sections of a report: what was gathered, as tables, pictures and words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+from astropy.table import Table
+
+from ..catalogue.cuts import CUTS, ZGR23_PERCENTAGES
+from ..data.space import SampledSpace
+from ..errors import InputError
+from ..model import XPModel
+from ..plots.extinction import extinction_figure
+from ..plots.labels import residual_figure
+from ..plots.model import prior_figure
+from ..plots.residuals import residual_grid_figure
+from ..quality import FitFlag, QualityFlag
+from ..read.tables import float_column
+from ..validate.metrics import Comparison, Selection, beside_zgr23, compare, metrics
+from ..validate.sky import chi2_per_dof
+from .figures import error_names, kiel_figure, map_figure, quality_figure
+from .gather import REFERENCED, SAMPLE, Gathered, reliable
+from .page import Section, details, heading, light, note, paragraph, picture, table
+
+TITLES = {
+    "teff": ("Teff", "K", 0),
+    "feh": ("[Fe/H]", "dex", 3),
+    "logg": ("log g", "dex", 3),
+    "alpha_m": ("[alpha/M]", "dex", 3),
+    "extinction": ("E", "mag", 3),
+    "parallax": ("parallax", "mas", 3),
+}
+"""Name, unit and digits of each parameter."""
+
+FLAG_MEANINGS = (
+    (QualityFlag.LOW_TEFF_CONFIDENCE, "confidence in Teff below 0.5, or unknown"),
+    (QualityFlag.LOW_FEH_CONFIDENCE, "confidence in [Fe/H] below 0.5, or unknown"),
+    (QualityFlag.LOW_LOGG_CONFIDENCE, "confidence in log g below 0.5, or unknown"),
+    (QualityFlag.HIGH_CHI2, "chi2 per degree of freedom above 2, or no fit"),
+    (QualityFlag.LOW_PRIOR, "stellar type outside 99.9 % of the prior, or no fit"),
+    (QualityFlag.PARALLAX, "parallax 10 sigma from Gaia's"),
+    (FitFlag.NOT_CONVERGED, "the fit did not converge"),
+    (FitFlag.OUT_OF_RANGE, "outside the trained range, or within the error of its edge"),
+    (FitFlag.BAD_INPUT, "bad input: no parameters"),
+    (FitFlag.MISSING_BAND, "a photometric band was missing"),
+    (FitFlag.MASKED_SAMPLES, "some XP samples were unusable"),
+    (FitFlag.MISSING_ID, "no source id"),
+    (FitFlag.DUPLICATE_ID, "the source stands in more than one row"),
+    (FitFlag.SECOND_MODE, "another mode of the posterior is nearly as good"),
+    (FitFlag.APPROXIMATE_POSITION, "position from the source id"),
+    (FitFlag.UNLIKE_TRAINING, "unlike an auto-encoder's training set"),
+)
+
+WIDTHS = ((0.8, 1.25), (0.6, 1.7))
+"""Pull widths that count as good, and as fair."""
+
+RATIOS = (1.15, 1.6)
+"""Scatter over ZGR23's up to which it counts as good, and as fair."""
+
+
+def fitted_section(gathered: Gathered, source: str) -> Section:
+    """What was fitted, with what."""
+    meta = gathered.meta
+    rows = [["catalogue", source], ["stars", f"{gathered.n_star:,}"]]
+    if gathered.n_star:
+        rows.append(["with parameters", _share(gathered.n_fitted, gathered.n_star)])
+        rows.append(["reliable", _share(gathered.n_reliable, gathered.n_star)])
+        rows += _magnitudes(gathered.sample)
+    for key, title in (
+        ("CREATOR", "written by"),
+        ("INPUT", "input"),
+        ("MODEL", "model"),
+        ("MODELID", "its fingerprint"),
+        ("NTRAINED", "its training stars"),
+        ("LABELS", "its labels"),
+        ("ABSOLUTE", "knows luminosities"),
+        ("CONFID", "confidence classifiers"),
+    ):
+        if key in meta:
+            value = str(meta[key])
+            rows.append([title, value[:16] + "..." if len(value) > 60 else value])
+    body = table("The catalogue and the fit", ["", ""], rows)
+    settings = [[name, str(value)] for name, value in _settings(meta).items()]
+    if settings:
+        body += details("Settings of the fit", table("Settings", ["", ""], settings))
+    if not gathered.n_star:
+        body = note("This catalogue has no stars: there is nothing to report.") + body
+    elif not gathered.n_reliable:
+        body = note(
+            "No star of this catalogue is reliable: all are flagged or without a fit. The flags "
+            "below say why; figures of reliable stars are left out."
+        ) + body  # fmt: skip
+    return Section("fitted", "What was fitted", body)
+
+
+def _settings(meta: Mapping) -> dict:
+    """Settings of the fits, if the catalogue has them."""
+    try:
+        return dict(json.loads(meta.get("SETTINGS", "{}")))
+    except (TypeError, ValueError):
+        return {}
+
+
+def _magnitudes(sample: Table) -> list[list[str]]:
+    """Range of G."""
+    if "phot_g_mean_mag" not in sample.colnames:
+        return []
+    g = float_column(sample["phot_g_mean_mag"])
+    if not np.isfinite(g).any():
+        return []
+    low, middle, high = np.nanquantile(g, [0.01, 0.5, 0.99])
+    return [["G, 1 %, median, 99 %", f"{low:.1f}, {middle:.1f}, {high:.1f} mag"]]
+
+
+def headline_section(gathered: Gathered, comparison: Comparison | None) -> Section:
+    """Headline numbers beside the paper's, with lights."""
+    rows = []
+    for name in ("basic", "confident"):
+        if name in gathered.cuts and _knows(gathered, name):
+            share = gathered.cuts[name] / gathered.n_star
+            paper = 0.01 * ZGR23_PERCENTAGES[name]
+            kind = "good" if share >= 0.9 * paper else "fair" if share >= 0.7 * paper else "poor"
+            text = f"pass the cut '{name}'"
+            rows.append([text, f"{100 * share:.1f} %", f"{100 * paper:.1f} %", light(kind)])
+    missed = 1.0 - gathered.n_fitted / gathered.n_star
+    kind = "good" if missed < 0.01 else "fair" if missed < 0.05 else "poor"
+    rows.append(["without parameters", f"{100 * missed:.2f} %", "", light(kind)])
+    good = reliable(gathered.sample)
+    if good.any():
+        chi2 = float(np.median(chi2_per_dof(gathered.sample)[good]))
+        kind = _judge(chi2, ((0.7, 1.3), (0.4, 2.0)))
+        rows.append(["median chi2 / dof, reliable stars", f"{chi2:.2f}", "1", light(kind)])
+        rows += _typical_errors(gathered.sample[good], error_names(gathered))
+    if comparison is not None and len(comparison):
+        numbers = metrics(comparison)
+        rows += _against_paper(numbers)
+    text = (
+        "Scatter is 1.4826 times the median absolute deviation from the median. ZGR23's numbers "
+        "are those of their section 4.4 (against LAMOST, Bayestar19 and Gaia) and table 3; of chi2 "
+        "and pulls, what honest errors give. Where the reference has large errors of its own, "
+        "scatter says more of it than of the fits; pulls reckon with both."
+    )
+    verdicts = [sum(light(kind) == row[-1] for row in rows) for kind in ("good", "fair", "poor")]
+    body = paragraph("{} good, {} fair, {} poor.".format(*verdicts))
+    head = ["", "here", "ZGR23 or expected", "verdict"]
+    body += table("Headline numbers", head, rows) + paragraph(text)
+    return Section("headline", "Headline numbers", body)
+
+
+def _knows(gathered: Gathered, cut: str) -> bool:
+    """Whether a cut means something: confidence may be unknown for all stars."""
+    if cut != "confident" or not len(gathered.sample):
+        return True
+    return bool(np.isfinite(float_column(gathered.sample["teff_confidence"])).any())
+
+
+def _typical_errors(sample: Table, names: list[str]) -> list[list[str]]:
+    """Median errors."""
+    rows = []
+    for name in names:
+        title, unit, digits = TITLES[name]
+        error = np.nanmedian(float_column(sample[f"{name}_err"]))
+        rows.append([f"median error of {title}", f"{error:.{digits}f} {unit}", "", light("none")])
+    return rows
+
+
+def _against_paper(numbers: dict) -> list[list[str]]:
+    """Scatter against the reference, and pulls."""
+    rows, beside = [], beside_zgr23(numbers)
+    for name, entry in numbers["all"].items():
+        if entry["scatter"] is None:
+            continue
+        title, unit, digits = TITLES[name]
+        ours, paper, kind = entry["scatter"], "", "none"
+        if name in beside and name != "parallax":
+            theirs = beside[name][1]
+            paper = f"{theirs:.{min(digits, 2)}f} {unit}"
+            ratio = ours / theirs
+            kind = "good" if ratio <= RATIOS[0] else "fair" if ratio <= RATIOS[1] else "poor"
+        rows.append([f"scatter of {title}", f"{ours:.{digits}f} {unit}", paper, light(kind)])
+    for name, entry in numbers["all"].items():
+        if entry["pull"] is not None:
+            kind = light(_judge(entry["pull"], WIDTHS))
+            rows.append([f"pull width of {TITLES[name][0]}", f"{entry['pull']:.2f}", "1", kind])
+    return rows
+
+
+def _judge(value: float, ranges) -> str:
+    """Light of a number that should lie in a range."""
+    for kind, (low, high) in zip(("good", "fair"), ranges, strict=True):
+        if low <= value <= high:
+            return kind
+    return "poor"
+
+
+def kiel_section(gathered: Gathered) -> Section:
+    """The Kiel diagram."""
+    if not gathered.kiel.any():
+        body = note("No reliable star lies between 2,500 and 10,000 K; there is no diagram.")
+    else:
+        inside = int(gathered.kiel.sum())
+        body = picture(
+            kiel_figure(gathered),
+            f"Two-dimensional histogram of log g against effective temperature of {inside} "
+            "reliable stars; main sequence below, giants above right.",
+            f"{inside:,} reliable stars. Temperature rises to the left, gravity downwards.",
+        )
+    return Section("kiel", "Kiel diagram", body)
+
+
+def reference_section(gathered: Gathered, why_none: str) -> tuple[Section, Comparison | None]:
+    """Residuals against reference labels, and the comparison."""
+    comparison = None
+    if not gathered.n_referenced:
+        body = note(why_none)
+    else:
+        body, comparison = _compare(gathered)
+    return Section("reference", "Against the reference", body), comparison
+
+
+def _compare(gathered: Gathered) -> tuple[str, Comparison | None]:
+    """Text and pictures of the comparison."""
+    try:
+        comparison = compare(gathered.referenced, Selection())
+    except InputError as error:
+        return note(f"No comparison: {error}."), None
+    steps = list(comparison.counts.items())
+    drawn = gathered.n_referenced > len(gathered.referenced)
+    body = table("Selection", ["stars", "left"], [[step, f"{n:,}"] for step, n in steps])
+    if drawn:
+        body = paragraph(
+            f"{REFERENCED:,} of {gathered.n_referenced:,} stars with reference labels, drawn at "
+            "random."
+        ) + body  # fmt: skip
+    if not len(comparison):
+        return body + note("No star is left to compare."), comparison
+    numbers = metrics(comparison)
+    rows = []
+    for group, by_name in numbers.items():
+        for name, m in by_name.items():
+            title, unit, digits = TITLES[name]
+            if m["n"]:
+                cells = [f"{m[k]:.{digits}f}" for k in ("bias", "scatter", "rmse")]
+                text = f"{group}: {title} [{unit}]"
+                rows.append([text, f"{m['n']:,}", *cells, f"{m['pull']:.2f}"])
+    body += table(
+        "Fitted minus reference", ["", "stars", "bias", "scatter", "rmse", "pull width"], rows
+    )
+    n = len(comparison)
+    body += picture(
+        residual_figure(comparison),
+        f"Above, residuals of each label against its reference for {n} stars, giants and dwarfs in "
+        "two colours, with running 16, 50 and 84 percent lines; below, histograms of the residuals "
+        "over the combined errors with a unit Gaussian. The table before has the numbers.",
+        "Residuals, and residuals over the combined errors (pulls); dotted: what honest errors "
+        "give (ZGR23, figs. 7, 8, 16).",
+    )
+    body += picture(
+        residual_grid_figure(comparison, normalised=True),
+        "Grid of panels: residuals over combined errors of each quantity against each reference "
+        "label, with running 16, 50 and 84 percent lines, which honest errors put at -1, 0 and 1.",
+        "Residuals over the combined errors against each label (ZGR23, figs. 8, 11).",
+    )
+    return body, comparison
+
+
+def quality_section(gathered: Gathered) -> Section:
+    """Goodness of fit and errors."""
+    drawn = gathered.n_star > SAMPLE
+    text = f" ({SAMPLE:,} stars drawn at random)" if drawn else ""
+    body = picture(
+        quality_figure(gathered),
+        "Histogram of chi2 per degree of freedom; standard errors of the parameters against "
+        "magnitude, with running 16, 50 and 84 percent lines.",
+        f"Goodness of fit, and standard errors of reliable stars{text}.",
+    )
+    return Section("quality", "Goodness of fit and errors", body)
+
+
+def flags_section(gathered: Gathered) -> Section:
+    """Flags and cuts."""
+    n = gathered.n_star
+    rows = [
+        [meaning, f"{'quality' if isinstance(flag, QualityFlag) else 'fit'}_flags {int(flag)}",
+         *_share_cells(gathered.flags[flag.name], n)]
+        for flag, meaning in FLAG_MEANINGS
+        if flag.name in gathered.flags
+    ]  # fmt: skip
+    body = table("Flags", ["", "bit", "stars", "share"], rows)
+    if gathered.cuts:
+        rows = []
+        for name, count in gathered.cuts.items():
+            paper = ZGR23_PERCENTAGES.get(name)
+            cells = _share_cells(count, n)
+            rows.append([CUTS[name][0], *cells, f"{paper:.1f} %" if paper else ""])
+        body += table("Cuts (ZGR23, table 3)", ["", "stars", "share", "ZGR23"], rows)
+    return Section("flags", "Flags and cuts", body)
+
+
+def model_section(model: XPModel | None, why_none: str) -> Section:
+    """The model's extinction curve and prior."""
+    if model is None:
+        return Section("model", "The model", note(why_none))
+    body = ""
+    if isinstance(model.space, SampledSpace):
+        body += picture(
+            extinction_figure(model),
+            "The learned extinction curve over wavelength beside curves of CCM89 with R(V) of 2.6, "
+            "3.1 and 3.6, equal at 542 nm; below, their ratios.",
+            "Extinction curve, learned without any smoothness (ZGR23, fig. 15).",
+            vector=True,
+        )
+    body += picture(
+        prior_figure(model),
+        "Density of the prior over Teff and each other label, with contours that enclose 68, 95 "
+        "and 99 percent.",
+        "Prior on stellar type (ZGR23, fig. 5).",
+    )
+    return Section("model", "The model", body)
+
+
+def sky_section(gathered: Gathered) -> Section:
+    """Extinction over the sky."""
+    if gathered.n_mapped < 10:
+        body = note("Fewer than ten stars are good enough for a map of extinction.")
+    else:
+        body = picture(
+            map_figure(gathered),
+            f"Map of the whole sky in Galactic coordinates: mean extinction of {gathered.n_mapped} "
+            "stars; high along the Galactic plane, if the stars are seen through its dust.",
+            "Mean extinction, weighted by its inverse variance; cells as small as three stars "
+            "allow. Galactic coordinates, the centre of the Galaxy in the middle.",
+        )
+    return Section("sky", "Extinction over the sky", body)
+
+
+def stars_section(gathered: Gathered, spectra: Mapping[int, str], why_none: str) -> Section:
+    """The worst and the most typical stars, with their spectra."""
+    body = note(why_none) if why_none else ""
+    for title, some in (("Worst fits", gathered.worst), ("Typical fits", gathered.typical)):
+        body += heading(title)
+        if not len(some):
+            body += note("There are none.")
+            continue
+        body += table(f"{title}, by chi2 per degree of freedom", *_star_rows(some))
+        body += "".join(spectra.get(int(i), "") for i in some["gdr3_source_id"])
+    return Section("stars", "Worst and typical stars", body)
+
+
+def _star_rows(some: Table) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of a table of stars."""
+    names = [name for name in TITLES if name in some.colnames]
+    names = [name for name in names if np.isfinite(float_column(some[name])).any()]
+    head = ["Gaia DR3 source", "chi2 / dof", *(f"{TITLES[n][0]} [{TITLES[n][1]}]" for n in names)]
+    head.append("flags")
+    chi2, rows = chi2_per_dof(some), []
+    for i, row in enumerate(some):
+        cells = [str(row["gdr3_source_id"]), f"{chi2[i]:.2f}"]
+        for name in names:
+            digits = min(TITLES[name][2], 2)
+            error = (
+                f" \u00b1 {row[f'{name}_err']:.{digits}f}" if f"{name}_err" in some.colnames else ""
+            )
+            cells.append(f"{row[name]:.{digits}f}{error}")
+        flags = str(row["quality_flags"])
+        flags += f", {row['fit_flags']}" if "fit_flags" in some.colnames else ""
+        rows.append([*cells, flags])
+    return head, rows
+
+
+def _share(n: int, total: int) -> str:
+    """A number, and its share."""
+    return f"{n:,} ({100.0 * n / total:.1f} %)"
+
+
+def _share_cells(n: int, total: int) -> list[str]:
+    """The same in two cells."""
+    return [f"{n:,}", f"{100.0 * n / total:.2f} %"]

@@ -1,0 +1,279 @@
+"""Simulated catalogues of any size: estimates with honest errors in a known field of dust.
+
+No spectra are made and nothing is fitted, so that ten million stars take minutes: something to try
+maps and reports on, and to know what they should show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from scipy.special import erf
+
+from ..catalogue import REFERENCE_PREFIX, STELLAR_PARAMETERS, add_column
+from ..catalogue.describe import describe
+from ..errors import InputError
+from ..healpix import first_source_id
+from ..model import XPModel
+from ..quality import QualityFlag
+from .noise import G_ZERO_POINT, gaia_parallax_err
+from .survey import ln_luminosity
+
+CHUNK = 50_000
+"""Stars drawn at a time; a catalogue's numbers depend on it."""
+
+DISC_SCALE = (1500.0, 300.0)
+"""pc; mean distance in the plane and mean height of the stars."""
+
+FAINTEST = 17.65
+"""G of the faintest sources with published XP spectra."""
+
+G_EXTINCTION = 2.4
+"""A(G) over E(B-V), roughly."""
+
+BAD_SHARE = 0.03
+"""Stars that are no single stars: their chi2 is high, and their estimates are off."""
+
+SURVEY_SHARE = 0.05
+"""Stars with labels of a spectroscopic survey."""
+
+N_OBS = 66
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A round cloud of dust, with a Gaussian profile.
+
+    Attributes
+    ----------
+    place : tuple of float
+        Galactic Cartesian coordinates about the Sun (pc): to the Galactic centre, along its
+        rotation, to the north.
+    radius : float
+        pc, one standard deviation.
+    density : float
+        mag / pc at the centre.
+    """
+
+    place: tuple[float, float, float]
+    radius: float
+    density: float
+
+
+@dataclass(frozen=True)
+class DustField:
+    """A disc of dust, exponential in height, and clouds.
+
+    Attributes
+    ----------
+    density : float
+        mag / pc in the plane.
+    height : float
+        pc, over which the disc falls by e.
+    clouds : tuple of Cloud
+    """
+
+    density: float = 2e-4
+    height: float = 100.0
+    clouds: tuple[Cloud, ...] = (
+        Cloud((-150.0, 40.0, -40.0), 25.0, 6e-3),
+        Cloud((130.0, -10.0, 35.0), 20.0, 6e-3),
+        Cloud((-350.0, -150.0, -130.0), 40.0, 5e-3),
+        Cloud((200.0, 350.0, 30.0), 70.0, 3e-3),
+        Cloud((700.0, 300.0, 0.0), 150.0, 1.5e-3),
+        Cloud((100.0, 1300.0, 20.0), 200.0, 1.5e-3),
+        Cloud((-900.0, 900.0, 0.0), 200.0, 1e-3),
+        Cloud((-800.0, -900.0, -30.0), 200.0, 1e-3),
+        Cloud((900.0, -1000.0, 0.0), 220.0, 1e-3),
+    )
+
+    def at(self, place: np.ndarray) -> np.ndarray:
+        """Density dE/dr (mag / pc) at places of shape (..., 3), pc."""
+        density = self.density * np.exp(-np.abs(place[..., 2]) / self.height)
+        for cloud in self.clouds:
+            squared = np.sum((place - np.array(cloud.place)) ** 2, axis=-1)
+            density = density + cloud.density * np.exp(-0.5 * squared / cloud.radius**2)
+        return density
+
+    def extinction(self, place: np.ndarray) -> np.ndarray:
+        """E (mag) from the Sun to places of shape (..., 3), pc: the exact integral of `at`."""
+        distance = np.linalg.norm(place, axis=-1)
+        along = np.maximum(distance, 1e-9)
+        depth = np.maximum(np.abs(place[..., 2]) / self.height, 1e-12)
+        total = self.density * distance * -np.expm1(-depth) / depth
+        for cloud in self.clouds:
+            centre, width = np.array(cloud.place), cloud.radius
+            nearest = place @ centre / along
+            squared = np.maximum(np.sum(centre**2) - nearest**2, 0.0)
+            column = erf((distance - nearest) / (width * np.sqrt(2.0)))
+            column = column + erf(nearest / (width * np.sqrt(2.0)))
+            peak = cloud.density * width * np.sqrt(0.5 * np.pi)
+            total = total + peak * np.exp(-0.5 * squared / width**2) * column
+        return total
+
+
+def iterate_mock(
+    model: XPModel, n_star: int, rng: np.random.Generator, dust: DustField | None = None
+) -> Iterator[Table]:
+    """A simulated catalogue, part by part.
+
+    Parameters
+    ----------
+    model : XPModel
+        Its prior says what stars there are; luminosities follow from log g.
+    n_star : int
+    rng : numpy.random.Generator
+    dust : DustField, optional
+
+    Yields
+    ------
+    astropy.table.Table
+        The columns of ZGR23's table 2, each parameter by name, magnitudes, and for one star in
+        twenty labels of a survey. Estimates scatter about the truth by the errors that they claim,
+        but for 3 % of the stars, which are off and have high chi2.
+
+    Raises
+    ------
+    InputError
+        If there are to be no stars.
+    """
+    if n_star < 1:
+        raise InputError(f"a catalogue needs at least one star, got {n_star}")
+    for first in range(0, n_star, CHUNK):
+        yield _draw(model, min(CHUNK, n_star - first), first, rng, dust or DustField())
+
+
+def _draw(model, n, first, rng, dust) -> Table:
+    """One part of a catalogue."""
+    kept: list[dict[str, np.ndarray]] = []
+    while sum(len(part["g"]) for part in kept) < n:
+        part = _stars(model, n, rng, dust)
+        keep = part["g"] < FAINTEST
+        kept.append({name: values[keep] for name, values in part.items()})
+    truth = {name: np.concatenate([part[name] for part in kept])[:n] for name in kept[0]}
+    return _observe(model, truth, first, rng)
+
+
+def _stars(model, n, rng, dust) -> dict[str, np.ndarray]:
+    """Stars of the Galactic disc, of any magnitude."""
+    labels = np.empty((0, len(model.label_names)))
+    while len(labels) < n:
+        drawn = model.prior.sample(n, rng)
+        labels = np.concatenate([labels, drawn[model.in_range(drawn).all(axis=1)]])
+    labels = labels[:n]
+    radius, angle = rng.gamma(2.0, 0.5 * DISC_SCALE[0], n), rng.uniform(0.0, 2.0 * np.pi, n)
+    place = np.column_stack(
+        [radius * np.cos(angle), radius * np.sin(angle), rng.laplace(0.0, DISC_SCALE[1], n)]
+    )
+    extinction = dust.extinction(place)
+    distance = np.linalg.norm(place, axis=1)
+    ln_flux = ln_luminosity(labels, model.label_names) - 2.0 * np.log(distance / 1000.0)
+    g = -2.5 / np.log(10.0) * (ln_flux - np.log(G_ZERO_POINT))
+    values = {name: labels[:, i] for i, name in enumerate(model.label_names)}
+    return values | {
+        "extinction": extinction,
+        "parallax": 1000.0 / distance,
+        "g": g + G_EXTINCTION * extinction,
+        "longitude": np.degrees(np.arctan2(place[:, 1], place[:, 0])) % 360.0,
+        "latitude": np.degrees(np.arcsin(place[:, 2] / distance)),
+        "ln_prior": model.prior.ln_p(labels),
+    }
+
+
+def _errors(g: np.ndarray, parallax: np.ndarray) -> dict[str, np.ndarray]:
+    """Typical errors of fits to stars of some magnitudes, in kK, dex, mag, mas."""
+    noise = 10.0 ** (0.2 * (g - 15.0))
+    return {
+        "teff": np.hypot(0.03, 0.05 * noise),
+        "feh": np.hypot(0.05, 0.10 * noise),
+        "logg": np.hypot(0.06, 0.12 * noise),
+        "alpha_m": np.hypot(0.02, 0.04 * noise),
+        "extinction": np.hypot(0.008, 0.02 * noise),
+        "parallax": 1.0 / np.hypot(1.0 / gaia_parallax_err(g), 1.0 / (0.2 * parallax)),
+    }
+
+
+def _observe(model, truth, first, rng) -> Table:
+    """The catalogue of some stars."""
+    n, g = len(truth["g"]), truth["g"]
+    names = (*model.label_names, "extinction", "parallax")
+    errors = _errors(g, truth["parallax"])
+    bad = rng.random(n) < BAD_SHARE
+    value = {
+        name: truth[name] + np.where(bad, 8.0, 1.0) * errors[name] * rng.standard_normal(n)
+        for name in names
+    }
+    for name in ("extinction", "parallax"):
+        value[name] = np.maximum(value[name], 0.1 * errors[name])
+    dof = N_OBS - len(names)
+    chi2 = rng.chisquare(dof, n) * np.where(bad, 4.0, 1.0)
+    position = SkyCoord(truth["longitude"] * u.deg, truth["latitude"] * u.deg, frame="galactic")
+    ra, dec = position.icrs.ra.deg, position.icrs.dec.deg
+    five = [value[name] for name in STELLAR_PARAMETERS]
+    five_err = np.column_stack([errors[name] for name in STELLAR_PARAMETERS])
+    sure = np.where(bad, 0.3, 0.95)
+    flags = np.where(bad, 7, 0) | np.where(chi2 > 2.0 * dof, int(QualityFlag.HIGH_CHI2), 0)
+    flags |= np.where(truth["ln_prior"] < model.ln_prior_threshold, int(QualityFlag.LOW_PRIOR), 0)
+    table = Table(meta={"CREATOR": "xpfit simulate --catalogue", "MODELID": model.fingerprint})
+    columns = {
+        "gdr3_source_id": first_source_id(ra, dec) + 1 + first + np.arange(n),
+        "ra": ra,
+        "dec": dec,
+        "stellar_params_est": np.column_stack(five),
+        "stellar_params_err": five_err,
+        "chi2_opt": chi2,
+        "ln_prior": truth["ln_prior"],
+        **{f"{name}_confidence": sure for name in ("teff", "feh", "logg")},
+        "quality_flags": flags.astype(np.uint8),
+        "stellar_params_icov_triu": _diagonals(five_err**-2.0),
+        "stellar_params_cov_triu": _diagonals(five_err**2),
+    }
+    for name in names:
+        unit = 1000.0 if name == "teff" else 1.0
+        columns |= {name: unit * value[name], f"{name}_err": unit * errors[name]}
+    gaia_err = gaia_parallax_err(g)
+    colour = (5.04 / truth["teff"] - 0.493) / 0.509 + 1.3 * truth["extinction"]
+    columns |= {
+        "fit_flags": np.zeros(n, dtype=np.int16),
+        "n_obs": np.full(n, N_OBS, dtype=np.int16),
+        "status": np.zeros(n, dtype=np.uint8),
+        "gaia_parallax": truth["parallax"] + gaia_err * rng.standard_normal(n),
+        "gaia_parallax_error": gaia_err,
+        "phot_g_mean_mag": g,
+        "phot_bp_mean_mag": g + 0.4 * colour,
+        "phot_rp_mean_mag": g - 0.6 * colour,
+    }
+    for name, values in columns.items():
+        add_column(table, name, values)
+    _add_survey(table, model, truth, rng)
+    return table
+
+
+def _add_survey(table, model, truth, rng) -> None:
+    """Labels of a spectroscopic survey, which saw some of the stars."""
+    n = len(table)
+    seen = rng.random(n) < SURVEY_SHARE
+    for name, error in {"teff": 0.03, "feh": 0.04, "logg": 0.05, "alpha_m": 0.02}.items():
+        if name not in model.label_names:
+            continue
+        unit = 1000.0 if name == "teff" else 1.0
+        measured = unit * (truth[name] + error * rng.standard_normal(n))
+        for suffix, values in (("", measured), ("_err", np.full(n, unit * error))):
+            values = np.where(seen, values, np.nan)
+            text = describe(name + suffix, REFERENCE_PREFIX)
+            add_column(table, REFERENCE_PREFIX + name + suffix, values, text)
+    add_column(table, f"{REFERENCE_PREFIX}snr", np.where(seen, 100.0, np.nan))
+
+
+def _diagonals(variance: np.ndarray) -> np.ndarray:
+    """Upper triangles of diagonal matrices."""
+    n = variance.shape[1]
+    rows, columns = np.triu_indices(n)
+    triangle = np.zeros((len(variance), len(rows)))
+    triangle[:, rows == columns] = variance
+    return triangle

@@ -1,0 +1,450 @@
+"""Simulated surveys with known truth, binaries and wrong labels among them.
+
+Types are those of real stars, spectra those of a trained model, and luminosities follow from log g;
+magnitudes, parallaxes, dust and all errors are like those of Gaia and LAMOST.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from ..constants import AMPLITUDE_WINDOW, FLUX_UNIT_SI, LN_PER_MAG
+from ..data.space import SampledSpace
+from ..data.spectra import Spectra
+from ..errors import InputError
+from ..files import atomic_output
+from ..healpix import first_source_id
+from ..model import XPModel
+from ..prepare import XPSettings, whiten_covariances
+from ..prepare.store.hdf5 import write_spectra
+from .noise import XPNoise, bp_rp_magnitudes, g_magnitude, gaia_parallax_err
+
+CHUNK = 1000
+"""Stars simulated at a time, which bounds memory; a survey's numbers depend on it."""
+
+DWARF_LOGG = 3.8
+"""log g above which a star is on the main sequence: there it may have a companion."""
+
+TWIN_MASS_RATIO = 0.95
+"""Mass ratio above which a binary is of nearly equal masses."""
+
+LABEL_JITTER = {"teff": 0.02, "feh": 0.02, "logg": 0.03, "alpha_m": 0.01}
+"""Spread (kK, dex) about the types of real stars, so that none is simulated twice."""
+
+
+@dataclass(frozen=True)
+class SurveySettings:
+    """What a simulated survey is like.
+
+    Parameters
+    ----------
+    binary_fraction : float
+        Share of the dwarfs that have a companion; giants outshine theirs, and are single here.
+    twin_fraction : float
+        Share of the binaries with mass ratios above 0.95; the others' are uniform from 0.3.
+    wrong_label_fraction : float
+        Share of the stars that carry the labels of another.
+    g_limits : tuple of float
+        Range of G; numbers rise linearly from the bright limit, about as the library's do.
+    mean_extinction : float
+        Mean E (mag) of nine tenths of the stars; of the rest it is three times as large.
+    label_err : float
+        Factor on LAMOST-like label errors: at G = 13, 30 K, 0.03 dex in [Fe/H], 0.04 in log g and
+        0.02 in [alpha/M], rising as 10^(0.1 G), 0.5 to 3 times as large.
+    magnitude_err : float
+        mag; of J, H, Ks.
+    """
+
+    binary_fraction: float = 0.05
+    twin_fraction: float = 0.4
+    wrong_label_fraction: float = 0.02
+    g_limits: tuple[float, float] = (8.0, 15.0)
+    mean_extinction: float = 0.15
+    label_err: float = 1.0
+    magnitude_err: float = 0.025
+
+    def __post_init__(self):
+        for name in ("binary_fraction", "twin_fraction", "wrong_label_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+        for name in ("mean_extinction", "label_err", "magnitude_err"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+        if not self.g_limits[0] < self.g_limits[1]:
+            raise InputError(f"g_limits must be two rising magnitudes, got {self.g_limits}")
+
+
+TYPICAL_LABEL_ERR = {"teff": 0.03, "feh": 0.03, "logg": 0.04, "alpha_m": 0.02}
+"""LAMOST-like label errors (kK, dex) at G = 13."""
+
+
+@dataclass
+class Survey:
+    """Simulated stars, as they are observed, and as they are.
+
+    Attributes
+    ----------
+    spectra : Spectra
+        With labels, parallaxes, estimates of E and full whiteners.
+    truth : dict of str to ndarray
+        `labels` (n_star, n_label), `extinction`, `parallax`, `xi`; `mass_ratio` (zero for single
+        stars); `wrong_label` (bool); `ln_absolute_flux` (n_star, n_obs), NaN in channels that the
+        model does not know.
+    """
+
+    spectra: Spectra
+    truth: dict[str, np.ndarray]
+
+    @staticmethod
+    def concatenate(parts: list[Survey]) -> Survey:
+        """Join surveys of the same model."""
+        return Survey(
+            Spectra.concatenate([part.spectra for part in parts]),
+            {name: np.concatenate([p.truth[name] for p in parts]) for name in parts[0].truth},
+        )
+
+
+def simulate_survey(
+    model: XPModel,
+    n_star: int,
+    rng: np.random.Generator,
+    settings: SurveySettings | None = None,
+    types: np.ndarray | None = None,
+) -> Survey:
+    """Simulate a survey.
+
+    Parameters
+    ----------
+    model : XPModel
+        In sampled space. One without luminosities is given those that follow from log g.
+    n_star : int
+    rng : numpy.random.Generator
+    settings : SurveySettings, optional
+    types : ndarray, shape (n_type, n_label), optional
+        Labels of real stars to draw from; by default draws from the model's prior, which was
+        learned from such.
+
+    Returns
+    -------
+    Survey
+
+    Raises
+    ------
+    InputError
+        If the model is in coefficient space, or no type lies in its range.
+    """
+    return Survey.concatenate(list(iterate_survey(model, n_star, rng, settings, types)))
+
+
+def iterate_survey(
+    model: XPModel,
+    n_star: int,
+    rng: np.random.Generator,
+    settings: SurveySettings | None = None,
+    types: np.ndarray | None = None,
+) -> Iterator[Survey]:
+    """`simulate_survey` part by part, in bounded memory.
+
+    Parameters
+    ----------
+    model, n_star, rng, settings, types
+        As for `simulate_survey`.
+
+    Yields
+    ------
+    Survey
+    """
+    if not isinstance(model.space, SampledSpace):
+        raise InputError("surveys are simulated in sampled space; this model works on coefficients")
+    if n_star < 1:
+        raise InputError(f"a survey needs at least one star, got {n_star}")
+    simulator = _Simulator(model, rng, settings or SurveySettings(), types)
+    for start in range(0, n_star, CHUNK):
+        yield simulator.draw(start, min(CHUNK, n_star - start))
+
+
+def write_survey(
+    parts: Iterator[Survey], model: XPModel, path: str | os.PathLike, *, overwrite: bool = False
+) -> int:
+    """Write a survey as prepared spectra (HDF5), the truth beside them in the group ``truth``.
+
+    Parameters
+    ----------
+    parts : iterable of Survey
+    model : XPModel
+        That made them; its extinction curve is part of the truth.
+    path : path-like
+    overwrite : bool
+
+    Returns
+    -------
+    int
+        Number of stars.
+
+    Raises
+    ------
+    OutputError
+        If the file exists or cannot be written.
+    """
+    truth: list[dict] = []
+
+    def spectra() -> Iterator[Spectra]:
+        for part in parts:
+            truth.append(part.truth)
+            yield part.spectra
+
+    with atomic_output(path, overwrite=overwrite) as whole:
+        n_star = write_spectra(spectra(), whole)
+        with h5py.File(whole, "a") as file:
+            for name in truth[0]:
+                file[f"truth/{name}"] = np.concatenate([part[name] for part in truth])
+            file["truth/extinction_curve"] = model.forward.extinction_curve
+            file["truth/label_names"] = [name.encode() for name in model.label_names]
+    return n_star
+
+
+def survey_ids(path: str | os.PathLike) -> np.ndarray:
+    """Source ids of the stars of a survey, in the order of its truth, shape (n_star,).
+
+    Raises
+    ------
+    InputError
+        If the file is not of a simulated survey.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return file["source_id"][()]
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not a simulated survey ({error})") from error
+
+
+def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The truth of a survey that `write_survey` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    dict of str to ndarray
+        As `Survey.truth`, and `extinction_curve` and `label_names` (bytes).
+
+    Raises
+    ------
+    InputError
+        If the file is not of a simulated survey.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: values[()] for name, values in file["truth"].items()}
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not a simulated survey ({error})") from error
+
+
+def ln_luminosity(labels: np.ndarray, label_names: tuple[str, ...]) -> np.ndarray:
+    """ln of the flux at 592-782 nm of a star at 1 kpc, as it follows from Teff and log g.
+
+    Parameters
+    ----------
+    labels : ndarray, shape (n_star, n_label)
+    label_names : tuple of str
+
+    Returns
+    -------
+    ndarray, shape (n_star,)
+        ln of 1e-18 W m-2 nm-1.
+
+    Notes
+    -----
+    A black body of radius R^2 = G M / g; M is 1.1 solar masses for giants and (Teff / 5.77 kK)^1.5
+    on the main sequence, with a smooth passage at log g = 3.8.
+    """
+    teff, logg = (labels[:, label_names.index(name)] for name in ("teff", "logg"))
+    on_sequence = 1.0 / (1.0 + np.exp(-(logg - DWARF_LOGG) / 0.15))
+    ln_mass = (1.0 - on_sequence) * np.log(1.1) + on_sequence * 1.5 * np.log(teff / 5.77)
+    # In SI: G M_sun = 1.327e20 m3 s-2, g in cm s-2, 1 kpc = 3.0857e19 m.
+    ln_dilution = np.log(1.327e20 / 1e-2 / 3.0857e19**2) + ln_mass - logg * np.log(10.0)
+    wavelength = np.mean(AMPLITUDE_WINDOW) * 1e-9
+    # Planck's law per wavelength: 2 h c^2 / l^5 / (exp(h c / l k T) - 1), times pi, per nm.
+    radiance = 1.1910e-16 / wavelength**5 / np.expm1(1.43878e-2 / (wavelength * 1e3 * teff))
+    return ln_dilution + np.log(np.pi * radiance * 1e-9 / FLUX_UNIT_SI)
+
+
+class _Simulator:
+    """Draws the stars of one survey."""
+
+    def __init__(self, model, rng, settings, types):
+        self.model, self.rng, self.settings = model, rng, settings
+        self.names = model.label_names
+        self.types = None
+        if types is not None:
+            self.types = types[model.in_range(types).all(axis=1)]
+            if not len(self.types):
+                raise InputError("none of the given types lies in the range of the model")
+        space = model.space
+        self.n_xp = space.n_obs - space.n_bands
+        self.xp_settings = XPSettings()
+        # A stream of its own: where stars stand has no bearing on what they are.
+        (self.sky,) = rng.spawn(1)
+        self.noise = XPNoise(space.wavelength[: self.n_xp], self.xp_settings)
+
+    def draw(self, first: int, n: int) -> Survey:
+        """Simulate stars number `first`, `first` + 1, ..."""
+        labels = self._draw_types(n)
+        extinction = self._draw_extinction(n)
+        xi = self.rng.standard_normal(n) if self.model.forward.curve_varies else np.zeros(n)
+        mass_ratio = self._draw_mass_ratios(labels)
+        flux = self._flux(labels, extinction, xi)
+        companion = mass_ratio > 0
+        flux[companion] += self._flux(
+            self._companion_types(labels, mass_ratio)[companion],
+            extinction[companion],
+            xi[companion],
+        )
+        parallax = self._draw_parallax(flux)
+        flux *= parallax[:, None] ** 2
+        truth = {
+            "labels": labels,
+            "extinction": extinction,
+            "parallax": parallax,
+            "xi": xi,
+            "mass_ratio": mass_ratio,
+            "ln_absolute_flux": self._ln_absolute_flux(labels),
+        }
+        observed, truth["wrong_label"] = self._observe(first, truth, flux)
+        return Survey(observed, truth)
+
+    def _draw_types(self, n: int) -> np.ndarray:
+        """Stellar types in the range of the model, where its prior is at home."""
+        types = np.empty((0, len(self.names)))
+        jitter = np.array([LABEL_JITTER[name] for name in self.names])
+        while len(types) < n:
+            if self.types is None:
+                drawn = self.model.prior.sample(n, self.rng)
+            else:
+                drawn = self.types[self.rng.integers(0, len(self.types), n)]
+                drawn = drawn + jitter * self.rng.standard_normal(drawn.shape)
+            keep = self.model.in_range(drawn).all(axis=1)
+            keep &= self.model.prior.ln_p(drawn) > self.model.ln_prior_threshold
+            types = np.concatenate([types, drawn[keep]])
+        return types[:n]
+
+    def _draw_extinction(self, n: int) -> np.ndarray:
+        """E of each star: exponential, with a tail."""
+        mean = np.where(self.rng.random(n) < 0.9, 1.0, 3.0) * self.settings.mean_extinction
+        return 0.005 + mean * self.rng.standard_exponential(n)
+
+    def _draw_mass_ratios(self, labels: np.ndarray) -> np.ndarray:
+        """Mass ratios of binaries, zero for single stars."""
+        n, settings = len(labels), self.settings
+        dwarf = labels[:, self.names.index("logg")] > DWARF_LOGG
+        rows = np.flatnonzero(dwarf & (self.rng.random(n) < settings.binary_fraction))
+        twin = self.rng.random(len(rows)) < settings.twin_fraction
+        lowest = np.where(twin, TWIN_MASS_RATIO, 0.3)
+        highest = np.where(twin, 1.0, TWIN_MASS_RATIO)
+        ratio = np.zeros(n)
+        ratio[rows] = self.rng.uniform(lowest, highest)
+        return ratio
+
+    def _companion_types(self, labels: np.ndarray, mass_ratio: np.ndarray) -> np.ndarray:
+        """Types of companions on the main sequence, where Teff ~ M^0.6 and g ~ M^-0.6."""
+        types, ratio = labels.copy(), np.where(mass_ratio > 0, mass_ratio, 1.0)
+        types[:, self.names.index("teff")] *= ratio**0.6
+        types[:, self.names.index("logg")] -= 0.6 * np.log10(ratio)
+        low, high = self.model.label_ranges.T
+        return np.clip(types, low, high)
+
+    def _ln_absolute_flux(self, labels: np.ndarray) -> np.ndarray:
+        """ln flux at 1 kpc without dust; NaN where the model does not know it."""
+        ln_flux = self.model.forward.ln_absolute_flux(labels)
+        if not self.model.absolute:
+            ln_flux = ln_flux + ln_luminosity(labels, self.names)[:, None]
+        return np.where(self.model.trained_channels, ln_flux, np.nan)
+
+    def _flux(self, labels, extinction, xi) -> np.ndarray:
+        """Flux at 1 kpc, dimmed by dust."""
+        forward = self.model.forward
+        ln_curve = forward.ln_curve
+        if forward.curve_varies:
+            ln_curve = ln_curve + xi[:, None] * forward.variation
+        return np.exp(self._ln_absolute_flux(labels) - extinction[:, None] * np.exp(ln_curve))
+
+    def _draw_parallax(self, flux: np.ndarray) -> np.ndarray:
+        """Parallaxes (mas) that put the stars at magnitudes as they are observed."""
+        bright, faint = self.settings.g_limits
+        g = bright + (faint - bright) * np.sqrt(self.rng.random(len(flux)))
+        at_1kpc = g_magnitude(self.model.wavelength, flux)
+        return np.exp(0.5 * LN_PER_MAG * (at_1kpc - g))
+
+    def _observe(self, first, truth, flux) -> tuple[Spectra, np.ndarray]:
+        """Add noise to everything; returns also which stars carry another's labels."""
+        n, rng = len(flux), self.rng
+        source_id, gaia = self._place(first, flux)
+        g = gaia["phot_g_mean_mag"]
+        noisy, flux_err, whitener = self._observe_flux(flux)
+        parallax_err = gaia_parallax_err(g)
+        extinction_err = np.hypot(0.02, 0.1 * truth["extinction"])
+        worse = self.settings.label_err * np.clip(10.0 ** (0.1 * (g - 13.0)), 0.5, 3.0)
+        label_err = worse[:, None] * [TYPICAL_LABEL_ERR[name] for name in self.names]
+        wrong = rng.random(n) < self.settings.wrong_label_fraction
+        labels = np.where(wrong[:, None], self._draw_types(n), truth["labels"])
+        labels = labels + label_err * rng.standard_normal(labels.shape)
+        spectra = Spectra(
+            source_id=source_id,
+            space=self.model.space,
+            flux=noisy,
+            flux_err=flux_err,
+            whitener=whitener,
+            parallax=truth["parallax"] + parallax_err * rng.standard_normal(n),
+            parallax_err=parallax_err,
+            extinction=truth["extinction"] + extinction_err * rng.standard_normal(n),
+            extinction_err=extinction_err,
+            labels=dict(zip(self.names, labels.T, strict=True)),
+            label_err=dict(zip(self.names, label_err.T, strict=True)),
+            gaia=gaia,
+            preparation=self.xp_settings.to_dict(),
+        )
+        return spectra, wrong
+
+    def _place(self, first: int, flux: np.ndarray) -> tuple[np.ndarray, dict]:
+        """Source ids, and columns of gaia_source: positions all over the sky, and magnitudes.
+
+        As in Gaia's ids, the bits above the 35th are the HEALPix cell.
+        """
+        n = len(flux)
+        ra = self.sky.uniform(0.0, 360.0, n)
+        dec = np.degrees(np.arcsin(self.sky.uniform(-1.0, 1.0, n)))
+        bp, rp = bp_rp_magnitudes(self.model.wavelength, flux)
+        gaia = {
+            "ra": ra,
+            "dec": dec,
+            "phot_g_mean_mag": g_magnitude(self.model.wavelength, flux),
+            "phot_bp_mean_mag": bp,
+            "phot_rp_mean_mag": rp,
+        }
+        return first_source_id(ra, dec) + 1 + first + np.arange(n), gaia
+
+    def _observe_flux(self, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Noisy flux, its errors, and whiteners."""
+        n, n_obs = flux.shape
+        known, index = self.model.trained_channels, np.arange(n_obs)
+        flux = np.where(known, flux, 0.0)
+        covariance = np.zeros((n, n_obs, n_obs))
+        covariance[:, : self.n_xp, : self.n_xp] = self.noise.covariance(flux[:, : self.n_xp])
+        covariance[:, index[self.n_xp :], index[self.n_xp :]] = (
+            LN_PER_MAG * self.settings.magnitude_err * flux[:, self.n_xp :]
+        ) ** 2
+        mask = np.broadcast_to(~known, flux.shape)
+        whitener = whiten_covariances(covariance, mask).whitener
+        used = np.flatnonzero(known)
+        spread = np.linalg.cholesky(covariance[np.ix_(np.arange(n), used, used)])
+        noisy = flux.copy()
+        noisy[:, used] += (spread @ self.rng.standard_normal((n, len(used), 1)))[:, :, 0]
+        variance = covariance[:, index, index]
+        return noisy, np.where(mask, np.inf, np.sqrt(np.where(mask, 1.0, variance))), whitener
