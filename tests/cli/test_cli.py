@@ -13,7 +13,7 @@ from astropy.table import Table
 import xpfit
 from xpfit import read_catalogue
 from xpfit.cli import main
-from xpfit.train import recipe
+from xpfit.train import Phase, Recipe, recipe_text
 
 
 @pytest.fixture
@@ -26,23 +26,16 @@ def stars(sample_path, tmp_path):
 
 
 @pytest.fixture
-def fast_recipe(monkeypatch):
-    """Make `train` use a recipe of seconds."""
-    short = (
-        recipe.Phase("start", 10, learning_rate=3e-3, final_learning_rate=3e-3, free_curve=False),
-        recipe.Phase(
-            "joint",
-            5,
-            n_cycles=2,
-            learning_rate=3e-3,
-            final_learning_rate=1e-3,
-            star_step="gauss-newton",
-            star_iterations=2,
-            clean=True,
-        ),
-    )
-    defaults = recipe.Recipe.__init__.__defaults__
-    monkeypatch.setattr(recipe.Recipe.__init__, "__defaults__", (short, *defaults[1:]))
+def fast_recipe(tmp_path):
+    """Options of `train` for a recipe of seconds."""
+    phases = (
+        Phase("start", 10, learning_rate=3e-3, final_learning_rate=3e-3, free_curve=False),
+        Phase("joint", 5, n_cycles=2, learning_rate=3e-3, final_learning_rate=1e-3,
+              star_step="gauss-newton", star_iterations=2, clean=True),
+    )  # fmt: skip
+    path = tmp_path / "fast.toml"
+    path.write_text(recipe_text(Recipe(phases)))
+    return ("--recipe", path)
 
 
 def run(*arguments):
@@ -220,7 +213,7 @@ def test_train_then_fit_then_validate(sample_path, tmp_path, capsys, fast_recipe
     ids.write_text("\n".join(map(str, held_out)))
     model_path, out = tmp_path / "m.h5", tmp_path / "f.fits"
     labels = "teff,feh,logg,alpha_m"
-    options = ("--exclude", ids, "--labels", labels, "--seed", 7)
+    options = ("--exclude", ids, "--labels", labels, "--seed", 7, *fast_recipe)
     assert run("train", sample_path, "--output", model_path, *options) == 0
     said = capsys.readouterr().out
     assert "150 excluded by id" in said and "of CCM89" in said
@@ -244,7 +237,8 @@ def test_train_then_fit_then_validate(sample_path, tmp_path, capsys, fast_recipe
 def test_training_twice_with_one_seed_gives_the_same_numbers(sample_path, tmp_path, fast_recipe):
     models = []
     for name in ("a.h5", "b.h5"):
-        assert run("train", sample_path, "--output", tmp_path / name, "--seed", 3, "--quiet") == 0
+        options = ("--output", tmp_path / name, "--seed", 3, "--quiet", *fast_recipe)
+        assert run("train", sample_path, *options) == 0
         models.append(xpfit.load_model(tmp_path / name))
     np.testing.assert_array_equal(models[0].forward.parameters, models[1].forward.parameters)
 

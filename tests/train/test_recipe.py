@@ -1,10 +1,19 @@
 import json
+from dataclasses import fields
 
 import pytest
 
+import xpfit
 from xpfit import InputError, Recipe
 from xpfit.cli import main
 from xpfit.train import RECIPES, Phase, load_recipe, recipe_text
+from xpfit.train.recipe import (
+    PHASE_CONSISTENCY,
+    PHASE_CONSTRAINTS,
+    RECIPE_CONSTRAINTS,
+    RECIPE_FOLDER,
+    tomllib,
+)
 
 SHORT = """
 batch_size = 64
@@ -43,11 +52,64 @@ def write(tmp_path):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_survive_being_written_and_read(name, write):
-    assert load_recipe(write(recipe_text(RECIPES[name]))) == load_recipe(name)
+    assert load_recipe(write(recipe_text(load_recipe(name)))) == load_recipe(name)
 
 
 def test_default_by_name_is_what_train_uses():
     assert load_recipe("default") == Recipe()
+
+
+def test_default_recipe_is_that_of_the_shipped_model():
+    stored = xpfit.load_model().training["recipe"]
+    phases = tuple(Phase(**phase) for phase in stored.pop("phases"))
+    assert Recipe(phases, **stored) == load_recipe("default")
+
+
+def test_defaults_are_not_shared():
+    Recipe().label_error_floor["teff"] = 1.0
+    assert Recipe().label_error_floor["teff"] == 0.01
+
+
+def test_every_setting_of_a_recipe_is_in_the_shipped_files():
+    settings = {f.name for f in fields(Recipe)}
+    for name in RECIPES:
+        text = (RECIPE_FOLDER / f"{name}.toml").read_text()
+        assert set(tomllib.loads(text)) == settings, name
+
+
+def test_zgr23_differs_from_the_default_where_it_did_as_code():
+    changed = {
+        f.name: getattr(load_recipe("zgr23"), f.name)
+        for f in fields(Recipe)
+        if getattr(load_recipe("zgr23"), f.name) != getattr(Recipe(), f.name)
+    }
+    sgd = {"optimiser": "sgd", "momentum": 0.5}
+    steps = {"schedule": "steps", "milestones": (32, 64, 96), "drop": 0.1}
+    halvings = {"schedule": "steps", "milestones": tuple(range(512, 4096, 512)), "drop": 0.5}
+    stars = {"star_step": "sgd", "star_learning_rate": 1e-4}
+    best = {"stars": "high_quality"}
+    assert changed.pop("phases") == (
+        Phase("1 model", 128, learning_rate=1e-3, **best, **sgd, **steps),
+        Phase("2 model and stars", 128, learning_rate=1e-5, **best, **sgd, **steps, **stars),
+        Phase("3 stars", 128, stars="all", **steps, **stars),
+        Phase("4 self-cleaning", 0, clean=True),
+        Phase("5 model and stars", 128, learning_rate=1e-7, **sgd, **steps,
+              **(stars | {"star_learning_rate": 1e-5})),
+        Phase("6 stars", 4096, stars="all", star_step="adam", star_learning_rate=1e-2, **halvings),
+    )  # fmt: skip
+    infinite = float("inf")
+    assert changed == {
+        "turnover": infinite, "gradient_clip": 100.0, "label_error_floor": {},
+        "clean_label_floor": {}, "clean_flux_sigma": 4.0, "clean_chi2": infinite,
+        "hidden_layers": (32, 32, 32), "jacobian_terms": True, "flux_error_floor": 0.0,
+        "covariance_rank": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [Phase, Recipe])
+def test_constraints_are_of_settings_that_exist(kind):
+    tables = {Phase: PHASE_CONSTRAINTS | PHASE_CONSISTENCY, Recipe: RECIPE_CONSTRAINTS}
+    assert set(tables[kind]) <= {f.name for f in fields(kind)}
 
 
 def test_file_says_what_it_changes_and_the_rest_is_default(write):
@@ -135,8 +197,6 @@ def test_command_shows_and_checks_recipes(write, capsys):
 
 
 def test_train_takes_a_recipe_file(sample_path, write, tmp_path):
-    import xpfit
-
     out = tmp_path / "m.h5"
     text = SHORT.replace("turnover = inf", "turnover = 300.0")
     log = tmp_path / "log.jsonl"

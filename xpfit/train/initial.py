@@ -12,7 +12,7 @@ from ..model import ForwardModel
 from ..model.covariance import measured_covariance, residual_scale
 from ..model.gauge import amplitude_channels
 from ..prepare import whiten_covariances
-from .recipe import LABEL_ERROR_FLOOR, Recipe
+from .recipe import Recipe
 from .stars import CHUNK, StarConstraints
 
 DEFAULT_EXTINCTION = 0.1
@@ -56,7 +56,8 @@ def star_constraints(
     A label without an error is as good as the floor says.
     """
     floors = [recipe.label_error_floor.get(name, 0.0) for name in label_names]
-    usual = [recipe.label_error_floor.get(n) or LABEL_ERROR_FLOOR.get(n, 0.1) for n in label_names]
+    default = Recipe().label_error_floor
+    usual = [recipe.label_error_floor.get(n) or default.get(n, 0.1) for n in label_names]
     labels = np.column_stack([spectra.labels[name] for name in label_names])
     error = np.column_stack([spectra.label_err[name] for name in label_names])
     error = np.where(np.isfinite(error) & (error > 0), error, usual)

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
 
 from ..errors import InputError
-from .recipe import ZGR23, Phase, Recipe, RecipeError
+from .recipe import RECIPE_FOLDER, Phase, Recipe, RecipeError, tomllib
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-RECIPES = {"default": Recipe(), "zgr23": ZGR23}
-"""Recipes that come with xpfit."""
+RECIPES = tuple(sorted(path.stem for path in RECIPE_FOLDER.glob("*.toml")))
+"""Names of the recipes that come with xpfit."""
 
 
 def load_recipe(name: str | os.PathLike) -> Recipe:
@@ -28,7 +22,7 @@ def load_recipe(name: str | os.PathLike) -> Recipe:
     ----------
     name : str or path-like
         One of `RECIPES`, or a TOML file as `recipe_text` writes it. Keys that a file leaves out
-        keep their defaults.
+        are those of the default recipe.
 
     Returns
     -------
@@ -42,9 +36,7 @@ def load_recipe(name: str | os.PathLike) -> Recipe:
         If the file is not TOML, or has an unknown key or an impossible value; the message names
         key and line.
     """
-    if str(name) in RECIPES:
-        return RECIPES[str(name)]
-    path = Path(name)
+    path = RECIPE_FOLDER / f"{name}.toml" if str(name) in RECIPES else Path(name)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path}: no such recipe or file; recipes that come with xpfit: {', '.join(RECIPES)}"
