@@ -33,10 +33,10 @@ from xpfit.companion import (
     load_companion,
     save_companion,
 )
-from xpfit.constants import MAD_TO_SIGMA
 from xpfit.data.spectra import Spectra
 from xpfit.prepare import sampled_space
 from xpfit.read import read_source_ids
+from xpfit.statistics import robust_width
 
 LABELS = ("teff", "feh", "logg", "alpha_m")
 DEFAULT_WAVELENGTH = np.arange(362.0, 999.0, 6.0)
@@ -341,17 +341,15 @@ def judge(task: Task, outcome: Outcome) -> dict:
 
 def _numbers(residual: np.ndarray, error: np.ndarray | None) -> dict:
     """What is said of one label of one group."""
-    bias = float(np.median(residual))
     found = {
         "n": len(residual),
-        "scatter": float(MAD_TO_SIGMA * np.median(np.abs(residual - bias))),
+        "scatter": robust_width(residual),
         "rmse": float(np.sqrt(np.mean(residual**2))),
-        "bias": bias,
+        "bias": float(np.median(residual)),
     }
     if error is not None:
         pull = residual / error
-        away = np.abs(pull - np.median(pull))
-        found["pull"] = float(MAD_TO_SIGMA * np.median(away))
+        found["pull"] = robust_width(pull)
         found["coverage"] = float(np.mean(np.abs(pull) < 1.0))
     return found
 

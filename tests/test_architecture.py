@@ -9,9 +9,9 @@ import xpfit
 
 PACKAGE = Path(xpfit.__file__).parent
 ORDER = [
-    "_version", "errors", "files", "arrays", "arrow", "constants", "quantities", "healpix", "data",
-    "read", "prepare", "nn", "model", "train", "companion", "fit", "quality", "catalogue",
-    "simulate", "validate", "plots", "report", "cli", "__main__",
+    "_version", "errors", "files", "arrays", "arrow", "constants", "quantities", "statistics",
+    "healpix", "data", "read", "prepare", "nn", "model", "train", "companion", "fit", "quality",
+    "catalogue", "simulate", "validate", "plots", "report", "cli", "__main__",
 ]  # fmt: skip
 ALLOWED_AGAINST_THE_FLOW = {("model/trained.py", "fit")} | {
     (f"validate/{name}.py", "plots") for name in ("clusters", "dust", "forecast", "posterior")

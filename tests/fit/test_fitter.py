@@ -4,10 +4,7 @@ from helpers import simulate
 
 from xpfit import FitResult, FitStatus, InputError, Spectra, fit_spectra, result_table
 from xpfit.fit import Fitter, fitter
-
-
-def robust_width(x):
-    return 1.4826 * np.median(np.abs(x - np.median(x)))
+from xpfit.statistics import robust_width
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 from xpfit import train_model
 from xpfit.fit import FitStatus
 from xpfit.simulate import simulate_survey
+from xpfit.statistics import robust_width
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,6 @@ def test_blind_fits_have_honest_errors(model, trained):
     good = result.status == FitStatus.CONVERGED
     pulls = ((result.parameters - truth) / result.errors)[good]
     for name, pull in zip(result.parameter_names, pulls.T, strict=True):
-        width = 1.4826 * np.median(np.abs(pull - np.median(pull)))
+        width = robust_width(pull)
         assert 0.8 < width < 1.25, (name, width)
         assert abs(np.median(pull)) < 0.3, (name, np.median(pull))

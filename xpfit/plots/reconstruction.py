@@ -13,10 +13,10 @@ import numpy as np
 from sklearn.decomposition import PCA
 
 from ..companion import ScatterAutoencoder
-from ..constants import MAD_TO_SIGMA
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..model import XPModel
+from ..statistics import robust_width
 from .labels import AXIS_LABELS, running_quantiles
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ class ReconstructionErrors:
 
     def scatter(self, name: str) -> np.ndarray:
         """Robust scatter of the errors about their median, shape (n_channel,)."""
-        values = self.errors[name]
-        away = np.abs(values - np.nanmedian(values, axis=0))
-        return MAD_TO_SIGMA * np.nanmedian(away, axis=0)
+        return robust_width(self.errors[name], axis=0)
 
     def share_better(self, name: str, than: str, window: tuple[float, float] | None = None):
         """Share of the channels at which one has less scatter than the other."""

@@ -10,7 +10,8 @@ from astropy.table import Table
 
 from ..quality import CONFIDENCE_LABELS
 from ..quality.flags import MIN_CONFIDENCE
-from ..validate.metrics import Comparison, Selection, compare, robust_width
+from ..statistics import robust_width
+from ..validate.metrics import Comparison, Selection, compare
 from .labels import AXIS_LABELS, MIN_FOR_QUANTILES, running_quantiles
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ..plots.labels import GROUP_COLOURS
 from ..read.ids import ID_COLUMNS
 from ..read.tables import float_column, integer_ids
-from .metrics import robust_width
+from ..statistics import robust_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..plots.residuals import draw_residuals
 from ..quality import is_reliable
 from ..read.tables import float_column
-from .metrics import robust_width
+from ..statistics import robust_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,10 +8,10 @@ import numpy as np
 from astropy.table import Table
 
 from ..catalogue import REFERENCE_PREFIX
-from ..constants import MAD_TO_SIGMA
 from ..errors import InputError
 from ..quality import is_reliable
 from ..read.tables import float_column
+from ..statistics import robust_width
 
 GIANT_LOGG = 3.6
 """Stars whose reference log g is lower are giants, the others dwarfs."""
@@ -218,11 +218,6 @@ def _numbers(comparison: Comparison, name: str, mask: np.ndarray) -> dict:
         "rmse": float(np.sqrt(np.mean(residual**2))),
         "pull": robust_width(pull),
     }
-
-
-def robust_width(values: np.ndarray) -> float:
-    """1.4826 times the median absolute deviation from the median."""
-    return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
 
 
 def _common_labels(fitted: Table) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from ..quality import is_reliable
 from ..read.ids import ID_COLUMNS
 from ..read.tables import integer_ids, match_ids
 from ..simulate.survey import read_truth, survey_ids
-from .metrics import GIANT_LOGG, robust_width
+from ..statistics import robust_width
+from .metrics import GIANT_LOGG
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
