@@ -41,7 +41,7 @@ def stars_to_fit(options: argparse.Namespace) -> tuple[XPModel, Spectra]:
     """Model and stars: those of the options, or simulated ones."""
     model = load_model(options.model)
     if options.input:
-        spectra = read_spectra(options.input, slice(0, options.n_stars), space=model.space)
+        spectra = read_spectra(options.input, slice(0, options.n_stars), model=model)
     else:
         model = replace(model, absolute=True, covariance=None)
         settings = SurveySettings(binary_fraction=0.0, wrong_label_fraction=0.0)

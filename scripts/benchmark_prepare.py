@@ -18,8 +18,8 @@ from pathlib import Path
 
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.prepare import (
+    iterate_file,
     iterate_spectra,
-    prepare_file,
     sample_continuous,
     whiten_covariances,
     write_spectra,
@@ -93,7 +93,7 @@ def main() -> None:
         repeat_rows(options.source, path, options.n)
         sampled_design(XP_WAVELENGTH)
         store = path.with_suffix(".h5")
-        write_spectra(prepare_file(path), store)
+        write_spectra(iterate_file(path), store)
         runs = [
             (time_xpfit(path), time_gaiaxpy(path), time_store(store))
             for _ in range(options.repeats)

@@ -21,7 +21,7 @@ def main() -> None:
     figures = DATA / "figures"
     figures.mkdir(exist_ok=True)
     model = xpfit.load_model()
-    spectra = xpfit.read_spectra(DATA / "apogee_xp_sample.fits", space=model.space)
+    spectra = xpfit.read_spectra(DATA / "apogee_xp_sample.fits", model=model)
     result = model.fit(spectra, n_jobs=-1)
     table = xpfit.result_table(model, spectra, result)
     residual_figure(compare(table)).savefig(figures / "validation.png", dpi=100)

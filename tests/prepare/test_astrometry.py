@@ -49,13 +49,13 @@ def test_parallaxes_join_by_id_with_the_zero_point_taken_off(spectra, gaia):
     np.testing.assert_allclose(joined.parallax[[1, 2]], [2.0 - zero_point[0], 3.0 - zero_point[1]])
     np.testing.assert_allclose(joined.parallax_err[[1, 2]], [0.1, 0.2])
     assert np.isnan(joined.parallax[[0, 3]]).all() and np.isinf(joined.parallax_err[[0, 3]]).all()
-    assert joined.preparation["parallax_zero_point"].startswith("gaiadr3-zeropoint ")
+    assert joined.preparation.parallax_zero_point.startswith("gaiadr3-zeropoint ")
 
 
 def test_zero_point_can_be_switched_off(spectra, gaia):
     joined = attach_astrometry(spectra, gaia[list(gaia.colnames[:3])], zero_point=False)
     np.testing.assert_array_equal(joined.parallax[[1, 2]], [2.0, 3.0])
-    assert joined.preparation["parallax_zero_point"] == "none"
+    assert joined.preparation.parallax_zero_point == "none"
 
 
 def test_bright_stars_use_the_zero_point_at_the_limit(gaia):

@@ -3,6 +3,7 @@ import pytest
 
 from xpfit import InputError, LibrarySettings
 from xpfit.constants import BANDS, WAVELENGTH
+from xpfit.data.preparation import Preparation
 from xpfit.data.spectra import InputFlag
 from xpfit.prepare import band_flux, library_spectra
 
@@ -113,7 +114,7 @@ def test_missing_and_repeated_ids_are_flagged(table):
 def test_settings_are_recorded_and_come_back(table):
     settings = LibrarySettings(xp_error_floor=0.02)
     spectra = library_spectra(table, settings)
-    assert LibrarySettings.from_dict(spectra.preparation) == settings
+    assert spectra.preparation == Preparation(settings)
 
 
 def test_impossible_or_unknown_settings_are_refused():

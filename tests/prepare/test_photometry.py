@@ -50,7 +50,7 @@ def test_magnitudes_become_flux_joined_by_id(spectra, table):
     np.testing.assert_array_equal(
         joined.input_flags & InputFlag.MISSING_BAND != 0, [True, False, False, False]
     )
-    assert joined.preparation["photometry"]["magnitude_err_floor"] == 0.02
+    assert joined.preparation.photometry.magnitude_err_floor == 0.02
 
 
 def test_bands_add_their_chi2_and_leave_that_of_the_spectrum(spectra, table, rng):

@@ -46,7 +46,7 @@ def test_every_format_gives_the_same_numbers(table, path, tmp_path, ending):
 
 def test_data_vectors_are_the_samples_with_their_errors(table, path):
     settings = XPSettings(0.003, 0.0, 0.0, uncorrelated_error=0.004)
-    spectra = xpfit.read_spectra(path, xp_settings=settings)
+    spectra = xpfit.read_spectra(path, settings=settings)
     columns = np.searchsorted(SAMPLED_WAVELENGTH, spectra.wavelength[:61])
     flux, error = (np.asarray(table[n])[:, columns] / 1e-18 for n in ("flux", "flux_error"))
     np.testing.assert_allclose(spectra.flux[:, :61], flux, rtol=1e-12)
@@ -58,7 +58,7 @@ def test_data_vectors_are_the_samples_with_their_errors(table, path):
 
 
 def test_zero_point_and_bands_vary_as_in_continuous_spectra(path):
-    spectra = xpfit.read_spectra(path, xp_settings=XPSettings(0.0, 0.006, 0.002))
+    spectra = xpfit.read_spectra(path, settings=XPSettings(0.0, 0.006, 0.002))
     flux = spectra.flux[0, :61]
     inverse = spectra.whitener[0, :61, :61].T @ spectra.whitener[0, :61, :61]
     covariance = np.linalg.inv(inverse)

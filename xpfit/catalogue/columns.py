@@ -141,7 +141,7 @@ def _metadata(model: XPModel, confidence: Confidence | None, provenance: Mapping
         "LABELS": ",".join(model.label_names),
         "NTRAINED": len(model.source_ids),
         "LNPMIN": model.ln_prior_threshold,
-        "PREPARED": json.dumps(model.preparation, sort_keys=True),
+        "PREPARED": json.dumps(model.preparation.to_dict(), sort_keys=True),
         **provenance,
     }
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from dataclasses import replace
 
 from astropy.table import Table
 from tqdm.auto import tqdm
 
+from ..data.preparation import XPSettings
 from ..data.space import ObservationSpace
 from ..errors import InputError
 from ..files import check_output
 from ..model.store import load_model
-from ..prepare import TrainingCuts, XPSettings, prepare_file, sampled_space, write_spectra
+from ..prepare import TrainingCuts, iterate_file, sampled_space, write_spectra
 from ..prepare.labels import LABEL_EPOCH
 from ..read import read_apogee, read_labels, read_lamost
 from .options import INPUT_HELP, add_command, add_tables, add_wavelength, additions
@@ -31,12 +33,13 @@ def add(commands) -> None:
         "--space",
         choices=("sampled", "coefficient"),
         help="what spectra become: flux at wavelengths (ZGR23's, or those of --wavelength), or "
-        "Gaia's coefficients (default: what the model wants)",
+        "Gaia's coefficients (default: the model's)",
     )
     command.add_argument(
         "--model",
         metavar="MODEL.h5",
-        help="model to prepare for (default: the one that comes with xpfit)",
+        help="prepare the spectra as those that this model was trained on (default: the model that "
+        "comes with xpfit)",
     )
     add_wavelength(command)
     command.add_argument(
@@ -89,22 +92,26 @@ def _labels(options: argparse.Namespace) -> Table | None:
     return read_labels(options.labels, {name: column for name, _, column in pairs})
 
 
-def _space(options: argparse.Namespace) -> ObservationSpace | str:
-    """What the options say that spectra become."""
+def _space(options: argparse.Namespace) -> ObservationSpace | str | None:
+    """Observation space that the options ask for; None for the model's."""
     if options.wavelength is not None:
         if options.space == "coefficient":
             raise InputError(
                 "--wavelength is for sampled space; leave it out with --space coefficient"
             )
         return sampled_space(options.wavelength)
-    return options.space or load_model(options.model).space
+    return options.space
 
 
 def _prepare(options: argparse.Namespace) -> None:
     """Prepare files of spectra into one."""
     check_output(options.output, overwrite=options.overwrite)
     space = _space(options)
-    settings = XPSettings(truncate=options.truncate)
+    model = load_model(options.model) if options.model or space is None else None
+    settings = None
+    if options.truncate:
+        trained = model.preparation.settings_of(XPSettings) if model else XPSettings()
+        settings = replace(trained, truncate=True)
     labels = _labels(options)
     extra = additions(
         options,
@@ -116,7 +123,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
         def parts():
             for path in options.inputs:
-                for part in prepare_file(path, space=space, xp_settings=settings):
+                for part in iterate_file(path, model=model, space=space, settings=settings):
                     yield extra.apply(part)
                     bar.update(len(part))
 

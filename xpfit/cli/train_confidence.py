@@ -14,7 +14,7 @@ from ..files import atomic_output, check_output, output_directory
 from ..fit import Fitter
 from ..model.store import load_model
 from ..plots.reliability import reliability_figure
-from ..prepare import LibrarySettings, read_spectra
+from ..prepare import read_spectra
 from ..quality import CONFIDENCE_LABELS, judge, labelled_fits, train_confidence
 from ..quality.training import with_report
 from ..read import read_source_ids
@@ -84,8 +84,7 @@ def _train_confidence(options: argparse.Namespace) -> None:
 
 def _read(options: argparse.Namespace, model) -> Spectra:
     """Stars of all inputs, without those to be left out."""
-    settings = model.prepared_with(LibrarySettings)
-    parts = [read_spectra(p, settings=settings, space=model.space) for p in options.inputs]
+    parts = [read_spectra(path, model=model) for path in options.inputs]
     spectra = Spectra.concatenate(parts)
     if options.exclude:
         keep = ~np.isin(spectra.source_id, read_source_ids(options.exclude))

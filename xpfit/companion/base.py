@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from ..data.preparation import Preparation
 from ..data.space import ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..prepare import prepared_with
 from .features import Features
 from .loop import LoopState
 
@@ -123,9 +123,10 @@ class Companion(ABC):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
-    def prepared_with(self, kind: type):
-        """Settings with which the training data were prepared (see `XPModel.prepared_with`)."""
-        return prepared_with(self.card_["preparation"], kind)
+    @property
+    def preparation(self) -> Preparation:
+        """How the training data were prepared."""
+        return Preparation.from_dict(self.card_["preparation"])
 
     def _require_training(self) -> None:
         """Refuse to be used before it was trained."""
@@ -138,7 +139,7 @@ class Companion(ABC):
             "kind": self.kind,
             "n_stars": len(spectra),
             "settings": self.settings.to_dict(),
-            "preparation": dict(spectra.preparation),
+            "preparation": spectra.preparation.to_dict(),
             "history": state.history,
             **more,
         }

@@ -11,6 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ..errors import InputError
+from .preparation import Preparation
 from .space import ObservationSpace, as_space
 
 
@@ -29,10 +30,6 @@ class InputFlag(IntFlag):
     """The same source id stands in more than one row."""
     BAD_COEFFICIENTS = 32
     """Coefficients, errors or correlations that cannot be right: the source is not used."""
-
-
-UNCORRECTED = "none"
-"""What `preparation["correction"]` says of data whose flux was not corrected."""
 
 
 def whiten(whitener: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -90,8 +87,9 @@ class Spectra:
         NaN where unknown.
     input_flags : array_like of int, shape (n_star,), optional
         Sum of `InputFlag` values.
-    preparation : dict, optional
-        Settings with which the data vectors were made; a model keeps those that it was trained on.
+    preparation : Preparation or mapping, optional
+        How the data vectors were made, or the flat record of that; a model keeps that of its
+        training data.
 
     Raises
     ------
@@ -113,11 +111,12 @@ class Spectra:
     snr: np.ndarray | None = None
     gaia: Mapping[str, np.ndarray] = field(default_factory=dict)
     input_flags: np.ndarray | None = None
-    preparation: dict = field(default_factory=dict)
+    preparation: Preparation | Mapping = field(default_factory=Preparation)
 
     def __post_init__(self):
         self.source_id = _source_ids(self.source_id)
         self.space = as_space(self.space)
+        self.preparation = Preparation.of(self.preparation)
         shape = (len(self.source_id), self.space.n_obs)
         self.flux = _checked(self.flux, shape, "flux")
         self.flux_err = _checked(self.flux_err, shape, "flux_err")
@@ -188,7 +187,7 @@ class Spectra:
     @property
     def correction(self) -> str:
         """Name and version of the flux correction that the data went through, or ``"none"``."""
-        return self.preparation.get("correction", UNCORRECTED)
+        return self.preparation.flux_correction
 
     @property
     def n_obs(self) -> np.ndarray:

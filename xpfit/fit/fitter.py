@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
@@ -68,8 +69,11 @@ class Fitter:
         Steps from each start.
     model_covariance : bool
         Add the emulator's own error, if the model knows it, to each star's covariance.
+    ignore_preparation : bool
+        Fit data whose flux was prepared otherwise than the model's training data (truncated, or
+        with another correction).
     ignore_correction : bool
-        Fit data whose flux was corrected otherwise than the model's training data.
+        Deprecated: `ignore_preparation`.
 
     Attributes
     ----------
@@ -95,6 +99,7 @@ class Fitter:
         multistart: int | None = None,
         max_iterations: int = MAX_ITERATIONS,
         model_covariance: bool = True,
+        ignore_preparation: bool = False,
         ignore_correction: bool = False,
     ):
         if n_jobs != -1 and n_jobs < 1:
@@ -108,6 +113,10 @@ class Fitter:
                 raise InputError(f"{name} must be at least 1, got {value}")
         if starts not in STARTS:
             raise InputError(f"starts must be one of {', '.join(STARTS)}, got {starts!r}")
+        if ignore_correction:
+            text = "ignore_correction is deprecated: use ignore_preparation"
+            warnings.warn(text, DeprecationWarning, stacklevel=3)
+            ignore_preparation = True
         self.model = model
         self.settings = {
             "device": device,
@@ -117,7 +126,7 @@ class Fitter:
             "multistart": multistart,
             "max_iterations": max_iterations,
             "model_covariance": model_covariance,
-            "ignore_correction": ignore_correction,
+            "ignore_preparation": ignore_preparation,
         }
         covariance = model.covariance if model_covariance else None
         self.engine = choose_engine(model, covariance, engine, device, single)
@@ -128,7 +137,7 @@ class Fitter:
         self.gap = np.inf if self.multistart else GAP
         self.cut = not self.multistart and self.engine.in_steps
         self.max_iterations = max_iterations
-        self.ignore_correction = ignore_correction
+        self.ignore_preparation = ignore_preparation
         self._starts = STARTS[starts](model)
         self._device = getattr(self.engine, "device", None)
         self._on_gpu = self._device is not None and self._device.name == "gpu"
@@ -165,7 +174,12 @@ class Fitter:
         ------
         InputError
             If the spectra do not match the model's observation space, if parallaxes are given to a
-            model that is not absolute, or if the flux was corrected otherwise than in training.
+            model that is not absolute, or if the flux was prepared otherwise than in training.
+
+        Warns
+        -----
+        UserWarning
+            If only the errors were prepared otherwise.
         """
         self._check(spectra)
         n_label = len(self.model.label_names)
@@ -213,11 +227,18 @@ class Fitter:
                 "leave the parallax out (parallax_err = inf), or use a model trained with "
                 "parallaxes"
             )
-        if spectra.correction != model.correction and not self.ignore_correction:
+        differences = spectra.preparation.differences(model.preparation)
+        if differences.flux and not self.ignore_preparation:
             raise InputError(
-                f"the flux correction of these spectra is {spectra.correction!r}, that of the "
-                f"model's training data {model.correction!r}: prepare them alike, or pass "
-                "ignore_correction"
+                "these spectra were prepared otherwise than the model's training data: "
+                f"{'; '.join(differences.flux)}. Prepare them for the model (read_spectra(path, "
+                "model=model), xpfit prepare --model), or pass ignore_preparation=True"
+            )
+        if differences.errors:
+            warnings.warn(
+                "the errors of these spectra were prepared otherwise than those of the model's "
+                f"training data: {'; '.join(differences.errors)}",
+                stacklevel=3,
             )
 
     def _chunks(self, n_star: int) -> list[slice]:

@@ -166,7 +166,7 @@ def _attributes(model: XPModel) -> dict:
         "absolute": model.absolute,
         "space": model.space.name,
         "ln_prior_threshold": model.ln_prior_threshold,
-        "preparation": json.dumps(model.preparation, sort_keys=True),
+        "preparation": json.dumps(model.preparation.to_dict(), sort_keys=True),
         "training": json.dumps(model.training, sort_keys=True),
     }
 

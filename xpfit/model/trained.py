@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..constants import REFERENCE_PARALLAX
+from ..data.preparation import Preparation
 from ..data.space import ObservationSpace
-from ..data.spectra import UNCORRECTED
 from ..errors import InputError
-from ..prepare import prepared_with
 from .covariance import ModelCovariance
 from .extinction import r_v_of_curve
 from .forward import ForwardModel
@@ -39,8 +38,9 @@ class XPModel:
         its amplitude gauge is that of `xpfit.model.gauge`, and it infers no parallax.
     ln_prior_threshold : float
         ln p above which 99.9 % of the prior's mass lies.
-    preparation : dict
-        Settings with which the training data were prepared, to be used for data to be fitted too.
+    preparation : Preparation
+        How the training data were prepared; data to be fitted are prepared alike. A mapping is
+        taken for the flat record of it.
     training : dict
         Recipe, seed and outcome of the training.
     source_ids : ndarray of int64, shape (n_star,)
@@ -60,12 +60,15 @@ class XPModel:
     label_ranges: np.ndarray
     absolute: bool
     ln_prior_threshold: float
-    preparation: dict = field(default_factory=dict)
+    preparation: Preparation = field(default_factory=Preparation)
     training: dict = field(default_factory=dict)
     source_ids: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     clean_flags: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int16))
     covariance: ModelCovariance | None = None
     diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.preparation = Preparation.of(self.preparation)
 
     def __repr__(self) -> str:
         kind = "absolute" if self.absolute else "shapes only"
@@ -91,17 +94,6 @@ class XPModel:
         """Wavelengths in nm of the grid that the emulator works on, shape (n_grid,)."""
         return self.space.wavelength
 
-    def prepared_with(self, kind: type):
-        """Settings with which the training data were prepared, for data to be fitted.
-
-        Parameters
-        ----------
-        kind : type
-            `xpfit.prepare.LibrarySettings` or `xpfit.prepare.XPSettings`; what the model does not
-            know of keeps its default.
-        """
-        return prepared_with(self.preparation, kind)
-
     @property
     def trained_grid(self) -> np.ndarray:
         """Grid points that the training data constrained, bool, shape (n_grid,)."""
@@ -110,7 +102,7 @@ class XPModel:
     @property
     def correction(self) -> str:
         """Flux correction that the training data went through, or ``"none"``."""
-        return self.preparation.get("correction", UNCORRECTED)
+        return self.preparation.flux_correction
 
     @property
     def parameter_names(self) -> tuple[str, ...]:

@@ -1,21 +1,21 @@
 """Tables -> `Spectra`: observation spaces, covariances, whitening."""
 
+from ..data.preparation import LibrarySettings, PhotometrySettings, Preparation, XPSettings
 from .additions import Additions
 from .astrometry import attach_astrometry, parallax_zero_point
 from .bases import coefficient_space
 from .coefficient import coefficient_vectors
 from .continuous import continuous_spectra, sampled_space
 from .corrections import FluxCorrection
-from .covariance import DataVectors, XPSettings
+from .covariance import DataVectors
 from .cuts import TrainingCuts, training_cuts
 from .gaia import GAIA_COLUMNS
 from .labels import attach_labels, match_labels, matched_table
-from .library import KELVIN_PER_UNIT, LibrarySettings, library_spectra
+from .library import KELVIN_PER_UNIT, library_spectra
 from .magnitudes import band_flux
-from .open import prepare_file, read_spectra
-from .photometry import PhotometrySettings, attach_photometry
+from .open import iterate_file, prepare_file, read_spectra
+from .photometry import attach_photometry
 from .sampled import sample_continuous
-from .settings import prepared_with
 from .store.hdf5 import iterate_spectra, write_spectra
 from .whitening import Whitening, whiten_covariances
 
@@ -27,6 +27,7 @@ __all__ = [
     "FluxCorrection",
     "LibrarySettings",
     "PhotometrySettings",
+    "Preparation",
     "TrainingCuts",
     "Whitening",
     "XPSettings",
@@ -37,13 +38,13 @@ __all__ = [
     "coefficient_space",
     "coefficient_vectors",
     "continuous_spectra",
+    "iterate_file",
     "iterate_spectra",
     "library_spectra",
     "match_labels",
     "matched_table",
     "parallax_zero_point",
     "prepare_file",
-    "prepared_with",
     "read_spectra",
     "sample_continuous",
     "sampled_space",

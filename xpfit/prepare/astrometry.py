@@ -9,6 +9,7 @@ from importlib import metadata
 import numpy as np
 from astropy.table import Table
 
+from ..data.preparation import UNCORRECTED
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..read.ids import ID_COLUMNS
@@ -94,7 +95,7 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     Spectra
         With `parallax` and `parallax_err`; unknown (infinite error) for sources that the table
         lacks or for which there is no parallax or zero point. What was done is recorded in
-        ``preparation["parallax_zero_point"]``. The table's columns replace those in `gaia`.
+        ``preparation.parallax_zero_point``. The table's columns replace those in `gaia`.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     what = "the table of astrometry"
     rows, matched = match_ids(spectra.source_id, integer_ids(table, ID_COLUMNS, what), what)
     parallax, error = (float_column(table[name]) for name in PARALLAX_COLUMNS)
-    done = "none"
+    done = UNCORRECTED
     if zero_point:
         parallax = parallax - parallax_zero_point(table)
         done = f"gaiadr3-zeropoint {metadata.version('gaiadr3-zeropoint')}"
@@ -121,5 +122,5 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
         parallax=observed,
         parallax_err=observed_err,
         gaia={**spectra.gaia, **gaia_columns(table, rows, matched)},
-        preparation={**spectra.preparation, "parallax_zero_point": done},
+        preparation=replace(spectra.preparation, parallax_zero_point=done),
     )

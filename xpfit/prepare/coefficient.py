@@ -7,10 +7,11 @@ from functools import lru_cache
 import numpy as np
 from astropy.table import Table
 
+from ..data.preparation import XPSettings
 from ..data.space import CoefficientSpace
 from ..read import XP_BANDS
 from .bases import sampled_design
-from .covariance import DataVectors, XPSettings, inflate, read_band
+from .covariance import DataVectors, inflate, read_band
 
 CALIBRATION_GRID = np.arange(332.0, 1043.0, 10.0)
 """Wavelengths (nm) of samples with independent errors: ZGR23's grid, continued to both ends."""

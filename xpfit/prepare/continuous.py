@@ -9,15 +9,16 @@ import numpy as np
 from astropy.table import Table
 
 from ..constants import BANDS, WAVELENGTH
+from ..data.preparation import Preparation, XPSettings
 from ..data.space import CoefficientSpace, ObservationSpace, SampledSpace
-from ..data.spectra import UNCORRECTED, InputFlag, Spectra
+from ..data.spectra import InputFlag, Spectra
 from ..errors import InputError
 from ..read import XP_BANDS
 from ..read.tables import float_column
 from .bases import coefficient_space
 from .coefficient import coefficient_vectors
-from .corrections import FluxCorrection
-from .covariance import DataVectors, XPSettings, band_sizes
+from .corrections import FluxCorrection, identifier_of
+from .covariance import DataVectors, band_sizes
 from .sampled import sample_continuous, take_samples
 from .sources import id_flags
 from .whitening import whiten_covariances
@@ -108,8 +109,7 @@ def continuous_spectra(
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["input_flags"] |= id_flags(columns["source_id"])
     gaia = {name: columns.pop(name) for name in CHI_SQUARED}
-    preparation = settings.to_dict()
-    preparation["correction"] = correction.identifier if correction else UNCORRECTED
+    preparation = Preparation(settings, identifier_of(correction))
     return Spectra(space=space, preparation=preparation, gaia=gaia, **columns)
 
 

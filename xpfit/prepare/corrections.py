@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
-from ..data.spectra import UNCORRECTED
+from ..data.preparation import UNCORRECTED
 from ..errors import InputError
 
 
@@ -46,7 +46,7 @@ class FluxCorrection:
         return f"{self.name} {self.version}"
 
     def factor(self, wavelength: np.ndarray, flux: np.ndarray, table: Table) -> np.ndarray:
-        """Factors of some sources, checked.
+        """Factors of sources, checked.
 
         Raises
         ------
@@ -66,3 +66,8 @@ class FluxCorrection:
                 f"for source {table['source_id'][row]}"
             )
         return factor
+
+
+def identifier_of(correction: FluxCorrection | None) -> str:
+    """Name and version of a correction; `UNCORRECTED` where there is none."""
+    return correction.identifier if correction else UNCORRECTED

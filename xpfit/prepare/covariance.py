@@ -2,56 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from astropy.table import Table
 
+from ..data.preparation import XPSettings
 from ..errors import InputError
 from ..read import XP_BANDS
-
-
-@dataclass(frozen=True)
-class XPSettings:
-    """How XP continuous spectra become data vectors; the errors are those of ZGR23's eq. 2.
-
-    Parameters
-    ----------
-    independent_error : float
-        Fraction by which the flux may vary on its own at every wavelength of a 10 nm grid.
-    zero_point_error : float
-        Fraction by which the whole spectrum may vary.
-    band_error : float
-        Fraction by which BP and RP may vary against each other.
-    divide_by_standard_deviation : bool
-        Divide the archive's coefficient errors by ``*_standard_deviation``, as ZGR23 did by
-        oversight (their footnote 2). The archive's errors include that factor already: dividing
-        makes errors 5-36 % too small on bright stars. Only for reproducing the published catalogue.
-    uncorrelated_error : float
-        For XP sampled spectra, whose errors come without correlations: fraction of the flux that is
-        added to every error instead.
-    truncate : bool
-        Use only the first ``*_n_relevant_bases`` coefficients of each spectrum, those that Gaia's
-        processing found significant.
-    """
-
-    independent_error: float = 0.005
-    zero_point_error: float = 0.005
-    band_error: float = 0.001
-    divide_by_standard_deviation: bool = False
-    uncorrelated_error: float = 0.003
-    truncate: bool = False
-
-    def __post_init__(self):
-        for name in (
-            "independent_error", "zero_point_error", "band_error", "uncorrelated_error"
-        ):  # fmt: skip
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name} must not be negative, got {getattr(self, name)}")
-
-    def to_dict(self) -> dict:
-        """Plain values, for a file's metadata."""
-        return asdict(self)
 
 
 @dataclass

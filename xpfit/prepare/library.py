@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-
 import numpy as np
 from astropy.table import Table
 
 from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH
+from ..data.preparation import LibrarySettings, Preparation
 from ..data.space import ObservationSpace, SampledSpace
 from ..data.spectra import InputFlag, Spectra
 from ..errors import InputError
@@ -16,58 +14,6 @@ from ..read import LIBRARY_WAVELENGTH
 from ..read.tables import float_column
 from .magnitudes import band_flux
 from .sources import id_flags
-
-
-@dataclass(frozen=True)
-class LibrarySettings:
-    """How the library becomes data vectors; a model records the settings that it was trained with.
-
-    Parameters
-    ----------
-    xp_error_floor : float
-        Fractional error added in quadrature to every XP sample: the brightest stars claim 0.2 %,
-        and the calibration is not that good. (What the emulator gets wrong is the model's to know.)
-    magnitude_err : float
-        Error in mag of the 2MASS magnitudes, of which the library gives none: the typical
-        uncertainty of bright stars (ZGR23, section 2.3).
-    extinction_err : float
-        Error in mag of the extinction estimate A(Ks) / 0.36.
-    extinction_fractional_err : float
-        Part of the estimate added to that in quadrature.
-    extinction_limits : tuple of float
-        Estimates outside are failures of the survey's photometric pipeline and count as unknown.
-    """
-
-    xp_error_floor: float = 0.003
-    magnitude_err: float = 0.03
-    extinction_err: float = 0.05
-    extinction_fractional_err: float = 0.1
-    extinction_limits: tuple[float, float] = (-0.3, 6.0)
-
-    def __post_init__(self):
-        for name in ("xp_error_floor", "magnitude_err", "extinction_err"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-        object.__setattr__(self, "extinction_limits", tuple(self.extinction_limits))
-
-    def to_dict(self) -> dict:
-        """Plain values, for a file's metadata."""
-        return {**asdict(self), "extinction_limits": list(self.extinction_limits)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping) -> LibrarySettings:
-        """Settings from a file's metadata.
-
-        Raises
-        ------
-        InputError
-            If a setting is unknown.
-        """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise InputError(f"unknown setting of the preparation ({error})") from error
-
 
 LIBRARY_LABELS = {"teff": "teff", "feh": "fe_h", "logg": "logg", "alpha_m": "alpha_m"}
 """xpfit's label names and the library's columns."""
@@ -136,7 +82,7 @@ def library_spectra(
             for name in ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
         },
         input_flags=_input_flags(source_id, xp_err, [e for _, e in bands]),
-        preparation=settings.to_dict(),
+        preparation=Preparation(settings),
     )
 
 

@@ -1,27 +1,137 @@
-"""Files of spectra, of any kind -> `Spectra`."""
+"""Files of spectra, of any kind -> `Spectra`: `read_spectra` for all, `iterate_file` part by part.
+
+`PREPARE` holds one function for each kind of file that `xpfit.read.spectra_kind` recognises.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
+from ..data.preparation import LibrarySettings, Preparation, Settings, XPSettings
 from ..data.space import CoefficientSpace, ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..read import read_continuous, read_library, read_sampled, spectra_kind
 from .continuous import continuous_spectra
-from .corrections import FluxCorrection
-from .covariance import XPSettings
-from .library import LibrarySettings, library_spectra
+from .corrections import FluxCorrection, identifier_of
+from .library import library_spectra
 from .store.hdf5 import iterate_spectra
 
 
-def prepare_file(
+class Trained(Protocol):
+    """What was trained on spectra: an `xpfit.XPModel` or a companion."""
+
+    space: ObservationSpace
+    preparation: Preparation
+
+
+@dataclass(frozen=True)
+class Target:
+    """What spectra are to become.
+
+    Attributes
+    ----------
+    space : ObservationSpace or str, optional
+    settings : tuple of Settings
+        Given explicitly, at most one of each kind.
+    correction : FluxCorrection, optional
+    model : Trained, optional
+        Gives what is not given explicitly.
+    """
+
+    space: ObservationSpace | str | None
+    settings: tuple[Settings, ...]
+    correction: FluxCorrection | None
+    model: Trained | None
+
+    def settings_of(self, kind: type[Settings], path: str | os.PathLike):
+        """Settings for one kind of file.
+
+        Raises
+        ------
+        InputError
+            If settings are given, but for another kind.
+        """
+        given = next((s for s in self.settings if isinstance(s, kind)), None)
+        if self.settings and given is None:
+            raise InputError(
+                f"{path}: this kind of file is prepared with {kind.__name__}, not with "
+                f"{type(self.settings[0]).__name__}"
+            )
+        preparation = self.model.preparation if self.model else Preparation()
+        return given or preparation.settings_of(kind)
+
+    def check_correction(self, path: str | os.PathLike) -> None:
+        """Refuse to correct the flux otherwise than that of the model's training data."""
+        if self.model is None:
+            return
+        wanted, given = self.model.preparation.flux_correction, identifier_of(self.correction)
+        if wanted != given:
+            raise InputError(
+                f"{path}: the flux correction of the model's training data is {wanted!r}, that "
+                f"asked for {given!r}; give the model's as `correction`"
+            )
+
+
+def _prepare_archive(read: Callable) -> Callable:
+    """Function that prepares a file of the Gaia archive."""
+
+    def prepare(path, rows, target: Target) -> Iterator[Spectra]:
+        _refuse_rows(path, rows)
+        target.check_correction(path)
+        space, settings = target.space, target.settings_of(XPSettings, path)
+        for table in read(path):
+            spectra = continuous_spectra([table], space, settings, target.correction)
+            # The first table decides; a later one may lack a band altogether.
+            space = spectra.space
+            yield spectra
+
+    return prepare
+
+
+def _prepare_library(path, rows, target: Target) -> Iterator[Spectra]:
+    """The APOGEE-XP library, or any of its rows."""
+    if target.space == CoefficientSpace.name:
+        raise InputError(
+            "the library holds sampled spectra, without coefficients; coefficient space needs XP "
+            "continuous spectra"
+        )
+    space = None if isinstance(target.space, str) else target.space
+    settings = target.settings_of(LibrarySettings, path)
+    yield library_spectra(read_library(path, rows), settings, space)
+
+
+def _read_prepared(path, rows, target: Target) -> Iterator[Spectra]:
+    """Prepared spectra as they are, or a range of rows of them."""
+    yield from iterate_spectra(path, rows=rows)
+
+
+PREPARE: dict[str, Callable[..., Iterator[Spectra]]] = {
+    "continuous": _prepare_archive(read_continuous),
+    "sampled": _prepare_archive(read_sampled),
+    "library": _prepare_library,
+    "prepared": _read_prepared,
+}
+"""By kind of file: (path, rows, target) -> parts of its spectra."""
+
+
+def _refuse_rows(path: str | os.PathLike, rows) -> None:
+    """Rows of archive files can only be found by reading the file."""
+    if rows is not None:
+        raise InputError(f"{path}: rows of archive files cannot be read alone; prepare the file")
+
+
+def iterate_file(
     path: str | os.PathLike,
-    settings: LibrarySettings | None = None,
+    rows: range | None = None,
     *,
+    model: Trained | None = None,
     space: ObservationSpace | str | None = None,
-    xp_settings: XPSettings | None = None,
+    settings: Settings | None = None,
     correction: FluxCorrection | None = None,
 ) -> Iterator[Spectra]:
     """Prepare a file of spectra part by part, in bounded memory where the format allows it.
@@ -31,12 +141,18 @@ def prepare_file(
     path : path-like
         XP continuous or sampled spectra in any format of the Gaia archive, prepared spectra (from
         `xpfit prepare`), or a FITS file with the columns of the APOGEE-XP library.
-    settings : LibrarySettings, optional
-        For files of the library.
-    space
+    rows : range, optional
+        Rows of prepared spectra or of the library; all by default.
+    model : XPModel or companion, optional
+        Prepare the spectra as its training data were, in its space. What is given explicitly below
+        takes precedence.
+    space : ObservationSpace or str, optional
         What the data vectors are to be, as in `continuous_spectra` and `library_spectra`.
-    xp_settings, correction
-        For XP spectra of the archive, as in `continuous_spectra`.
+    settings : LibrarySettings or XPSettings, optional
+        For files of the library, or XP spectra of the archive.
+    correction : FluxCorrection, optional
+        For XP spectra of the archive, as in `continuous_spectra`. With `model`, it must be that of
+        the model's training data.
 
     Yields
     ------
@@ -44,48 +160,41 @@ def prepare_file(
 
     Raises
     ------
-    FileNotFoundError, InputError
-        As `xpfit.read.read_library`, `xpfit.read.read_continuous` and
-        `xpfit.prepare.iterate_spectra`.
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If the file is damaged or has no rows, the settings are for another kind of file, the
+        correction is not the model's, or the spectra cannot be brought into the space.
     """
-    kind = spectra_kind(path)
-    if kind == "prepared":
-        yield from iterate_spectra(path)
-    elif kind in ("continuous", "sampled"):
-        for table in (read_continuous if kind == "continuous" else read_sampled)(path):
-            spectra = continuous_spectra([table], space, xp_settings, correction)
-            # The first table decides; a later one may lack a band altogether.
-            space = spectra.space
-            yield spectra
-    else:
-        yield library_spectra(read_library(path), settings, _library_space(space))
+    target = _target(model, space, (settings,), correction)
+    for part in PREPARE[spectra_kind(path)](path, rows, target):
+        if not len(part):
+            raise InputError(f"{path}: the table has no rows")
+        yield part
 
 
 def read_spectra(
     path: str | os.PathLike,
     rows=None,
-    settings: LibrarySettings | None = None,
+    settings: Settings | None = None,
     *,
+    model: Trained | None = None,
     space: ObservationSpace | str | None = None,
-    xp_settings: XPSettings | None = None,
     correction: FluxCorrection | None = None,
+    xp_settings: XPSettings | None = None,
 ) -> Spectra:
     """Read a file of spectra and prepare it for fitting or training.
 
     Parameters
     ----------
     path : path-like
-        As for `prepare_file`.
+        As for `iterate_file`.
     rows : slice, array_like of int or of bool, optional
         Which rows to take; all by default.
-    settings : LibrarySettings, optional
-        For files of the library. For a fit, those of the model:
-        ``LibrarySettings.from_dict(model.preparation)``.
-    space
-        What the data vectors are to be, as in `continuous_spectra` and `library_spectra`. For a
-        fit, the model's: ``space=model.space``.
-    xp_settings, correction
-        For XP spectra of the archive, as in `continuous_spectra`.
+    settings, model, space, correction
+        As for `iterate_file`. For a fit, give the `model`.
+    xp_settings : XPSettings, optional
+        Deprecated: give them as `settings`.
 
     Returns
     -------
@@ -93,26 +202,38 @@ def read_spectra(
 
     Raises
     ------
-    FileNotFoundError, InputError
-        As `prepare_file`, or if `rows` are out of range.
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        As `iterate_file`, or if `rows` are out of range.
     """
-    if spectra_kind(path) == "library":
-        return library_spectra(read_library(path, rows), settings, _library_space(space))
-    options = {"space": space, "xp_settings": xp_settings, "correction": correction}
-    spectra = Spectra.concatenate(list(prepare_file(path, **options)))
+    if xp_settings is not None:
+        warnings.warn(
+            "xp_settings is deprecated; give them as settings", DeprecationWarning, stacklevel=2
+        )
+    kind = spectra_kind(path)
+    target = _target(model, space, (settings, xp_settings), correction)
+    if kind == "library":
+        (spectra,) = PREPARE[kind](path, rows, target)
+        return spectra
+    spectra = Spectra.concatenate(list(PREPARE[kind](path, None, target)))
     try:
         return spectra if rows is None else spectra[rows]
     except IndexError as error:
         raise InputError(f"{path}: {error}; the file has {len(spectra)} rows") from error
 
 
-def _library_space(space: ObservationSpace | str | None) -> ObservationSpace | None:
-    """The space itself; the library's own default for names of spaces that it can be in."""
-    if isinstance(space, str):
-        if space == CoefficientSpace.name:
-            raise InputError(
-                "the library holds sampled spectra, without coefficients; leave coefficient space "
-                "to XP continuous spectra"
-            )
-        return None
-    return space
+def prepare_file(
+    path, settings=None, *, space=None, xp_settings=None, correction=None
+) -> Iterator[Spectra]:
+    """Deprecated: `iterate_file`."""
+    warnings.warn("prepare_file is deprecated: use iterate_file", DeprecationWarning, stacklevel=2)
+    settings = settings if xp_settings is None else xp_settings
+    return iterate_file(path, space=space, settings=settings, correction=correction)
+
+
+def _target(model, space, settings, correction) -> Target:
+    """What the arguments of the functions above ask for."""
+    if space is None and model is not None:
+        space = model.space
+    return Target(space, tuple(s for s in settings if s is not None), correction, model)

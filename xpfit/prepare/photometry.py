@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from astropy.table import Table
 
 from ..constants import BANDS, LN_PER_MAG, Band
+from ..data.preparation import PhotometrySettings
 from ..data.spectra import InputFlag, Spectra
 from ..errors import InputError
 from ..read.ids import ID_COLUMNS
@@ -35,29 +36,6 @@ GOOD_2MASS_QUALITY = "ABCD"
 """Letters of 2MASS's `ph_qual` that stand for a detection."""
 
 TWO_MASS = ("J", "H", "Ks")
-
-
-@dataclass(frozen=True)
-class PhotometrySettings:
-    """Which photometry is used, and how far it is trusted.
-
-    Parameters
-    ----------
-    magnitude_err_floor : float
-        mag, added in quadrature: 2MASS's calibration offsets are below 0.02 mag (ZGR23, section
-        2.3).
-    max_norm_dg_2mass, max_norm_dg_wise : float
-        2MASS and WISE are dropped where `norm_dg` is higher: a bright neighbour is near (ZGR23,
-        sections 2.3 and 2.4). Without `norm_dg` there is no neighbour.
-    """
-
-    magnitude_err_floor: float = 0.02
-    max_norm_dg_2mass: float = -5.0
-    max_norm_dg_wise: float = -10.0
-
-    def to_dict(self) -> dict:
-        """Plain values, for a file's metadata."""
-        return asdict(self)
 
 
 def attach_photometry(
@@ -115,7 +93,7 @@ def attach_photometry(
         flux_err=flux_err,
         whitener=_with_bands(spectra.whitener, flux_err, list(channels.values())),
         input_flags=_missing_band_flags(spectra.input_flags, flux_err, channels),
-        preparation={**spectra.preparation, "photometry": settings.to_dict()},
+        preparation=replace(spectra.preparation, photometry=settings),
     )
 
 

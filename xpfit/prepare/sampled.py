@@ -6,11 +6,12 @@ import numpy as np
 from astropy.table import Table
 
 from ..constants import FLUX_UNIT_SI
+from ..data.preparation import XPSettings
 from ..errors import InputError
 from ..read import SAMPLED_WAVELENGTH, XP_BANDS
 from .bases import sampled_design
 from .corrections import FluxCorrection
-from .covariance import DataVectors, XPSettings, band_sizes, inflate, read_band
+from .covariance import DataVectors, band_sizes, inflate, read_band
 
 BAND_LIMIT = 639.0
 """Wavelength (nm) at which GaiaXPy gives BP and RP the same weight."""

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW
-from ..prepare import XPSettings
+from ..data.preparation import XPSettings
 from ..prepare.bases import sampled_design
 from ..prepare.covariance import inflate
 from ..read import XP_BANDS

@@ -14,13 +14,14 @@ import h5py
 import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW, FLUX_UNIT_SI, LN_PER_MAG
+from ..data.preparation import Preparation, XPSettings
 from ..data.space import SampledSpace
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..files import atomic_output
 from ..healpix import first_source_id
 from ..model import XPModel
-from ..prepare import XPSettings, whiten_covariances
+from ..prepare import whiten_covariances
 from ..prepare.store.hdf5 import write_spectra
 from .noise import XPNoise, bp_rp_magnitudes, g_magnitude, gaia_parallax_err
 
@@ -408,7 +409,7 @@ class _Simulator:
             labels=dict(zip(self.names, labels.T, strict=True)),
             label_err=dict(zip(self.names, label_err.T, strict=True)),
             gaia=gaia,
-            preparation=self.xp_settings.to_dict(),
+            preparation=Preparation(self.xp_settings),
         )
         return spectra, wrong
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.spectra import Spectra
 from ...errors import InputError
 from ...model import XPModel
-from ...prepare import LibrarySettings, XPSettings, iterate_spectra, prepare_file
-from ...prepare.store.hdf5 import CHUNK_SIZE, count_spectra
+from ...prepare import iterate_file
+from ...prepare.store.hdf5 import count_spectra
 from ...read import spectra_kind
 
 STARS_PER_CHUNK = 10_000
@@ -94,35 +93,5 @@ def _pieces(path: str, size: int) -> list[tuple[int, int] | tuple[()]]:
 
 
 def model_spectra(model: XPModel, path: str | os.PathLike, rows: range | None = None):
-    """Spectra of a file as a model wants them, a few at a time.
-
-    Parameters
-    ----------
-    model : XPModel
-    path : path-like
-        As for `xpfit.prepare.prepare_file`.
-    rows : range, optional
-        Of prepared spectra.
-
-    Yields
-    ------
-    Spectra
-
-    Raises
-    ------
-    FileNotFoundError, InputError
-        As `xpfit.prepare.prepare_file`, or if the file has no rows.
-    """
-    if rows is not None:
-        parts: Iterator[Spectra] = iterate_spectra(path, CHUNK_SIZE, rows)
-    else:
-        parts = prepare_file(
-            path,
-            model.prepared_with(LibrarySettings),
-            space=model.space,
-            xp_settings=model.prepared_with(XPSettings),
-        )
-    for part in parts:
-        if not len(part):
-            raise InputError(f"{path}: the table has no rows; there is nothing to fit")
-        yield part
+    """Spectra of a file as a model wants them (`xpfit.prepare.iterate_file`)."""
+    return iterate_file(path, rows, model=model)

@@ -160,7 +160,7 @@ def run_catalogue(
     Parameters
     ----------
     inputs : sequence of path-like
-        Files of spectra, as for `xpfit.prepare.prepare_file`. Fastest if they are prepared, and in
+        Files of spectra, as for `xpfit.prepare.iterate_file`. Fastest if they are prepared, and in
         the order of source ids, as Gaia's bulk files are.
     output_dir : path-like
         A directory of its own (see `xpfit.catalogue.run.manifest` for what it holds). The

@@ -173,7 +173,7 @@ def _create(file: h5py.File, spectra: Spectra, columns: dict) -> None:
     file.attrs["format"] = FORMAT
     file.attrs["format_version"] = FORMAT_VERSION
     file.attrs["space"] = spectra.space.name
-    file.attrs["preparation"] = json.dumps(spectra.preparation, sort_keys=True)
+    file.attrs["preparation"] = json.dumps(spectra.preparation.to_dict(), sort_keys=True)
     file.attrs["wavelength"] = arrays.pop("wavelength")
     for name, values in arrays.items():
         file[name] = values

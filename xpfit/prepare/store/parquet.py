@@ -157,7 +157,7 @@ def _metadata(spectra: Spectra) -> dict[str, bytes]:
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "space": spectra.space.name,
-        "preparation": json.dumps(spectra.preparation, sort_keys=True),
+        "preparation": json.dumps(spectra.preparation.to_dict(), sort_keys=True),
     }
     encoded = {key: value.encode() for key, value in metadata.items()}
     for name, values in spectra.space.datasets().items():
