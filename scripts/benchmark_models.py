@@ -153,7 +153,7 @@ def _trained(network: Companion, training: Spectra, task: Task) -> tuple[Compani
 def _labels_of(network: UncertainNetwork | GaiaNet, training_took: float, task: Task) -> Outcome:
     """Labels of a companion."""
     start = time.perf_counter()
-    prediction = network.predict(task.stars, rng=np.random.default_rng(task.seed))
+    prediction = network.predict(task.stars, seed=task.seed)
     seconds = (training_took, time.perf_counter() - start)
     shape = (len(task.stars), len(LABELS))
     values, errors = np.full(shape, np.nan), np.full(shape, np.nan)

@@ -40,28 +40,25 @@ def trained(stars):
 
 def test_labels_of_new_stars_come_back_with_honest_errors(model, trained):
     spectra, truth = labelled(model, 2000, 2)
-    prediction = trained.predict(spectra, rng=np.random.default_rng(1))
+    prediction = trained.predict(spectra)
     residual = prediction.values - truth[:, :3]
     assert np.median(np.abs(residual[:, 0])) < 0.15 and np.median(np.abs(residual[:, 2])) < 0.3
     pull = residual / prediction.total_err
     width = 1.4826 * np.median(np.abs(pull - np.median(pull, axis=0)), axis=0)
     # The labels' own errors are known to the loss; these pulls are against the truth.
     np.testing.assert_allclose(width, 1.0, atol=0.2)
-    assert trained.score(spectra, rng=np.random.default_rng(1)) > 0.8
+    assert trained.score(spectra) > 0.8
 
 
 def test_noisier_spectra_are_more_uncertain(model, trained):
     spectra, _ = labelled(model, 300, 4)
     noisy = replace(spectra, flux_err=5.0 * spectra.flux_err, whitener=None)
-    few, many = (
-        trained.predict(s, rng=np.random.default_rng(1)).errors["input_err"]
-        for s in (spectra, noisy)
-    )
+    few, many = (trained.predict(s).errors["input_err"] for s in (spectra, noisy))
     np.testing.assert_allclose(many, 5.0 * few, rtol=1e-9)
 
 
 def test_total_error_is_the_sum_in_squares_of_its_parts(trained, stars):
-    p = trained.predict(stars[np.arange(50)], rng=np.random.default_rng(1))
+    p = trained.predict(stars[np.arange(50)])
     expected = p.errors["model_err"] ** 2 + p.errors["input_err"] ** 2 + p.errors["excess_err"] ** 2
     np.testing.assert_allclose(p.total_err**2, expected)
     assert np.all(p.errors["model_err"] > 0) and np.all(p.errors["excess_err"] > 0)
@@ -171,7 +168,7 @@ def test_what_was_saved_predicts_the_same(trained, stars, tmp_path):
     save_companion(trained, tmp_path / "c.h5")
     loaded = load_companion(tmp_path / "c.h5")
     few = stars[np.arange(30)]
-    ours, theirs = (n.predict(few, rng=np.random.default_rng(1)) for n in (trained, loaded))
+    ours, theirs = (n.predict(few) for n in (trained, loaded))
     np.testing.assert_array_equal(ours.values, theirs.values)
     np.testing.assert_array_equal(ours.total_err, theirs.total_err)
     assert loaded.card_["n_stars"] == 3000 and loaded.card_["labels"] == list(LABELS)
@@ -191,9 +188,9 @@ def test_files_of_another_kind_are_refused(tmp_path, model):
 def test_stars_that_cannot_be_seen_are_unknown_and_single_stars_are_fine(trained, stars):
     some = stars[np.arange(3)]
     some.flux_err[1], some.whitener[1] = np.inf, 0.0
-    values = trained.predict(some, rng=np.random.default_rng(1)).values
+    values = trained.predict(some).values
     assert np.isnan(values[1]).all() and np.isfinite(values[[0, 2]]).all()
-    assert trained.predict(stars[[0]], rng=np.random.default_rng(1)).values.shape == (1, 3)
+    assert trained.predict(stars[[0]]).values.shape == (1, 3)
 
 
 def test_bad_labels_and_untrained_networks_are_refused(stars):
@@ -207,7 +204,7 @@ def test_bad_labels_and_untrained_networks_are_refused(stars):
     with pytest.raises(InputError, match="nothing can be learned"):
         UncertainNetwork(LABELS).fit(same, rng=rng, progress=False)
     with pytest.raises(InputError, match="not trained"):
-        UncertainNetwork(LABELS).predict(stars, rng=rng)
+        UncertainNetwork(LABELS).predict(stars)
     with pytest.raises(InputError, match="refresh"):
         UncertainSettings(refresh=0)
 
@@ -215,15 +212,15 @@ def test_bad_labels_and_untrained_networks_are_refused(stars):
 def test_a_dozen_stars_are_enough_to_say_something(stars):
     network = UncertainNetwork(LABELS, replace(QUICK, n_epochs=2))
     network.fit(stars[np.arange(12)], rng=np.random.default_rng(1), progress=False)
-    prediction = network.predict(stars[[50]], rng=np.random.default_rng(1))
+    prediction = network.predict(stars[[50]])
     assert np.all(prediction.total_err > 1e-3) and np.isfinite(network.axes_).all()
 
 
 def test_guesses_start_fits_that_find_the_same_optimum(model, trained, stars):
     some = stars[np.arange(200)]
-    guesses = trained.guesses(some, model.label_names, rng=np.random.default_rng(1))
+    guesses = trained.guesses(some, model.label_names)
     assert guesses.shape == (200, 5, 3)
-    prediction = trained.predict(some, rng=np.random.default_rng(1), n_passes=10)
+    prediction = trained.predict(some, n_passes=10)
     np.testing.assert_array_equal(guesses[:, 0], prediction.values)
     np.testing.assert_allclose(guesses[:, 1:3].mean(axis=1) + guesses[:, 3:].mean(axis=1),
                                2.0 * guesses[:, 0])  # fmt: skip
@@ -231,7 +228,7 @@ def test_guesses_start_fits_that_find_the_same_optimum(model, trained, stars):
     assert np.mean(guided.loss < usual.loss + 0.5) >= 0.98
     assert guided.n_iterations.sum() < usual.n_iterations.sum()
     with pytest.raises(InputError, match="does not predict alpha_m"):
-        trained.guesses(some, ("teff", "alpha_m"), rng=np.random.default_rng(1))
+        trained.guesses(some, ("teff", "alpha_m"))
 
 
 def test_commands_train_predict_and_tell(sample_path, tmp_path, capsys):
@@ -268,7 +265,7 @@ def test_the_shipped_network_is_as_tight_as_promised_on_stars_that_it_never_saw(
     keep = np.isfinite([stars.labels[n] for n in names]).all(axis=0)
     keep &= (stars.snr > 50) & (stars.labels["teff"] < 8.0)
     stars = stars[np.flatnonzero(keep)]
-    prediction = network.predict(stars, rng=np.random.default_rng(1))
+    prediction = network.predict(stars)
     truth = np.column_stack([stars.labels[n] for n in names])
     error = np.nan_to_num(np.column_stack([stars.label_err[n] for n in names]))
     residual = prediction.values - truth

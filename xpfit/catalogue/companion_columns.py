@@ -8,7 +8,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
-from ..companion import Companion, ScatterAutoencoder
+from ..companion import SEED, Companion, ScatterAutoencoder
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..prepare import KELVIN_PER_UNIT
@@ -32,14 +32,15 @@ ODDITY = {
 """Columns that say how unlike the training set a spectrum is, and where to find them."""
 
 
-def companion_table(companion: Companion, spectra: Spectra, rng: np.random.Generator) -> Table:
+def companion_table(companion: Companion, spectra: Spectra, seed: int = SEED) -> Table:
     """All that a companion says of some stars.
 
     Parameters
     ----------
     companion : Companion
     spectra : Spectra
-    rng : numpy.random.Generator
+    seed : int
+        Of what companions draw at random; results of a star do not depend on others.
 
     Returns
     -------
@@ -50,13 +51,13 @@ def companion_table(companion: Companion, spectra: Spectra, rng: np.random.Gener
     table = Table()
     add_column(table, "gdr3_source_id", spectra.source_id)
     if isinstance(companion, ScatterAutoencoder):
-        out = companion.predict(spectra)
+        out = companion.predict(spectra, seed=seed)
         add_column(table, "latent", out.latent, Description("latent numbers of the spectrum"))
         add_column(table, "latent_err", out.latent_err, Description("their widths"))
         _add_oddity(table, out)
         add_column(table, "is_odd", out.is_odd, Description("unlike the training set"))
         return table
-    prediction = companion.predict(spectra, rng=rng)
+    prediction = companion.predict(spectra, seed=seed)
     total = prediction.total_err
     for i, name in enumerate(prediction.label_names):
         unit = KELVIN_PER_UNIT if name == "teff" else 1.0
@@ -69,9 +70,7 @@ def companion_table(companion: Companion, spectra: Spectra, rng: np.random.Gener
     return table
 
 
-def add_opinions(
-    table: Table, spectra: Spectra, companions: Sequence[Companion], rng: np.random.Generator
-) -> None:
+def add_opinions(table: Table, spectra: Spectra, companions: Sequence[Companion]) -> None:
     """Add columns with second opinions to a catalogue, and flag spectra unlike the training set.
 
     Parameters
@@ -84,7 +83,6 @@ def add_opinions(
         For one that predicts labels, ``KIND_LABEL``, its error, and ``KIND_LABEL_sigma``: by how
         many standard errors the fit is above it. For an auto-encoder the columns `ODDITY`, and the
         flag `FitFlag.UNLIKE_TRAINING`.
-    rng : numpy.random.Generator
 
     Raises
     ------
@@ -99,7 +97,7 @@ def add_opinions(
                 table["fit_flags"].dtype
             )
             continue
-        opinion = companion_table(companion, spectra, rng)
+        opinion = companion_table(companion, spectra)
         for name in companion.label_names:
             value, error = opinion[name], opinion[f"{name}_err"]
             known, column = describe(name), f"{companion.kind}_{name}"

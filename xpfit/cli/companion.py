@@ -73,7 +73,12 @@ def _add_predict(verbs) -> None:
     command.add_argument("spectra", metavar="SPECTRA", nargs="+", help=INPUT_HELP)
     command.add_argument("--companion", required=True, metavar="COMPANION.h5")
     command.add_argument("--output", required=True, metavar="TABLE", help=CATALOGUE_HELP)
-    command.add_argument("--seed", type=int, default=1, help="seed of dropout and redrawn spectra")
+    command.add_argument(
+        "--seed",
+        type=int,
+        default=1,
+        help="seed of dropout and redrawn spectra, with each source_id",
+    )
     add_tables(command)
 
 
@@ -120,12 +125,12 @@ def _predict(options: argparse.Namespace) -> None:
     catalogue_format(options.output)
     check_output(options.output, overwrite=options.overwrite)
     companion, extra = load_companion(options.companion), additions(options)
-    rng, tables = np.random.default_rng(options.seed), []
+    tables = []
     with tqdm(unit="star", disable=options.quiet) as bar:
         for path in options.spectra:
             for part in model_spectra(companion, Path(path)):
                 part = extra.apply(part)
-                tables.append(companion_table(companion, part, rng))
+                tables.append(companion_table(companion, part, options.seed))
                 bar.update(len(part))
     table = vstack(tables)
     write_catalogue(table, options.output, overwrite=options.overwrite)

@@ -64,7 +64,6 @@ def _fit(options: argparse.Namespace) -> None:
     fitter = Fitter(model, n_jobs=options.jobs, **fitter_options(options))
     confidence = confidence_for(model, options.confidence)
     start, companions = companions_of(options)
-    rng = np.random.default_rng(1)
     provenance = {
         "MODEL": Path(options.model).name if options.model else "default",
         "INPUT": ",".join(Path(path).name for path in options.inputs),
@@ -78,12 +77,12 @@ def _fit(options: argparse.Namespace) -> None:
         for part in chain([first], parts):
             spectra = extra.apply(part)
             bar.total = (bar.total or 0) + len(spectra)
-            guesses = start and start.guesses(spectra, model.label_names, rng=rng)
+            guesses = start and start.guesses(spectra, model.label_names)
             result = fitter.fit(spectra, bar, guesses)
             table = catalogue.result_table(
                 model, spectra, result, confidence, provenance=provenance
             )
-            add_opinions(table, spectra, companions, rng)
+            add_opinions(table, spectra, companions)
             tables.append(table)
     table = catalogue.join_tables(tables)
     catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)

@@ -2,6 +2,7 @@
 
 from .attention import attention, derivative_spectra
 from .base import Companion, LabelPrediction
+from .draws import SEED
 from .features import Features
 from .gaianet import GaiaNet, GaiaNetSettings
 from .outliers import OddityDetector
@@ -11,6 +12,7 @@ from .uncertain import UncertainNetwork, UncertainSettings
 
 __all__ = [
     "KINDS",
+    "SEED",
     "Companion",
     "Features",
     "GaiaNet",

@@ -10,6 +10,7 @@ from ..constants import AMPLITUDE_WINDOW
 from ..data.space import CoefficientSpace, ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError
+from .draws import star_generator
 
 SOFTENING = 0.02
 """Relative flux below which features are linear in it, and above logarithmic."""
@@ -216,7 +217,7 @@ class Features:
         return 1.0 / np.hypot(SOFTENING, relative)
 
 
-def draw_noise(spectra: Spectra, n: int, rng: np.random.Generator) -> np.ndarray:
+def draw_noise(spectra: Spectra, n: int, seed: int) -> np.ndarray:
     """Noise of spectra, drawn from their errors or full covariances.
 
     Parameters
@@ -224,14 +225,17 @@ def draw_noise(spectra: Spectra, n: int, rng: np.random.Generator) -> np.ndarray
     spectra : Spectra
     n : int
         Draws of each star.
-    rng : numpy.random.Generator
+    seed : int
+        Together with the source_id (see `star_generator`).
 
     Returns
     -------
     ndarray, shape (n, n_star, n_obs)
         Zero where values are not known.
     """
-    normal = rng.standard_normal((n, *spectra.flux.shape))
+    normal = np.empty((n, *spectra.flux.shape))
+    for i, star in enumerate(spectra.source_id):
+        normal[:, i] = star_generator(star, seed).standard_normal((n, normal.shape[2]))
     known = np.isfinite(spectra.flux_err)
     if spectra.whitener.ndim == 2:
         return normal * np.where(known, spectra.flux_err, 0.0)

@@ -30,6 +30,7 @@ from ..nn import (
     Residual,
 )
 from .base import Companion, LabelPrediction, judged_by, labels_of
+from .draws import SEED
 from .excess import ExcessErrors
 from .features import Features, draw_noise
 from .loop import LoopSettings, descend
@@ -42,7 +43,7 @@ MAX_LOGG_FEH, MIN_TEFF_FEH = 5.0, 3.2
 N_REDRAWS = 20
 """Redrawn spectra whose predictions' scatter is the error due to that of the spectrum."""
 
-ROWS_AT_A_TIME = 5000
+ROWS_AT_A_TIME = 500
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ class GaiaNet(Companion):
         )
         self.parameters_ = state.best
         held_out = judged_by(order, n_validation)
-        values, input_err = self._outputs(spectra[held_out], rng, N_REDRAWS)
+        values, input_err = self._outputs(spectra[held_out], SEED, N_REDRAWS)
         self.excess_ = ExcessErrors.learn(
             self._abscissa(values),
             values - targets[held_out],
@@ -239,7 +240,7 @@ class GaiaNet(Companion):
         return Network([*layers, Dense(n_in, len(self.label_names))])
 
     def predict(
-        self, spectra: Spectra, *, rng: np.random.Generator, n_redraws: int = N_REDRAWS
+        self, spectra: Spectra, *, seed: int = SEED, n_redraws: int = N_REDRAWS
     ) -> LabelPrediction:
         """Labels and their uncertainties.
 
@@ -247,8 +248,9 @@ class GaiaNet(Companion):
         ----------
         spectra : Spectra
             In the space of the training stars.
-        rng : numpy.random.Generator
-            Of the redrawn spectra.
+        seed : int
+            Of the redrawn spectra, together with each star's source_id: a star's result depends
+            neither on other stars nor on their order.
         n_redraws : int
 
         Returns
@@ -265,7 +267,7 @@ class GaiaNet(Companion):
         self._require_training()
         if n_redraws < 2:
             raise InputError(f"n_redraws must be at least 2, got {n_redraws}")
-        values, input_err = self._outputs(spectra, rng, n_redraws)
+        values, input_err = self._outputs(spectra, seed, n_redraws)
         excess = self.excess_.of(self._abscissa(values))
         if "teff" in self.label_names:
             i = self.label_names.index("teff")
@@ -276,14 +278,14 @@ class GaiaNet(Companion):
             self.label_names, values, {"input_err": input_err, "excess_err": excess}
         )
 
-    def score(self, spectra: Spectra, *, rng: np.random.Generator) -> float:
+    def score(self, spectra: Spectra, *, seed: int = SEED) -> float:
         """Mean over the labels of the coefficient of determination R^2, as in scikit-learn."""
         targets, _ = self._targets(spectra)
-        residual = self._outputs(spectra, rng, 0)[0] - targets
+        residual = self._outputs(spectra, seed, 0)[0] - targets
         spread = targets - np.nanmean(targets, axis=0)
         return float(np.mean(1.0 - np.nansum(residual**2, axis=0) / np.nansum(spread**2, axis=0)))
 
-    def _outputs(self, spectra, rng, n_redraws) -> tuple[np.ndarray, np.ndarray]:
+    def _outputs(self, spectra, seed, n_redraws) -> tuple[np.ndarray, np.ndarray]:
         """Outputs in the units of the targets, and their scatter when spectra are redrawn."""
         network = self.network
         values = np.full((len(spectra), len(self.label_names)), np.nan)
@@ -297,7 +299,7 @@ class GaiaNet(Companion):
             part, rows = part[np.flatnonzero(seen)], rows[seen]
             values[rows] = self._evaluate(network, self.features_.inputs(part))
             if n_redraws:
-                noise = draw_noise(part, n_redraws, rng)
+                noise = draw_noise(part, n_redraws, seed)
                 drawn = [
                     self._evaluate(
                         network, self.features_.inputs(replace(part, flux=part.flux + more))

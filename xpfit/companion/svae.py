@@ -27,6 +27,7 @@ from ..nn import (
     standard_normal_divergence,
 )
 from .base import Companion, judged_by
+from .draws import SEED
 from .features import Features
 from .loop import LoopSettings, descend
 from .outliers import OddityDetector
@@ -225,13 +226,15 @@ class ScatterAutoencoder(Companion):
         """How many parameters there are in all."""
         return _Count(sum(network.n_parameters for network in self.networks))
 
-    def predict(self, spectra: Spectra) -> Reconstruction:
+    def predict(self, spectra: Spectra, *, seed: int = SEED) -> Reconstruction:
         """Latent numbers, reconstructed spectra, and how well they fit.
 
         Parameters
         ----------
         spectra : Spectra
             In the space of the training stars.
+        seed : int
+            As other companions take; nothing is drawn here.
 
         Returns
         -------
@@ -269,7 +272,7 @@ class ScatterAutoencoder(Companion):
             self.features_.input_wavelength[oddest] + blind,
         )
 
-    def score(self, spectra: Spectra) -> float:
+    def score(self, spectra: Spectra, *, seed: int = SEED) -> float:
         """Mean evidence bound per star, without noise in the latent numbers; higher is better."""
         inputs, variance = self._inputs(spectra)
         return -self._loss(self.parameters_, inputs, variance, None)[0]

@@ -17,6 +17,7 @@ from ..data.spectra import Spectra
 from ..errors import InputError
 from ..nn import Adam, CosineSchedule, Dense, Dropout, Network, ReLU, gaussian_likelihood
 from .base import Companion, LabelPrediction, judged_by, labels_of
+from .draws import SEED, StarDraws
 from .features import Features
 from .loop import LoopSettings, descend
 
@@ -28,7 +29,7 @@ ERRORS = ("model_err", "input_err", "excess_err")
 N_PASSES = 50
 """Passes with dropout that a prediction is the median of."""
 
-ROWS_AT_A_TIME = 5000
+ROWS_AT_A_TIME = 500
 
 MAX_PULL = 5.0
 """Predictions that are further off tell nothing of the ordinary ones."""
@@ -174,7 +175,7 @@ class UncertainNetwork(Companion):
         self.parameters_ = state.parameters
         self.calibration_ = np.ones(len(self.label_names))
         held_out = judged_by(order, n_validation)
-        self._calibrate(spectra[held_out], labels[held_out], errors[held_out], rng)
+        self._calibrate(spectra[held_out], labels[held_out], errors[held_out])
         self._fill_card(
             spectra,
             state,
@@ -195,7 +196,7 @@ class UncertainNetwork(Companion):
         return Network([*layers, Dense(n_in, 2 * len(self.label_names))])
 
     def predict(
-        self, spectra: Spectra, *, rng: np.random.Generator, n_passes: int = N_PASSES
+        self, spectra: Spectra, *, seed: int = SEED, n_passes: int = N_PASSES
     ) -> LabelPrediction:
         """Labels and their uncertainties.
 
@@ -203,8 +204,9 @@ class UncertainNetwork(Companion):
         ----------
         spectra : Spectra
             In the space of the training stars.
-        rng : numpy.random.Generator
-            Of the dropout.
+        seed : int
+            Of the dropout, together with each star's source_id: a star's result depends neither
+            on other stars nor on their order.
         n_passes : int
 
         Returns
@@ -222,8 +224,12 @@ class UncertainNetwork(Companion):
         self._require_training()
         if n_passes < 2:
             raise InputError(f"n_passes must be at least 2, got {n_passes}")
+        return self._predict(spectra, seed, n_passes)
+
+    def _predict(self, spectra: Spectra, seed: int, n_passes: int) -> LabelPrediction:
+        """Predict in parts, as all random numbers of a part are held in memory."""
         parts = [
-            self._predict(spectra[rows], rng, n_passes)
+            self._predict_part(spectra[rows], seed, n_passes)
             for rows in np.array_split(
                 np.arange(len(spectra)), max(1, -(-len(spectra) // ROWS_AT_A_TIME))
             )
@@ -235,7 +241,7 @@ class UncertainNetwork(Companion):
         )
 
     def guesses(
-        self, spectra: Spectra, label_names: Sequence[str], *, rng: np.random.Generator
+        self, spectra: Spectra, label_names: Sequence[str], *, seed: int = SEED
     ) -> np.ndarray:
         """Labels for a forward fit to start from: the prediction, and points along its worst axes.
 
@@ -244,7 +250,8 @@ class UncertainNetwork(Companion):
         spectra : Spectra
         label_names : sequence of str
             Of the forward model.
-        rng : numpy.random.Generator
+        seed : int
+            As in `predict`.
 
         Returns
         -------
@@ -259,22 +266,22 @@ class UncertainNetwork(Companion):
         missing = [name for name in label_names if name not in self.label_names]
         if missing:
             raise InputError(f"this network does not predict {', '.join(missing)}")
-        prediction = self.predict(spectra, rng=rng, n_passes=GUESS_PASSES)
+        prediction = self.predict(spectra, seed=seed, n_passes=GUESS_PASSES)
         steps = GUESS_DISTANCE * self.axes_[:GUESS_AXES]
         steps = np.concatenate([np.zeros((1, len(self.label_names))), steps, -steps])
         points = prediction.values[:, None] + steps * prediction.total_err[:, None]
         return points[:, :, [self.label_names.index(name) for name in label_names]]
 
-    def score(self, spectra: Spectra, *, rng: np.random.Generator) -> float:
+    def score(self, spectra: Spectra, *, seed: int = SEED) -> float:
         """Mean over the labels of the coefficient of determination R^2, as in scikit-learn."""
         labels, _, known = self._labels(spectra)
-        values = self.predict(spectra[np.flatnonzero(known)], rng=rng).values
+        values = self.predict(spectra[np.flatnonzero(known)], seed=seed).values
         residual = np.sum((values - labels) ** 2, axis=0)
         return float(np.mean(1.0 - residual / np.sum((labels - labels.mean(axis=0)) ** 2, axis=0)))
 
-    def _calibrate(self, spectra, labels, errors, rng) -> None:
+    def _calibrate(self, spectra, labels, errors) -> None:
         """Find the factors on errors with which pulls of stars not learned from have width 1."""
-        prediction = self._predict(spectra, rng, N_PASSES)
+        prediction = self._predict(spectra, SEED, N_PASSES)
         residual, total = prediction.values - labels, prediction.total_err
         for _ in range(20):
             pull = residual / np.hypot(self.calibration_ * total, errors)
@@ -288,14 +295,15 @@ class UncertainNetwork(Companion):
         else:
             self.axes_ = np.eye(len(self.label_names))  # too few to tell
 
-    def _predict(self, spectra, rng, n_passes) -> LabelPrediction:
+    def _predict_part(self, spectra, seed, n_passes) -> LabelPrediction:
         """Some of the stars."""
         network, k = self.network, len(self.label_names)
         inputs = self.features_.inputs(spectra)
         passes = np.empty((n_passes, len(inputs), k))
         excess = np.zeros((len(inputs), k))
+        draws = StarDraws(spectra.source_id, seed, n_passes * sum(self.settings.hidden))
         for i in range(n_passes):
-            out, _ = network.forward(self.parameters_, inputs, rng)
+            out, _ = network.forward(self.parameters_, inputs, draws)
             passes[i] = out[:, :k]
             excess += np.exp(out[:, k:]) / n_passes
         variance = self.features_.input_variance(spectra, self._jacobian(self.parameters_, inputs))

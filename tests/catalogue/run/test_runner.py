@@ -182,11 +182,11 @@ def test_a_damaged_input_is_refused_with_its_reason_and_the_rest_go_on(stores, t
 def test_what_was_refused_is_tried_again_when_asked(stores, undisturbed, tmp_path, monkeypatch):
     fit_table, seen = work.fit_table, []
 
-    def fails_on_b(job, spectra, rng):
+    def fails_on_b(job, spectra):
         seen.append(len(spectra))
         if spectra.source_id[0] == stores[1].source_id[70]:
             raise RuntimeError("cosmic ray")
-        return fit_table(job, spectra, rng)
+        return fit_table(job, spectra)
 
     monkeypatch.setattr(work, "fit_table", fails_on_b)
     account = run(stores, tmp_path / "run")

@@ -28,9 +28,6 @@ from .plan import Chunk, model_spectra
 ROWS_PER_PART = 50_000
 """Rows of a file, at most: those of an input of unknown length are written in several."""
 
-SEED = 1
-"""Of what companions draw at random."""
-
 HEALPIX_COLUMN = "_healpix_29"
 
 
@@ -144,12 +141,10 @@ def fit_chunk(job: Job, chunk: Chunk, directory: str) -> ChunkResult:
         parts.append(write_rows(sorted_rows(vstack(tables)), path))
         tables.clear()
 
-    # A stream for each chunk: rows must not depend on who fits which.
-    rng = np.random.default_rng((SEED, chunk.index))
     rows = None if chunk.stop is None else range(chunk.start, chunk.stop)
     with threadpool_limits(1):
         for spectra in model_spectra(job.model, chunk.path, rows):
-            table = fit_table(job, job.additions.apply(spectra), rng)
+            table = fit_table(job, job.additions.apply(spectra))
             good = is_reliable(table["quality_flags"], table["fit_flags"])
             n_fitted += int(good.sum())
             n_rows += len(table)
@@ -163,14 +158,14 @@ def fit_chunk(job: Job, chunk: Chunk, directory: str) -> ChunkResult:
     return ChunkResult(tuple(parts), n_fitted, n_rows - n_fitted)
 
 
-def fit_table(job: Job, spectra: Spectra, rng: np.random.Generator) -> Table:
+def fit_table(job: Job, spectra: Spectra) -> Table:
     """Rows of the catalogue for some spectra."""
-    guesses = job.start_from and job.start_from.guesses(spectra, job.model.label_names, rng=rng)
+    guesses = job.start_from and job.start_from.guesses(spectra, job.model.label_names)
     result = job.fitter.fit(spectra, progress=False, guesses=guesses)
     table = result_table(
         job.model, spectra, result, job.confidence, reference=False, provenance=job.provenance
     )
-    add_opinions(table, spectra, job.companions, rng)
+    add_opinions(table, spectra, job.companions)
     cells = healpix_29(np.asarray(table["ra"]), np.asarray(table["dec"]))
     add_column(table, HEALPIX_COLUMN, cells)
     return table
