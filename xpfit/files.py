@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all."""
+"""Input files that must be there, and output files that appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import OutputError
+from .errors import InputError, OutputError
+
+
+def existing_file(
+    path: str | os.PathLike, hint: str = "no such file; check the path", *, empty: bool = True
+) -> Path:
+    """Path of a file that is there.
+
+    Parameters
+    ----------
+    path : path-like
+    hint : str
+        What to say otherwise.
+    empty : bool
+        Whether it may be empty.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If it is empty and must not be.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: {hint}")
+    if not empty and path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty; fetch or write it again")
+    return path
 
 
 def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
@@ -86,8 +118,8 @@ def atomic_output(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
     Yields
     ------
     Path
-        A name of its own in the same directory, with the same ending. Whatever stands there is
-        removed if the block raises.
+        A temporary name in the same directory, with the same ending. Such a file is removed if the
+        block raises.
 
     Raises
     ------

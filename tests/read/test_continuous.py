@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from xpfit import InputError
 from xpfit.read import read_continuous, spectra_kind
-from xpfit.read.rows import _parse_array, _split
+from xpfit.read.cells import _parse_array
+from xpfit.read.formats.text import split_line
 
 ARRAYS = [f"{b}_{c}" for b in ("bp", "rp") for c in
           ("coefficients", "coefficient_errors", "coefficient_correlations")]  # fmt: skip
@@ -180,7 +181,7 @@ def test_any_cell_gives_an_array_or_a_value_error(cell):
                           st.just("[3, 4]")), min_size=1, max_size=8))  # fmt: skip
 def test_lines_split_at_commas_outside_quotes_and_brackets(cells):
     expected = [cell.strip('"').encode() for cell in cells]
-    assert _split(",".join(cells).encode()) == expected
+    assert split_line(",".join(cells).encode()) == expected
 
 
 def mutate(content: bytearray, rng) -> bytes:

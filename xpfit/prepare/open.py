@@ -15,7 +15,8 @@ from ..data.preparation import LibrarySettings, Preparation, Settings, XPSetting
 from ..data.space import CoefficientSpace, ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..read import read_continuous, read_library, read_sampled, spectra_kind
+from ..read import read_continuous, read_library, read_sampled
+from ..read.kinds import kind_and_format
 from .continuous import continuous_spectra
 from .corrections import FluxCorrection, identifier_of
 from .library import library_spectra
@@ -80,11 +81,11 @@ class Target:
 def _prepare_archive(read: Callable) -> Callable:
     """Function that prepares a file of the Gaia archive."""
 
-    def prepare(path, rows, target: Target) -> Iterator[Spectra]:
+    def prepare(path, form, rows, target: Target) -> Iterator[Spectra]:
         _refuse_rows(path, rows)
         target.check_correction(path)
         space, settings = target.space, target.settings_of(XPSettings, path)
-        for table in read(path):
+        for table in read(path, form=form):
             spectra = continuous_spectra([table], space, settings, target.correction)
             # The first table decides; a later one may lack a band altogether.
             space = spectra.space
@@ -93,7 +94,7 @@ def _prepare_archive(read: Callable) -> Callable:
     return prepare
 
 
-def _prepare_library(path, rows, target: Target) -> Iterator[Spectra]:
+def _prepare_library(path, form, rows, target: Target) -> Iterator[Spectra]:
     """The APOGEE-XP library, or any of its rows."""
     if target.space == CoefficientSpace.name:
         raise InputError(
@@ -105,7 +106,7 @@ def _prepare_library(path, rows, target: Target) -> Iterator[Spectra]:
     yield library_spectra(read_library(path, rows), settings, space)
 
 
-def _read_prepared(path, rows, target: Target) -> Iterator[Spectra]:
+def _read_prepared(path, form, rows, target: Target) -> Iterator[Spectra]:
     """Prepared spectra as they are, or a range of rows of them."""
     yield from iterate_spectra(path, rows=rows)
 
@@ -116,7 +117,7 @@ PREPARE: dict[str, Callable[..., Iterator[Spectra]]] = {
     "library": _prepare_library,
     "prepared": _read_prepared,
 }
-"""By kind of file: (path, rows, target) -> parts of its spectra."""
+"""By kind of file: (path, format, rows, target) -> parts of its spectra."""
 
 
 def _refuse_rows(path: str | os.PathLike, rows) -> None:
@@ -167,7 +168,8 @@ def iterate_file(
         correction is not the model's, or the spectra cannot be brought into the space.
     """
     target = _target(model, space, (settings,), correction)
-    for part in PREPARE[spectra_kind(path)](path, rows, target):
+    kind, form = kind_and_format(path)
+    for part in PREPARE[kind](path, form, rows, target):
         if not len(part):
             raise InputError(f"{path}: the table has no rows")
         yield part
@@ -211,12 +213,12 @@ def read_spectra(
         warnings.warn(
             "xp_settings is deprecated; give them as settings", DeprecationWarning, stacklevel=2
         )
-    kind = spectra_kind(path)
+    kind, form = kind_and_format(path)
     target = _target(model, space, (settings, xp_settings), correction)
     if kind == "library":
-        (spectra,) = PREPARE[kind](path, rows, target)
+        (spectra,) = PREPARE[kind](path, form, rows, target)
         return spectra
-    spectra = Spectra.concatenate(list(PREPARE[kind](path, None, target)))
+    spectra = Spectra.concatenate(list(PREPARE[kind](path, form, None, target)))
     try:
         return spectra if rows is None else spectra[rows]
     except IndexError as error:

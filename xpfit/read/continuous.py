@@ -14,7 +14,9 @@ from pathlib import Path
 from astropy.table import Table
 
 from ..errors import InputError
-from .rows import RowType, array_column, chunked, iterate_rows, number, source_table
+from .cells import array_column, number
+from .formats import Format, RowType
+from .rows import chunked, iterate_rows, source_table
 
 XP_BANDS = ("bp", "rp")
 """The two spectrophotometers."""
@@ -37,7 +39,9 @@ CONTINUOUS = RowType(
 """Columns of the archive's table; the optional ones are NaN where a file lacks them."""
 
 
-def read_continuous(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> Iterator[Table]:
+def read_continuous(
+    path: str | os.PathLike, chunk_size: int = CHUNK_SIZE, form: Format | None = None
+) -> Iterator[Table]:
     """Read XP continuous spectra from CSV, ECSV, FITS or VOTable, gzipped or not, or from HDF5.
 
     Parameters
@@ -48,6 +52,8 @@ def read_continuous(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
         the name.
     chunk_size : int
         Sources per table.
+    form : Format, optional
+        Format of the file, if it is recognised already.
 
     Yields
     ------
@@ -68,7 +74,7 @@ def read_continuous(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> It
         integers, or has no rows.
     """
     sizes: dict[str, int] = {}
-    for rows in chunked(iterate_rows(Path(path), CONTINUOUS), chunk_size, path):
+    for rows in chunked(iterate_rows(path, CONTINUOUS, form), chunk_size, path):
         yield _table(rows, sizes, path)
 
 

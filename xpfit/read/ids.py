@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+from ..files import existing_file
 from .tables import integer_ids, is_table, read_table
 
 ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
@@ -34,9 +34,7 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
     InputError
         If a line is not an integer (the line is named), or a table has no column of ids.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; check the path")
+    path = existing_file(path)
     if is_table(path):
         return integer_ids(read_table(path), ID_COLUMNS, str(path))
     ids = []

@@ -1,16 +1,28 @@
-"""What a file of spectra holds, by its columns."""
+"""Kinds of files of spectra, recognised by format and columns."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import InputError
-from .rows import column_names, sniff
+from .formats import Format, recognise
+
+KINDS: dict[str, Callable[[str, set[str]], bool]] = {
+    "continuous": lambda form, names: "bp_coefficients" in names,
+    "sampled": lambda form, names: {"source_id", "flux", "flux_error"} <= names,
+    "library": lambda form, names: form == "fits",
+    "prepared": lambda form, names: form in ("hdf5", "parquet"),
+}
+"""Whether a file is of a kind, by the name of its format and its columns in lower case; in the
+order in which they are tried."""
+
+FALLBACK = "continuous"
+"""Kind of a file that is none of them; its reader says what is wrong."""
 
 
 def spectra_kind(path: str | os.PathLike) -> str:
-    """Tell the kinds of files of spectra from each other.
+    """Kind of a file of spectra.
 
     Parameters
     ----------
@@ -19,9 +31,9 @@ def spectra_kind(path: str | os.PathLike) -> str:
     Returns
     -------
     str
-        ``"continuous"``, ``"sampled"``, ``"library"`` (the APOGEE-XP library's columns) or
-        ``"prepared"`` (HDF5 or Parquet from `xpfit prepare`). What is none of them counts as the
-        kind that is most likely meant; its reader says what is wrong.
+        ``"continuous"``, ``"sampled"``, ``"library"`` (FITS with the APOGEE-XP library's columns)
+        or ``"prepared"`` (HDF5 or Parquet from `xpfit prepare`). A file that is none of them counts
+        as the kind that is most likely meant; its reader says what is wrong.
 
     Raises
     ------
@@ -30,14 +42,11 @@ def spectra_kind(path: str | os.PathLike) -> str:
     InputError
         If the file is empty or damaged.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty; fetch or write it again")
-    names, storage = column_names(path), sniff(path)
-    if "bp_coefficients" in names:
-        return "continuous"
-    if {"source_id", "flux", "flux_error"} <= set(names):
-        return "sampled"
-    return {"fits": "library", "hdf5": "prepared", "parquet": "prepared"}.get(storage, "continuous")
+    return kind_and_format(path)[0]
+
+
+def kind_and_format(path: str | os.PathLike) -> tuple[str, Format]:
+    """Kind of a file of spectra, as `spectra_kind`, and its format."""
+    form, head = recognise(path)
+    names = {name.lower() for name in form.column_names(Path(path), head)}
+    return next((k for k, test in KINDS.items() if test(form.name, names)), FALLBACK), form

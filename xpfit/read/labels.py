@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
-from .fits import read_fits_table
+from .formats.fits import read_fits_table
 from .tables import float_column, read_table
 
 LABEL_COLUMNS = (

@@ -13,7 +13,8 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..errors import InputError
-from .fits import read_fits_table
+from .formats.base import require_integers
+from .formats.fits import read_fits_table
 from .sampled import SAMPLED_WAVELENGTH
 
 LIBRARY_WAVELENGTH = SAMPLED_WAVELENGTH
@@ -89,12 +90,7 @@ def read_library(path: str | os.PathLike, rows=None) -> Table:
 
 def _check_types(raw: Table, path) -> None:
     """Refuse ids that are not integers and spectra of another length."""
-    kind = raw["gaiaedr3_source_id"].dtype
-    if kind.kind not in "iu" or kind.itemsize != 8:
-        raise InputError(
-            f"{path}: gaiaedr3_source_id has type {kind}; Gaia ids need 64-bit integers "
-            "(other types lose digits): write the column again as int64"
-        )
+    require_integers(raw["gaiaedr3_source_id"].dtype, path, "gaiaedr3_source_id")
     for name in ("flux", "flux_error"):
         shape = raw[name].shape[1:]
         if shape != LIBRARY_WAVELENGTH.shape or raw[name].dtype.kind != "f":

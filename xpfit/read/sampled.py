@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
+from .cells import array_column, number
 from .continuous import CHUNK_SIZE
-from .rows import RowType, array_column, chunked, iterate_rows, number, source_table
+from .formats import Format, RowType
+from .rows import chunked, iterate_rows, source_table
 
 SAMPLED_WAVELENGTH = np.arange(336.0, 1021.0, 2.0)
 """Wavelengths (nm) of the archive's sampled spectra."""
@@ -22,7 +23,9 @@ SAMPLED = RowType(
 )
 
 
-def read_sampled(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> Iterator[Table]:
+def read_sampled(
+    path: str | os.PathLike, chunk_size: int = CHUNK_SIZE, form: Format | None = None
+) -> Iterator[Table]:
     """Read XP sampled spectra from CSV, ECSV, FITS or VOTable, gzipped or not, or from HDF5.
 
     Parameters
@@ -32,6 +35,8 @@ def read_sampled(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> Itera
         (``XpSampledMeanSpectrum_*.csv.gz``) included.
     chunk_size : int
         Sources per table.
+    form : Format, optional
+        Format of the file, if it is recognised already.
 
     Yields
     ------
@@ -47,7 +52,7 @@ def read_sampled(path: str | os.PathLike, chunk_size: int = CHUNK_SIZE) -> Itera
         As `xpfit.read.read_continuous`, or if the spectra do not have the archive's 343 samples.
     """
     sizes = {name: len(SAMPLED_WAVELENGTH) for name in ("flux", "flux_error")}
-    for rows in chunked(iterate_rows(Path(path), SAMPLED), chunk_size, path):
+    for rows in chunked(iterate_rows(path, SAMPLED, form), chunk_size, path):
         if _is_number(rows[0]["flux"]):
             raise InputError(
                 f"{path}: one flux per row; ask the archive for data structure RAW, which has one "

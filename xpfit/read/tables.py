@@ -11,7 +11,8 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
-from .fits import read_fits_table
+from ..files import existing_file
+from .formats.fits import read_fits_table
 
 TABLE_FORMATS = {
     ".fits": "fits",
@@ -44,9 +45,7 @@ def read_table(path: str | os.PathLike) -> Table:
     InputError
         If the ending is unknown or the file is not a readable table.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; check the path")
+    path = existing_file(path)
     suffix = _suffix(path)
     if suffix not in TABLE_FORMATS:
         raise InputError(

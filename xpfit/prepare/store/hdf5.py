@@ -31,7 +31,7 @@ import h5py
 from ...data.space import ObservationSpace, space_from_datasets
 from ...data.spectra import Spectra
 from ...errors import InputError
-from ...files import atomic_output
+from ...files import atomic_output, existing_file
 from ..sources import id_flags
 from . import parquet
 from .columns import FORMAT, FORMAT_VERSION, GROUPS, from_columns, require_alike, to_columns
@@ -93,7 +93,7 @@ def count_spectra(path: str | os.PathLike) -> int:
     FileNotFoundError, InputError
         As `iterate_spectra`.
     """
-    path = _existing(path)
+    path = existing_file(path)
     if parquet.is_parquet(path):
         return parquet.count(path)
     with _opened(path) as file:
@@ -125,17 +125,9 @@ def iterate_spectra(
     InputError
         If the file is damaged, of another kind, or newer than this version of xpfit.
     """
-    path = _existing(path)
+    path = existing_file(path)
     read = parquet.iterate if parquet.is_parquet(path) else _iterate_hdf5
     yield from read(path, chunk_size, range(count_spectra(path)) if rows is None else rows)
-
-
-def _existing(path: str | os.PathLike) -> Path:
-    """Path of a file that is there."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; check the path")
-    return path
 
 
 def _alike(parts: Iterable[Spectra]) -> Iterator[Spectra]:

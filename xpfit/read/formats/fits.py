@@ -1,4 +1,4 @@
-"""FITS tables, with every way a file can be broken turned into one clear error."""
+"""FITS tables, gzipped or not; whatever is wrong with a file becomes one clear error."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -16,7 +16,40 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
-from ..errors import InputError
+from ...errors import InputError
+from ...files import existing_file
+from .base import BLOCK_ROWS, Format, RowType, require_integers
+
+
+class FITS(Format):
+    """Tables with fixed or variable lengths of arrays."""
+
+    name = "fits"
+
+    def matches(self, head: bytes) -> bool:
+        """Every FITS file begins so."""
+        return head.startswith(b"SIMPLE  =")
+
+    def column_names(self, path: Path, head: bytes) -> list[str]:
+        """Names of the first table's columns."""
+        with broken_fits_explained(path), open_table(path) as hdu:
+            return list(hdu.columns.names)
+
+    def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
+        """Rows of the first table, unpacked in blocks."""
+        with ExitStack() as stack:
+            with broken_fits_explained(path):
+                hdu = stack.enter_context(open_table(path))
+                columns = kind.columns(hdu.columns.names, path)
+                require_integers(hdu.data.dtype[columns["source_id"]], path)
+                n_rows = len(hdu.data)
+            for start in range(0, n_rows, BLOCK_ROWS):
+                with broken_fits_explained(path):
+                    part = hdu.data[start : start + BLOCK_ROWS]
+                    data = {name: part.field(column) for name, column in columns.items()}
+                    rows = [{name: v[i] for name, v in data.items()} for i in range(len(part))]
+                for row in rows:
+                    yield {**row, "source_id": int(row["source_id"])}
 
 
 def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
@@ -42,11 +75,7 @@ def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
     InputError
         If the file is empty, truncated, not FITS, or has no table, or `rows` are out of range.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; check the path")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty; fetch or write it again")
+    path = existing_file(path, empty=False)
     with broken_fits_explained(path), open_table(path) as hdu:
         index = _row_index(rows, hdu.header["NAXIS2"], path)
         table = Table()

@@ -1,0 +1,66 @@
+import builtins
+import gzip
+from pathlib import Path
+
+import pytest
+from archive import archive_sources, write_archive
+
+import xpfit
+from xpfit import InputError
+from xpfit.read.formats import FORMATS, recognise
+from xpfit.read.formats.compressed import HEAD, read_head
+from xpfit.read.rows import RowType, iterate_rows
+
+NAMES = {"csv": "text", "ecsv": "text", "bulk": "text", "fits": "fits", "fits.gz": "fits",
+         "votable": "votable", "hdf5": "hdf5"}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", ["csv (a, b)", "bulk csv.gz", "fits.gz", "votable text", "hdf5"])
+def test_formats_are_recognised_by_content_and_name_their_columns(rng, tmp_path, style):
+    sources = archive_sources(2, rng, 4, 5)
+    form, head = recognise(write_archive(sources, tmp_path / "anything", style))
+    assert form.name == NAMES[style.split()[0]]
+    assert set(form.column_names(tmp_path / "anything", head)) == set(sources.colnames)
+
+
+def test_text_is_what_nothing_else_is():
+    assert [form.name for form in FORMATS if form.matches(b"a,b\n1,2\n")] == ["text"]
+    assert FORMATS[-1].name == "text"
+
+
+def test_parquet_is_no_format_of_the_archive(tmp_path):
+    (tmp_path / "s").write_bytes(b"PAR1 and more")
+    with pytest.raises(InputError, match="Parquet file, not a table of spectra"):
+        list(iterate_rows(tmp_path / "s", RowType("spectra", ("source_id",))))
+
+
+def test_head_goes_on_through_the_members_of_a_gzip_file(tmp_path):
+    parts = [b"source_id,", b"flux\n", b"1,2\n" * HEAD]
+    (tmp_path / "s").write_bytes(b"".join(gzip.compress(part) for part in parts))
+    assert read_head(tmp_path / "s") == b"".join(parts)[:HEAD]
+
+
+@pytest.mark.parametrize("size", [5, 12, 40, 400])
+def test_head_of_a_truncated_gzip_file_is_what_there_is(rng, tmp_path, size):
+    whole = gzip.compress(rng.bytes(1000), mtime=0)
+    (tmp_path / "s").write_bytes(whole[:size])
+    assert gzip.decompress(whole).startswith(read_head(tmp_path / "s"))
+
+
+def test_a_text_file_is_opened_twice(rng, tmp_path, monkeypatch):
+    path = write_archive(archive_sources(3, rng), tmp_path / "s.csv", "csv (a, b)")
+    xpfit.read_spectra(path)  # so that nothing else is read for the first time
+    opened, path_open, plain_open = [], Path.open, builtins.open
+
+    def counted(self, *args, **options):
+        opened.append(str(self))
+        return path_open(self, *args, **options)
+
+    def counted_plain(file, *args, **options):
+        opened.append(str(file))
+        return plain_open(file, *args, **options)
+
+    monkeypatch.setattr(Path, "open", counted)
+    monkeypatch.setattr(builtins, "open", counted_plain)
+    xpfit.read_spectra(path)
+    assert opened.count(str(path)) == 2

@@ -1,0 +1,87 @@
+"""What a format of tables is: how to recognise it, name its columns and read its rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import InputError
+
+BLOCK_ROWS = 500
+"""Rows of FITS and HDF5 tables that are unpacked together."""
+
+
+@dataclass(frozen=True)
+class RowType:
+    """Which columns make up a row.
+
+    Parameters
+    ----------
+    name : str
+        What the table is, for messages.
+    required, optional : tuple of str
+        Columns in the archive's spelling; files may spell them in other cases.
+    """
+
+    name: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+
+    def columns(self, names: Sequence[str], path: Path) -> dict[str, str]:
+        """Map the columns to their names in a file.
+
+        Raises
+        ------
+        InputError
+            If a required one is missing.
+        """
+        lower = {name.lower(): name for name in names if name}
+        missing = [name for name in self.required if name not in lower]
+        if missing:
+            raise InputError(
+                f"{path}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+                f"this is not a table of {self.name}"
+            )
+        return {n: lower[n] for n in (*self.required, *self.optional) if n in lower}
+
+
+class Format(ABC):
+    """A format of tables whose cells hold arrays.
+
+    Attributes
+    ----------
+    name : str
+    """
+
+    name: str
+
+    @abstractmethod
+    def matches(self, head: bytes) -> bool:
+        """Whether a file that begins with these bytes (unzipped) is of this format."""
+
+    @abstractmethod
+    def column_names(self, path: Path, head: bytes) -> list[str]:
+        """Names of the columns, without reading the table; `head` as for `matches`."""
+
+    @abstractmethod
+    def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
+        """Read a table row by row (see `xpfit.read.rows.iterate_rows`)."""
+
+
+def require_integers(dtype: np.dtype, path: Path, name: str = "source_id") -> None:
+    """Refuse ids of another type than 64-bit integers.
+
+    Raises
+    ------
+    InputError
+        If they are of another type.
+    """
+    if dtype.kind not in "iu" or dtype.itemsize != 8:
+        raise InputError(
+            f"{path}: {name} has type {dtype}; Gaia ids need 64-bit integers (other types lose "
+            "digits): fetch or write the table again"
+        )
