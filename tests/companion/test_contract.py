@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from helpers import simulate
 
+from xpfit import InputError
+from xpfit.cli import main
 from xpfit.companion import (
     KINDS,
     GaiaNetSettings,
@@ -90,3 +92,11 @@ def test_stars_of_equal_id_get_equal_draws(trained, stars):
     twins = replace(stars[[3, 3, 3]], source_id=np.zeros(3, dtype=int))
     for values in arrays(trained.predict(twins)).values():
         np.testing.assert_allclose(values, values[[0, 0, 0]], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_without_labels_refuses_their_names(capsys, sample_path, tmp_path):
+    with pytest.raises(InputError, match="predicts no labels, got teff, feh"):
+        KINDS["svae"](("teff", "feh"))
+    command = ["companion", "train", str(sample_path), "--kind", "svae", "--labels", "teff"]
+    assert main([*command, "--output", str(tmp_path / "c.h5"), "--quiet"]) == 1
+    assert "predicts no labels" in capsys.readouterr().err

@@ -8,6 +8,7 @@ through is unlike the training set.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -123,8 +124,13 @@ class ScatterAutoencoder(Companion):
     Parameters
     ----------
     label_names : sequence of str
-        None: no labels are used.
+        Must be empty: this model learns from spectra alone.
     settings : ScatterSettings, optional
+
+    Raises
+    ------
+    InputError
+        If labels are named.
 
     Attributes
     ----------
@@ -145,7 +151,12 @@ class ScatterAutoencoder(Companion):
     learned = ("parameters",)
     learned_parts: ClassVar = {"oddity": OddityDetector}
 
-    def __init__(self, label_names=(), settings: ScatterSettings | None = None):
+    def __init__(self, label_names: Sequence[str] = (), settings: ScatterSettings | None = None):
+        if label_names:
+            raise InputError(
+                f"a companion of kind {self.kind!r} predicts no labels, "
+                f"got {', '.join(label_names)}"
+            )
         self.label_names = ()
         self.settings = settings or ScatterSettings()
 
