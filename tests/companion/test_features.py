@@ -64,6 +64,36 @@ def test_input_variance_is_that_of_noisy_copies(stars, rng, full):
     np.testing.assert_allclose(variance, outputs.var(axis=0), rtol=0.1)
 
 
+@pytest.mark.parametrize("masked", [0, 7])
+def test_input_variance_is_that_of_finite_differences_where_values_are_masked(stars, rng, masked):
+    """Also where some of the values that spectra are divided by are masked."""
+    features, star = Features.learn(stars), stars[[2]]
+    window = np.flatnonzero(features.reference)
+    error = np.where(np.isfinite(star.flux_err), 0.01 * np.abs(star.flux) + 0.01, np.inf)
+    error[:, window[:masked]] = np.inf
+    star = replace(star, flux_err=error, whitener=None)
+    known = np.isfinite(error[0])
+    covariance, whitener = random_full_whiteners(error[:, known], rng)
+    whole = np.zeros((1, len(known), len(known)))
+    whole[0][np.ix_(known, known)] = whitener[0]
+    star = replace(star, whitener=whole)
+    jacobian = rng.standard_normal((1, 3, features.n_input))
+
+    def outputs(flux):
+        return features.inputs(replace(star, flux=flux[None])) @ jacobian[0].T
+
+    slope = np.zeros((3, known.sum()))
+    for k, channel in enumerate(np.flatnonzero(known)):
+        step = np.zeros(len(known))
+        step[channel] = 1e-4 * np.abs(star.flux[0]).max()
+        slope[:, k] = (
+            8.0 * (outputs(star.flux[0] + step) - outputs(star.flux[0] - step))
+            - (outputs(star.flux[0] + 2.0 * step) - outputs(star.flux[0] - 2.0 * step))
+        )[0] / (12.0 * step[channel])
+    expected = np.einsum("ki,ij,kj->k", slope, covariance[0], slope)
+    np.testing.assert_allclose(features.input_variance(star, jacobian)[0], expected, rtol=1e-5)
+
+
 def test_input_errors_are_what_errors_of_single_values_do(stars):
     features, some = Features.learn(stars), stars[np.arange(5)]
     known = np.flatnonzero(features.channels)

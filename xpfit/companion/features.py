@@ -139,8 +139,8 @@ class Features:
         Notes
         -----
         With the covariance of what the normalisation leaves (eq. 2): the derivative with respect to
-        the data vector f, of x = f / (a f), is (J - (J x) a) / (a f), which is taken to the data's
-        own covariance.
+        the data vector f, of x = f / (a f), is (J - (J x) a) / (a f), which multiplies the data's
+        own covariance from both sides. The weights a sum to one over the values that the star has.
         """
         level, relative = self._relative(spectra)
         n_spectral = int(self.channels.sum())
@@ -152,7 +152,8 @@ class Features:
         factor = np.where(known[:, self.channels] & np.isfinite(factor), factor, 0.0)
         slope[:, :, self.channels] = jacobian[:, :, :n_spectral] * factor[:, None, :]
         along = np.sum(slope * np.where(known, np.nan_to_num(relative), 0.0)[:, None, :], axis=2)
-        slope = (slope - along[:, :, None] * self.reference) / level[:, None, None]
+        weights = self._weights(known)[:, None, :]
+        slope = (slope - along[:, :, None] * weights) / level[:, None, None]
         slope = np.where(known[:, None, :] & np.isfinite(slope), slope, 0.0)
         variance = _propagate(spectra, slope)
         if self.with_parallax:
@@ -203,12 +204,16 @@ class Features:
     def _relative(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
         """What data vectors are divided by, and the quotients; NaN where unknown."""
         known = np.isfinite(spectra.flux_err)
-        weights = np.where(known, self.reference, 0.0)
-        total = weights.sum(axis=1)
         with np.errstate(invalid="ignore", divide="ignore"):
-            level = np.sum(weights * np.where(known, spectra.flux, 0.0), axis=1) / total
+            level = np.sum(self._weights(known) * np.where(known, spectra.flux, 0.0), axis=1)
             level = np.where(level > 0, level, np.nan)
             return level, np.where(known, spectra.flux / level[:, None], np.nan)
+
+    def _weights(self, known: np.ndarray) -> np.ndarray:
+        """Weights of the normalisation over the known values, (n_star, n_obs), summing to one."""
+        weights = np.where(known, self.reference, 0.0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return weights / weights.sum(axis=1, keepdims=True)
 
     def _stretch_slope(self, relative: np.ndarray) -> np.ndarray:
         """Derivative of an input with respect to the relative flux."""
