@@ -6,10 +6,10 @@ import pytest
 from helpers import simulate
 
 from xpfit import FitResult, FitStatus
-from xpfit.data.spectra import InputFlag
-from xpfit.quality import FitFlag, QualityFlag, fit_flags, is_reliable, quality_flags
+from xpfit.data.flags import FitFlag, InputFlag, QualityFlag
+from xpfit.quality import fit_flags, is_basic, is_reliable, quality_flags
 
-SURE = np.ones((6, 3))
+CONFIDENT = np.ones((6, 3))
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def fitted(model):
 
 def test_good_fits_carry_no_flag(model, fitted):
     spectra, result = fitted
-    assert not quality_flags(model, spectra, result, SURE).any()
+    assert not quality_flags(model, spectra, result, CONFIDENT).any()
     assert not fit_flags(model, spectra, result).any()
 
 
@@ -79,7 +79,7 @@ def test_stars_without_a_fit_do_not_pass_the_basic_cut(model, fitted):
 def test_chi2_above_two_per_degree_of_freedom_is_flagged(model, fitted):
     spectra, result = fitted
     chi2 = result.dof * np.array([0.5, 1.99, 2.01, 9.0, np.nan, 1.0])
-    flags = quality_flags(model, spectra, replace(result, chi2=chi2), SURE)
+    flags = quality_flags(model, spectra, replace(result, chi2=chi2), CONFIDENT)
     np.testing.assert_array_equal(flags, [0, 0, 8, 8, 8, 0])
     assert flags.dtype == np.uint8
 
@@ -87,7 +87,7 @@ def test_chi2_above_two_per_degree_of_freedom_is_flagged(model, fitted):
 def test_stellar_types_outside_the_prior_s_mass_are_flagged(model, fitted):
     spectra, result = fitted
     ln_prior = model.ln_prior_threshold + np.array([1.0, 0.01, -0.01, -50.0, np.nan, 5.0])
-    flags = quality_flags(model, spectra, replace(result, ln_prior=ln_prior), SURE)
+    flags = quality_flags(model, spectra, replace(result, ln_prior=ln_prior), CONFIDENT)
     np.testing.assert_array_equal(flags, [0, 0, 16, 16, 16, 0])
 
 
@@ -96,7 +96,7 @@ def test_parallax_ten_sigma_off_is_flagged(absolute_model, fitted):
     error = np.array([0.1, 0.1, np.inf, 0.1, 0.1, 0.1])
     offset = np.array([0.0, 0.99, 5.0, -1.01, 1.01, 0.5])
     observed = replace(spectra, parallax=result["parallax"] + offset, parallax_err=error)
-    flags = quality_flags(absolute_model, observed, result, SURE)
+    flags = quality_flags(absolute_model, observed, result, CONFIDENT)
     np.testing.assert_array_equal(flags, [0, 0, 0, 32, 32, 0])
 
 
@@ -133,8 +133,9 @@ def test_refused_spectrum_is_bad_input_even_if_its_photometry_was_fitted(model, 
     np.testing.assert_array_equal(flags, [FitFlag.BAD_INPUT, 0, 0, 0, 0, 0])
 
 
-def test_reliable_means_no_serious_flag():
+def test_basic_is_the_paper_s_cut_and_reliable_is_basic_without_a_serious_fit_flag():
     quality = np.array([0, 7, 8, 16, 0, 0, 0, 0], dtype=np.uint8)
     fit = np.array([0, 0, 0, 0, FitFlag.NOT_CONVERGED, FitFlag.OUT_OF_RANGE, FitFlag.BAD_INPUT,
                     FitFlag.MISSING_BAND | FitFlag.DUPLICATE_ID])  # fmt: skip
     np.testing.assert_array_equal(is_reliable(quality, fit), [1, 1, 0, 0, 0, 0, 0, 1])
+    np.testing.assert_array_equal(is_basic(quality), [1, 1, 0, 0, 1, 1, 1, 1])

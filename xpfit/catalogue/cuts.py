@@ -9,14 +9,14 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
-from ..quality import QualityFlag, is_reliable
+from ..quality import is_basic, is_reliable
 from ..quality.flags import MIN_CONFIDENCE
 from . import parquet
 from .formats import FORMATS, read_catalogue
 
 
 def _basic(table: Table) -> np.ndarray:
-    return np.asarray(table["quality_flags"]) < int(QualityFlag.HIGH_CHI2)
+    return is_basic(table["quality_flags"])
 
 
 def _confident(*labels: str) -> Callable[[Table], np.ndarray]:

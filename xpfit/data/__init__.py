@@ -1,5 +1,6 @@
 """What a star's data are: spectra, observation spaces, whiteners, flags, preparation."""
 
+from .flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag
 from .preparation import (
     UNCORRECTED,
     LibrarySettings,
@@ -8,16 +9,19 @@ from .preparation import (
     XPSettings,
 )
 from .space import CoefficientSpace, ObservationSpace, SampledSpace, as_space, space_from_datasets
-from .spectra import InputFlag, Spectra, drop_channels, whiten
+from .spectra import Spectra, drop_channels, whiten
 
 __all__ = [
     "UNCORRECTED",
+    "UNRELIABLE",
     "CoefficientSpace",
+    "FitFlag",
     "InputFlag",
     "LibrarySettings",
     "ObservationSpace",
     "PhotometrySettings",
     "Preparation",
+    "QualityFlag",
     "SampledSpace",
     "Spectra",
     "XPSettings",

@@ -5,31 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
-from enum import IntFlag
 
 import numpy as np
 from array_api_compat import array_namespace
 
 from ..errors import InputError
+from .flags import InputFlag
 from .preparation import Preparation
 from .space import ObservationSpace, as_space
-
-
-class InputFlag(IntFlag):
-    """What was wrong with a star's input."""
-
-    NO_DATA = 1
-    """Not one usable value: the star cannot be fitted."""
-    MASKED_SAMPLES = 2
-    """Some XP samples were not finite, or had an error that was not positive."""
-    MISSING_BAND = 4
-    """A photometric band was missing or not finite."""
-    MISSING_ID = 8
-    """No source id."""
-    DUPLICATE_ID = 16
-    """The same source id stands in more than one row."""
-    BAD_COEFFICIENTS = 32
-    """Coefficients, errors or correlations that cannot be right: the source is not used."""
 
 
 def whiten(whitener: np.ndarray, values: np.ndarray) -> np.ndarray:

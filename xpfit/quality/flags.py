@@ -1,12 +1,11 @@
-"""Reliability flags of fitted stars."""
+"""Flags of fitted stars, and the two cuts that are based on them."""
 
 from __future__ import annotations
 
-from enum import IntFlag
-
 import numpy as np
 
-from ..data.spectra import InputFlag, Spectra
+from ..data.flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag
+from ..data.spectra import Spectra
 from ..fit import FitResult, FitStatus
 from ..model import XPModel
 
@@ -19,53 +18,9 @@ MIN_CONFIDENCE = 0.5
 MAX_PARALLAX_PULL = 10.0
 """ZGR23 (table 2): a parallax further than 10 sigma from the observed one marks a bad fit."""
 
-
 SECOND_MODE_DEPTH = 2.0
-"""How much lower ln posterior may be at a second mode for that to be worth a flag."""
+"""Difference of ln posterior up to which a second mode is flagged."""
 
-
-class QualityFlag(IntFlag):
-    """Bits of `quality_flags`, at the places that ZGR23 (table 2) give them.
-
-    The three lowest are set unless confidence is known to be 0.5 or more.
-    """
-
-    LOW_TEFF_CONFIDENCE = 1
-    LOW_FEH_CONFIDENCE = 2
-    LOW_LOGG_CONFIDENCE = 4
-    HIGH_CHI2 = 8
-    LOW_PRIOR = 16
-    PARALLAX = 32
-
-
-class FitFlag(IntFlag):
-    """Bits of `fit_flags`: how the fit went and what was wrong with its input."""
-
-    NOT_CONVERGED = 1
-    OUT_OF_RANGE = 2
-    """A label lies outside the range of the training stars, or within its error of the edge.
-
-    Stars of kinds that the model never saw, hot ones above all, tend to end just inside the edge.
-    """
-    BAD_INPUT = 4
-    """Too little usable data for parameters, or a spectrum with impossible numbers."""
-    MISSING_BAND = 8
-    """A photometric band was missing; the rest was fitted."""
-    MASKED_SAMPLES = 32
-    """Some XP samples were unusable; the rest was fitted."""
-    MISSING_ID = 64
-    DUPLICATE_ID = 128
-    """The same source stands in more than one row."""
-    SECOND_MODE = 256
-    """Another mode of the posterior is nearly as good; only known if it was looked for."""
-    APPROXIMATE_POSITION = 512
-    """The catalogue's position is that of the HEALPix cell in the source id."""
-    UNLIKE_TRAINING = 1024
-    """An auto-encoder finds the spectrum unlike its training set; only known if one was asked."""
-
-
-UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
-"""Fit flags with which parameters should not be used; the other fit flags are information."""
 
 _CONFIDENCE = (
     QualityFlag.LOW_TEFF_CONFIDENCE,
@@ -99,10 +54,8 @@ def quality_flags(
     Returns
     -------
     ndarray of uint8, shape (n_star,)
-        Sum of `QualityFlag` values. What is not known to be good is marked: confidence that is
-        unknown, chi2 and prior of stars without a fit. So ``quality_flags < 8`` is the paper's
-        basic cut, and ``quality_flags == 0`` leaves only what is known to be good. Where no
-        parallax was observed, none contradicts the fit.
+        Sum of `QualityFlag` values. Bits are also set where a value is unknown: confidence, or chi2
+        and prior of stars without a fit. The parallax bit needs an observed parallax.
     """
     if confidence is None:
         confidence = np.full((len(spectra), 3), np.nan)
@@ -144,13 +97,28 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
     return _sum_flags(raised).astype(np.int16)
 
 
-def _sum_flags(raised: dict[IntFlag, np.ndarray]) -> np.ndarray:
+def _sum_flags(raised: dict[int, np.ndarray]) -> np.ndarray:
     """Sum of the flags that each star has raised."""
     return sum(np.where(mask, int(flag), 0) for flag, mask in raised.items())
 
 
+def is_basic(quality: np.ndarray) -> np.ndarray:
+    """Stars that pass ZGR23's basic cut, ``quality_flags < 8`` (their eq. 26 and table 3).
+
+    Parameters
+    ----------
+    quality : ndarray of int, shape (n_star,)
+        `quality_flags`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_star,)
+    """
+    return np.asarray(quality) < int(QualityFlag.HIGH_CHI2)
+
+
 def is_reliable(quality: np.ndarray, fit: np.ndarray) -> np.ndarray:
-    """Stars that pass the basic cut: no quality flag of ZGR23's eq. 26, and none of `UNRELIABLE`.
+    """Stars that pass the basic cut and have none of the fit flags `UNRELIABLE`.
 
     Parameters
     ----------
@@ -161,6 +129,4 @@ def is_reliable(quality: np.ndarray, fit: np.ndarray) -> np.ndarray:
     -------
     ndarray of bool, shape (n_star,)
     """
-    return (np.asarray(quality) < int(QualityFlag.HIGH_CHI2)) & (
-        (np.asarray(fit) & int(UNRELIABLE)) == 0
-    )
+    return is_basic(quality) & ((np.asarray(fit) & int(UNRELIABLE)) == 0)

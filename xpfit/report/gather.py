@@ -13,7 +13,7 @@ from ..catalogue import REFERENCE_PREFIX, STELLAR_PARAMETERS
 from ..catalogue.cuts import counts
 from ..errors import InputError
 from ..fit import FitStatus
-from ..quality import FitFlag, QualityFlag, is_reliable
+from ..quality import FitFlag, QualityFlag, is_basic, is_reliable
 from ..read.tables import float_column
 from ..validate.sky import SkyMeans, cells_of, chi2_per_dof, good_for_maps
 
@@ -149,7 +149,7 @@ def reliable(table: Table) -> np.ndarray:
     """Rows whose fits can be trusted: `xpfit.is_reliable`, or the basic cut alone."""
     if "fit_flags" in table.colnames:
         return is_reliable(table["quality_flags"], table["fit_flags"])
-    return np.asarray(table["quality_flags"]) < int(QualityFlag.HIGH_CHI2)
+    return is_basic(table["quality_flags"])
 
 
 def _named(tables: Iterable[Table]) -> Iterator[Table]:

@@ -1,0 +1,69 @@
+"""Flags of stars: on their input, on the quality of a fit, and on how it went."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+
+class DescribedFlag(IntFlag):
+    """Bits of a flag column, each with a description: ``NAME = bit, description``."""
+
+    def __new__(cls, value: int, text: str = "") -> DescribedFlag:
+        """Member of a value, with its text."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member._text = text
+        return member
+
+    @property
+    def text(self) -> str:
+        """What it means that the bit is set, for people; empty for combinations of bits."""
+        return getattr(self, "_text", "")
+
+
+class InputFlag(DescribedFlag):
+    """Bits of `Spectra.input_flags`: what was wrong with a star's input."""
+
+    NO_DATA = 1, "no usable value: the star cannot be fitted"
+    MASKED_SAMPLES = 2, "some XP samples were not finite, or had an error that was not positive"
+    MISSING_BAND = 4, "a photometric band was missing or not finite"
+    MISSING_ID = 8, "no source id"
+    DUPLICATE_ID = 16, "the source is in more than one row"
+    BAD_COEFFICIENTS = 32, "invalid coefficients, errors or correlations: the source is not used"
+
+
+class QualityFlag(DescribedFlag):
+    """Bits of `quality_flags`, at the positions of ZGR23 (table 2).
+
+    The three lowest are set unless confidence is known to be 0.5 or more.
+    """
+
+    LOW_TEFF_CONFIDENCE = 1, "confidence in Teff below 0.5, or unknown"
+    LOW_FEH_CONFIDENCE = 2, "confidence in [Fe/H] below 0.5, or unknown"
+    LOW_LOGG_CONFIDENCE = 4, "confidence in log g below 0.5, or unknown"
+    HIGH_CHI2 = 8, "chi2 per degree of freedom above 2, or no fit"
+    LOW_PRIOR = 16, "stellar type outside 99.9 % of the prior, or no fit"
+    PARALLAX = 32, "parallax 10 sigma from Gaia's"
+
+
+class FitFlag(DescribedFlag):
+    """Bits of `fit_flags`: how the fit went, and what was wrong with its input.
+
+    Stars of kinds that the training set lacked, hot ones above all, tend to end just inside the
+    edge of the training range, hence `OUT_OF_RANGE` within the error of it.
+    """
+
+    NOT_CONVERGED = 1, "the fit did not converge"
+    OUT_OF_RANGE = 2, "a label outside the training range, or within its error of the edge"
+    BAD_INPUT = 4, "bad input, too little or with invalid numbers: no parameters"
+    MISSING_BAND = 8, "a photometric band was missing; the rest was fitted"
+    MASKED_SAMPLES = 32, "some XP samples were unusable; the rest was fitted"
+    MISSING_ID = 64, "no source id"
+    DUPLICATE_ID = 128, "the source is in more than one row"
+    SECOND_MODE = 256, "another mode of the posterior is nearly as good (if searched for)"
+    APPROXIMATE_POSITION = 512, "position of the HEALPix cell in the source id"
+    UNLIKE_TRAINING = 1024, "spectrum unlike the training set of an auto-encoder (if one was used)"
+
+
+UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
+"""Fit flags with which parameters should not be used; the other fit flags are information."""
