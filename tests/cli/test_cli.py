@@ -204,7 +204,7 @@ def test_interrupt_ends_quietly(stars, tmp_path, capsys, monkeypatch):
 def test_damaged_model_is_an_error(stars, tmp_path, capsys):
     (tmp_path / "m.h5").write_bytes(b"not a model")
     status = run("fit", stars, "--model", tmp_path / "m.h5", "--output", tmp_path / "f.fits")
-    assert status == 1 and "m.h5: not a model file" in capsys.readouterr().err
+    assert status == 1 and "m.h5: not an xpfit model file" in capsys.readouterr().err
 
 
 def test_train_then_fit_then_validate(sample_path, tmp_path, capsys, fast_recipe):

@@ -176,7 +176,7 @@ def test_what_was_saved_predicts_the_same(trained, stars, tmp_path):
 
 def test_files_of_another_kind_are_refused(tmp_path, model):
     model.save(tmp_path / "model.h5")
-    with pytest.raises(ModelFileError, match="not one of a companion"):
+    with pytest.raises(ModelFileError, match="not a file of a companion"):
         load_companion(tmp_path / "model.h5")
     (tmp_path / "text.h5").write_text("no")
     with pytest.raises(ModelFileError, match="damaged"):

@@ -6,7 +6,7 @@ import pytest
 
 import xpfit
 from xpfit import ModelFileError, OutputError
-from xpfit.model.store import FORMAT_VERSION
+from xpfit.model.store import FORMAT
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_missing_file_is_named(tmp_path):
 def test_file_of_another_kind_is_refused(tmp_path, content):
     path = tmp_path / "model.h5"
     path.write_bytes(content)
-    with pytest.raises(ModelFileError, match=r"model\.h5.*not a model file"):
+    with pytest.raises(ModelFileError, match=r"model\.h5.*not an xpfit model file"):
         xpfit.load_model(path)
 
 
@@ -128,7 +128,7 @@ def test_flipped_bytes_are_noticed_wherever_they_are(saved, rng):
 
 def test_newer_format_is_refused_with_advice(saved):
     with h5py.File(saved, "r+") as file:
-        file.attrs["format_version"] = FORMAT_VERSION + 1
+        file.attrs["format_version"] = FORMAT.version + 1
     with pytest.raises(ModelFileError, match=r"newer.*upgrade xpfit"):
         xpfit.load_model(saved)
 

@@ -17,6 +17,7 @@ from astropy.io import fits, votable
 from astropy.io.votable.tree import Info
 from astropy.table import Column, Table
 
+from ..data.hdf5 import FileFormat
 from ..errors import InputError, OutputError
 from ..files import atomic_output
 from ..read import read_table
@@ -33,7 +34,7 @@ FORMATS = {
 }
 """Endings of catalogue files and their formats."""
 
-HDF5_FORMAT = "xpfit-catalogue"
+HDF5_FORMAT = FileFormat("xpfit-catalogue", "a catalogue", error=InputError)
 
 META_PREFIX = "xpfit."
 """Of the INFO elements in which VOTables hold the table's metadata, as JSON."""
@@ -161,7 +162,7 @@ def _read_votable(path: Path) -> Table:
 def _write_hdf5(table: Table, path: Path) -> None:
     """HDF5 with one dataset per column, as the published catalogue of ZGR23 has."""
     with h5py.File(path, "w") as file:
-        file.attrs["format"] = HDF5_FORMAT
+        file.attrs.update(HDF5_FORMAT.header)
         file.attrs["columns"] = table.colnames
         file.attrs["meta"] = json.dumps(dict(table.meta))
         for name in table.colnames:
@@ -174,23 +175,16 @@ def _write_hdf5(table: Table, path: Path) -> None:
 
 def _read_hdf5(path: Path) -> Table:
     """HDF5 of this layout."""
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != HDF5_FORMAT:
-                raise InputError(f"{path}: an HDF5 file, but not a catalogue")
-            table = Table(meta=json.loads(file.attrs["meta"]))
-            for name in file.attrs["columns"]:
-                data = file[name]
-                table[name] = Column(
-                    data[()],
-                    unit=data.attrs["unit"] or None,
-                    description=data.attrs["description"] or None,
-                    meta={"ucd": data.attrs["ucd"]},
-                )
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: not a readable HDF5 catalogue ({error})") from error
+    with HDF5_FORMAT.reading(path) as file:
+        table = Table(meta=json.loads(file.attrs["meta"]))
+        for name in file.attrs["columns"]:
+            data = file[name]
+            table[name] = Column(
+                data[()],
+                unit=data.attrs["unit"] or None,
+                description=data.attrs["description"] or None,
+                meta={"ucd": data.attrs["ucd"]},
+            )
     return table
 
 

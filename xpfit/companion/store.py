@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import h5py
 import numpy as np
 
-from .._version import __version__
+from ..data.hdf5 import FileFormat, arrays_of
 from ..data.space import space_from_datasets
-from ..errors import ModelFileError
-from ..files import atomic_output
 from .base import Companion
 from .features import Features
 from .gaianet import GaiaNet
 from .svae import ScatterAutoencoder
 from .uncertain import UncertainNetwork
 
-FORMAT = "xpfit-companion"
-FORMAT_VERSION = 1
+FORMAT = FileFormat(
+    "xpfit-companion",
+    "a file of a companion",
+    missing="no such file; train one with 'xpfit companion train'",
+)
 
 KINDS: Mapping[str, type[Companion]] = {
     kind.kind: kind for kind in (UncertainNetwork, ScatterAutoencoder, GaiaNet)
@@ -46,11 +46,8 @@ def save_companion(
         If the file exists or cannot be written.
     """
     features = companion.features_
-    with atomic_output(path, overwrite=overwrite) as part, h5py.File(part, "w") as file:
+    with FORMAT.writing(path, overwrite=overwrite) as file:
         file.attrs.update(
-            format=FORMAT,
-            format_version=FORMAT_VERSION,
-            xpfit_version=__version__,
             kind=companion.kind,
             space=features.space.name,
             with_parallax=features.with_parallax,
@@ -85,22 +82,8 @@ def load_companion(path: str | os.PathLike) -> Companion:
     ModelFileError
         If the file is damaged, of another kind, or newer than this version of xpfit.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; train one with 'xpfit companion train'")
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise ModelFileError(f"{path}: an HDF5 file, but not one of a companion")
-            if int(file.attrs["format_version"]) > FORMAT_VERSION:
-                raise ModelFileError(f"{path}: newer than this xpfit; upgrade xpfit")
-            return _build(file)
-    except ModelFileError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ModelFileError(
-            f"{path}: not a file of a companion, or a damaged one ({error}); copy it again"
-        ) from error
+    with FORMAT.reading(path) as file:
+        return _build(file)
 
 
 def _build(file: h5py.File) -> Companion:
@@ -114,11 +97,7 @@ def _build(file: h5py.File) -> Companion:
         bool(file.attrs["with_parallax"]),
         *(file[f"features/{name}"][()] for name in ("mean", "scale")),
     )
-    arrays: dict[str, np.ndarray] = {}
-    file["learned"].visititems(
-        lambda name, item: arrays.update({name: item[()]} if isinstance(item, h5py.Dataset) else {})
-    )
-    companion.restore(arrays)
+    companion.restore(arrays_of(file["learned"]))
     companion.card_ = json.loads(file.attrs["card"])
     expected = companion.network.n_parameters
     if np.shape(companion.parameters_) != (expected,):

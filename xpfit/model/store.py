@@ -22,28 +22,28 @@ Layout (format version 1)::
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from importlib import resources
-from pathlib import Path
 
 import h5py
 import numpy as np
 
-from .._version import __version__
+from ..data.hdf5 import FileFormat, arrays_of, digest
 from ..data.space import space_from_datasets
-from ..errors import ModelFileError
-from ..files import atomic_output
 from ..nn import Dense, multilayer_perceptron
 from .covariance import ModelCovariance
 from .forward import ForwardModel
 from .prior import GaussianMixture
 from .trained import XPModel
 
-FORMAT = "xpfit-model"
-FORMAT_VERSION = 1
-"""Newest version of the layout that this module reads and writes."""
+FORMAT = FileFormat(
+    "xpfit-model",
+    "an xpfit model file",
+    missing="no such model file; train one with 'xpfit train'",
+    remedy="copy or train it again",
+    has_checksum=True,
+)
 
 
 def save_model(model: XPModel, path: str | os.PathLike, *, overwrite: bool = False) -> None:
@@ -61,11 +61,10 @@ def save_model(model: XPModel, path: str | os.PathLike, *, overwrite: bool = Fal
     OutputError
         If the file exists or cannot be written; no half-written file is left.
     """
-    with atomic_output(path, overwrite=overwrite) as part, h5py.File(part, "w") as file:
+    with FORMAT.writing(path, overwrite=overwrite) as file:
         for name, values in _datasets(model).items():
             file.create_dataset(name, data=values, compression="gzip", shuffle=True)
         file.attrs.update(_attributes(model))
-        file.attrs["checksum"] = _checksum(file)
 
 
 def load_model(path: str | os.PathLike | None = None) -> XPModel:
@@ -90,19 +89,8 @@ def load_model(path: str | os.PathLike | None = None) -> XPModel:
     if path is None:
         with resources.as_file(resources.files("xpfit.model") / "default.h5") as default:
             return load_model(default)
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such model file; train one with 'xpfit train'")
-    try:
-        with h5py.File(path, "r") as file:
-            _check_format(file, path)
-            return _build(file)
-    except ModelFileError:
-        raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise ModelFileError(
-            f"{path}: not a model file, or a damaged one ({error}); copy or train it again"
-        ) from error
+    with FORMAT.reading(path) as file:
+        return _build(file)
 
 
 def fingerprint(model: XPModel) -> str:
@@ -117,12 +105,14 @@ def fingerprint(model: XPModel) -> str:
     str
         Hexadecimal digits.
     """
-    arrays, attributes = _datasets(model), _attributes(model)
-    for name in [n for n in arrays if n.startswith(("training/", "diagnostics/"))]:
-        del arrays[name]
-    for name in ("format_version", "xpfit_version", "training"):
-        del attributes[name]
-    return _digest(arrays, attributes)
+    arrays = {
+        name: values
+        for name, values in _datasets(model).items()
+        if not name.startswith(("training/", "diagnostics/"))
+    }
+    attributes = {"format": FORMAT.name, **_attributes(model)}
+    del attributes["training"]
+    return digest(arrays, attributes)
 
 
 def _datasets(model: XPModel) -> dict[str, np.ndarray]:
@@ -158,46 +148,14 @@ def _datasets(model: XPModel) -> dict[str, np.ndarray]:
 
 
 def _attributes(model: XPModel) -> dict:
-    """Attributes of the file, but for the checksum."""
+    """Attributes of the file, but for its header."""
     return {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "xpfit_version": __version__,
         "absolute": model.absolute,
         "space": model.space.name,
         "ln_prior_threshold": model.ln_prior_threshold,
         "preparation": json.dumps(model.preparation.to_dict(), sort_keys=True),
         "training": json.dumps(model.training, sort_keys=True),
     }
-
-
-def _checksum(file: h5py.File) -> str:
-    """SHA-256 over all names, values and attributes of the file."""
-    return _digest(_tree(file), {k: v for k, v in file.attrs.items() if k != "checksum"})
-
-
-def _digest(arrays: dict[str, np.ndarray], attributes: dict) -> str:
-    """SHA-256 over arrays and attributes with their names."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
-    for name in sorted(attributes):
-        digest.update(f"{name}={attributes[name]}".encode())
-    return digest.hexdigest()
-
-
-def _check_format(file: h5py.File, path: Path) -> None:
-    """Refuse files of another kind, of a newer layout, or with a wrong checksum."""
-    if file.attrs.get("format") != FORMAT:
-        raise ModelFileError(f"{path}: an HDF5 file, but not an xpfit model")
-    version = int(file.attrs["format_version"])
-    if version > FORMAT_VERSION:
-        raise ModelFileError(
-            f"{path}: format version {version} is newer than this xpfit reads "
-            f"({FORMAT_VERSION}); upgrade xpfit"
-        )
-    if _checksum(file) != file.attrs["checksum"]:
-        raise ModelFileError(f"{path}: checksum does not match, the file is damaged; copy it again")
 
 
 def _build(file: h5py.File) -> XPModel:
@@ -240,21 +198,10 @@ def _build(file: h5py.File) -> XPModel:
         source_ids=file["training/source_ids"][()],
         clean_flags=_optional(file, "training/clean_flags", np.empty(0, dtype=np.int16)),
         covariance=covariance,
-        diagnostics=_tree(file.get("diagnostics", {})),
+        diagnostics=arrays_of(file.get("diagnostics", {})),
     )
 
 
 def _optional(file: h5py.File, name: str, default: np.ndarray) -> np.ndarray:
     """An array that files of older versions lack."""
     return file[name][()] if name in file else default
-
-
-def _tree(group) -> dict[str, np.ndarray]:
-    """All arrays below a group, by their paths in it."""
-    found = {}
-    for name, node in group.items():
-        if isinstance(node, h5py.Dataset):
-            found[name] = node[()]
-        else:
-            found |= {f"{name}/{inner}": values for inner, values in _tree(node).items()}
-    return found

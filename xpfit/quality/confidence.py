@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
-from pathlib import Path
 
-import h5py
 import numpy as np
 from scipy.special import expit
 
+from ..data.hdf5 import FileFormat
 from ..data.spectra import Spectra
-from ..errors import InputError, ModelFileError
-from ..files import atomic_output
+from ..errors import InputError
 from ..fit import FitResult
 from ..model import XPModel
 from ..nn import Network, classifier_network
@@ -29,8 +27,11 @@ CONFIDENCE_LABELS = ("teff", "feh", "logg")
 MAX_STANDARDISED = 10.0
 """Standardised features are clipped here: what is unlike all training stars is all alike."""
 
-FORMAT = "xpfit-confidence"
-FORMAT_VERSION = 1
+FORMAT = FileFormat(
+    "xpfit-confidence",
+    "a file of confidence classifiers",
+    missing="no such file; train classifiers with 'xpfit train-confidence'",
+)
 """Newest version of the layout that this module reads and writes."""
 
 
@@ -138,10 +139,8 @@ class Confidence:
         OutputError
             If the file exists or cannot be written.
         """
-        with atomic_output(path, overwrite=overwrite) as part, h5py.File(part, "w") as file:
+        with FORMAT.writing(path, overwrite=overwrite) as file:
             file.attrs.update(
-                format=FORMAT,
-                format_version=FORMAT_VERSION,
                 model_id=self.model_id,
                 hidden=self.hidden,
                 training=json.dumps(self.training, sort_keys=True),
@@ -161,32 +160,16 @@ class Confidence:
         ModelFileError
             If the file is damaged, of another kind, or newer than this version of xpfit.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"{path}: no such file; train classifiers with 'xpfit train-confidence'"
+        with FORMAT.reading(path) as file:
+            return cls(
+                model_id=str(file.attrs["model_id"]),
+                feature_names=tuple(name.decode() for name in file["feature_names"][()]),
+                mean=file["mean"][()],
+                scale=file["scale"][()],
+                hidden=tuple(file.attrs["hidden"].tolist()),
+                parameters=file["parameters"][()],
+                training=json.loads(file.attrs["training"]),
             )
-        try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("format") != FORMAT:
-                    raise ModelFileError(f"{path}: an HDF5 file, but not one of classifiers")
-                if int(file.attrs["format_version"]) > FORMAT_VERSION:
-                    raise ModelFileError(f"{path}: newer than this xpfit; upgrade xpfit")
-                return cls(
-                    model_id=str(file.attrs["model_id"]),
-                    feature_names=tuple(name.decode() for name in file["feature_names"][()]),
-                    mean=file["mean"][()],
-                    scale=file["scale"][()],
-                    hidden=tuple(file.attrs["hidden"].tolist()),
-                    parameters=file["parameters"][()],
-                    training=json.loads(file.attrs["training"]),
-                )
-        except ModelFileError:
-            raise
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-            raise ModelFileError(
-                f"{path}: not a file of classifiers, or a damaged one ({error}); copy it again"
-            ) from error
 
 
 def standardise(columns: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

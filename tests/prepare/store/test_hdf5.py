@@ -11,7 +11,7 @@ from xpfit import InputError, OutputError, Spectra
 from xpfit.cli import main
 from xpfit.data.spectra import whiten
 from xpfit.prepare import continuous_spectra, iterate_spectra, write_spectra
-from xpfit.prepare.store.columns import FORMAT_VERSION, lower_triangular
+from xpfit.prepare.store.columns import FORMAT, lower_triangular
 from xpfit.read import read_continuous
 
 COLUMNS = (
@@ -110,7 +110,7 @@ def test_other_parquet_files_are_refused(tmp_path):
     import pyarrow.parquet as pq
 
     pq.write_table(pa.table({"a": [1]}), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="not one of prepared spectra"):
+    with pytest.raises(InputError, match="not a file of prepared spectra"):
         list(iterate_spectra(tmp_path / "a.parquet"))
 
 
@@ -172,11 +172,11 @@ def test_truncated_file_is_refused(sample, any_path, share):
 
 def test_other_and_newer_files_are_refused(sample, model, path, tmp_path):
     model.save(tmp_path / "model.h5")
-    with pytest.raises(InputError, match="not one of prepared spectra"):
+    with pytest.raises(InputError, match="not a file of prepared spectra"):
         list(iterate_spectra(tmp_path / "model.h5"))
     write_spectra([sample[:2]], path)
     with h5py.File(path, "r+") as file:
-        file.attrs["format_version"] = FORMAT_VERSION + 1
+        file.attrs["format_version"] = FORMAT.version + 1
     with pytest.raises(InputError, match=r"newer.*upgrade"):
         list(iterate_spectra(path))
     with pytest.raises(FileNotFoundError, match=r"absent\.h5"):

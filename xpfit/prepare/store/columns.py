@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ...data.hdf5 import FileFormat
 from ...data.space import ObservationSpace
 from ...data.spectra import Spectra
 from ...errors import InputError
 
-FORMAT = "xpfit-spectra"
-FORMAT_VERSION = 1
-"""Newest version of the layout that the stores read and write."""
+FORMAT = FileFormat(
+    "xpfit-spectra", "a file of prepared spectra", error=InputError, remedy="prepare it again"
+)
 
 _FIELDS = {
     "source_id": "source_id",

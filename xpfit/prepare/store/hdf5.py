@@ -23,7 +23,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -34,7 +33,7 @@ from ...errors import InputError
 from ...files import atomic_output, existing_file
 from ..sources import id_flags
 from . import parquet
-from .columns import FORMAT, FORMAT_VERSION, GROUPS, from_columns, require_alike, to_columns
+from .columns import FORMAT, GROUPS, from_columns, require_alike, to_columns
 
 ROWS_PER_CHUNK = 256
 """Stars that HDF5 keeps together on disk."""
@@ -96,7 +95,7 @@ def count_spectra(path: str | os.PathLike) -> int:
     path = existing_file(path)
     if parquet.is_parquet(path):
         return parquet.count(path)
-    with _opened(path) as file:
+    with FORMAT.reading(path) as file:
         return int(file.attrs["n_star"])
 
 
@@ -162,8 +161,7 @@ def _write_hdf5(parts: Iterator[Spectra], path: Path) -> int:
 def _create(file: h5py.File, spectra: Spectra, columns: dict) -> None:
     """Make empty datasets that can grow."""
     arrays = spectra.space.datasets()
-    file.attrs["format"] = FORMAT
-    file.attrs["format_version"] = FORMAT_VERSION
+    file.attrs.update(FORMAT.header)
     file.attrs["space"] = spectra.space.name
     file.attrs["preparation"] = json.dumps(spectra.preparation.to_dict(), sort_keys=True)
     file.attrs["wavelength"] = arrays.pop("wavelength")
@@ -179,34 +177,9 @@ def _create(file: h5py.File, spectra: Spectra, columns: dict) -> None:
 def _iterate_hdf5(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]:
     """Spectra of an HDF5 file; it is open only while a part is read."""
     for start in range(rows.start, rows.stop, chunk_size):
-        with _opened(path) as file:
+        with FORMAT.reading(path) as file:
             part = _read(file, slice(start, min(start + chunk_size, rows.stop)))
         yield part
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    """An HDF5 file of prepared spectra, open; what is wrong with it becomes an `InputError`."""
-    try:
-        with h5py.File(path, "r") as file:
-            _check_format(file, path)
-            yield file
-    except (OSError, KeyError, TypeError, RuntimeError) as error:
-        raise InputError(
-            f"{path}: not a file of prepared spectra, or a damaged one ({error}); prepare it again"
-        ) from error
-
-
-def _check_format(file: h5py.File, path: Path) -> None:
-    """Refuse files of another kind or of a newer layout."""
-    if file.attrs.get("format") != FORMAT:
-        raise InputError(f"{path}: an HDF5 file, but not one of prepared spectra")
-    version = int(file.attrs["format_version"])
-    if version > FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format version {version} is newer than this xpfit reads "
-            f"({FORMAT_VERSION}); upgrade xpfit"
-        )
 
 
 def _space(file: h5py.File) -> ObservationSpace:

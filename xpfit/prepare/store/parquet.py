@@ -20,7 +20,7 @@ from ...arrow import pyarrow_modules, to_arrow, to_numpy
 from ...data.space import ObservationSpace, space_from_datasets
 from ...data.spectra import InputFlag, Spectra
 from ...errors import InputError, OutputError
-from .columns import FORMAT, FORMAT_VERSION, from_columns, to_columns
+from .columns import FORMAT, from_columns, to_columns
 
 SUFFIX = ".parquet"
 
@@ -130,20 +130,13 @@ def _opened(path: Path) -> Iterator[tuple]:
 
     What is wrong with the file becomes an `InputError`.
     """
-    pa, pq = pyarrow_modules(InputError)
-    try:
-        with pq.ParquetFile(path) as file:
-            stored = file.metadata.metadata or {}
-            metadata = {key.decode(): value for key, value in stored.items()}
-            space, preparation = _check(metadata, path)
-            repeated = np.array(json.loads(metadata["duplicate_ids"]), dtype=np.int64)
-            yield file, space, preparation, repeated
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path}: not a file of prepared spectra, or a damaged one ({error}); prepare it again"
-        ) from error
+    _, pq = pyarrow_modules(InputError)
+    with FORMAT.explained(path), pq.ParquetFile(path) as file:
+        stored = file.metadata.metadata or {}
+        metadata = {key.decode(): value for key, value in stored.items()}
+        space, preparation = _check(metadata, path)
+        repeated = np.array(json.loads(metadata["duplicate_ids"]), dtype=np.int64)
+        yield file, space, preparation, repeated
 
 
 def _table(pa, spectra: Spectra):
@@ -154,8 +147,7 @@ def _table(pa, spectra: Spectra):
 def _metadata(spectra: Spectra) -> dict[str, bytes]:
     """Metadata of the schema."""
     metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        **{name: str(value) for name, value in FORMAT.header.items()},
         "space": spectra.space.name,
         "preparation": json.dumps(spectra.preparation.to_dict(), sort_keys=True),
     }
@@ -169,14 +161,8 @@ def _metadata(spectra: Spectra) -> dict[str, bytes]:
 
 def _check(metadata: dict[str, bytes], path: Path) -> tuple[ObservationSpace, dict]:
     """Observation space and settings of a file of the right kind and version."""
-    if metadata.get("format", b"").decode() != FORMAT:
-        raise InputError(f"{path}: a Parquet file, but not one of prepared spectra")
-    version = int(metadata["format_version"])
-    if version > FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format version {version} is newer than this xpfit reads "
-            f"({FORMAT_VERSION}); upgrade xpfit"
-        )
+    header = {name: value.decode() for name, value in metadata.items() if name in FORMAT.header}
+    FORMAT.check(header, path, "a Parquet file")
     arrays = {
         name: np.load(BytesIO(value), allow_pickle=False)
         for name, value in metadata.items()

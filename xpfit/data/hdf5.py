@@ -1,0 +1,146 @@
+"""HDF5 files that xpfit writes: header, version, checksum, and clear errors for all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from .._version import __version__
+from ..errors import ModelFileError, XpfitError
+from ..files import atomic_output, existing_file
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A format of files: what its header says, and how its files are opened.
+
+    Parameters
+    ----------
+    name : str
+        Attribute ``format`` of the files.
+    content : str
+        What such a file is, with its article, for messages.
+    version : int
+        Newest version of the layout that is read and written: attribute ``format_version``.
+    error : type of Exception
+        Raised for files that cannot be read.
+    missing, remedy : str
+        What to say of a file that is not there, and what to do about a damaged one.
+    has_checksum : bool
+        Whether attribute ``checksum`` holds the SHA-256 of all else in the file.
+    """
+
+    name: str
+    content: str
+    version: int = 1
+    error: type[XpfitError] = ModelFileError
+    missing: str = "no such file; check the path"
+    remedy: str = "copy it again"
+    has_checksum: bool = False
+
+    @property
+    def header(self) -> dict:
+        """Attributes that every file of the format has."""
+        return {
+            "format": self.name,
+            "format_version": self.version,
+            "xpfit_version": __version__,
+        }
+
+    @contextmanager
+    def writing(self, path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[h5py.File]:
+        """Open a new file, which appears whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            If the file exists or cannot be written.
+        """
+        with atomic_output(path, overwrite=overwrite) as part, h5py.File(part, "w") as file:
+            file.attrs.update(self.header)
+            yield file
+            if self.has_checksum:
+                file.attrs["checksum"] = _checksum(file)
+
+    @contextmanager
+    def reading(self, path: str | os.PathLike) -> Iterator[h5py.File]:
+        """Open a file and check its header.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        error
+            If the file is damaged (whatever the reader in the block raises because of that
+            included), of another kind, or newer than this version of xpfit.
+        """
+        path = existing_file(path, self.missing)
+        with self.explained(path), h5py.File(path, "r") as file:
+            self.check(file.attrs, path)
+            if self.has_checksum and _checksum(file) != file.attrs["checksum"]:
+                raise self.error(
+                    f"{path}: checksum does not match, the file is damaged; {self.remedy}"
+                )
+            yield file
+
+    @contextmanager
+    def explained(self, path: str | os.PathLike) -> Iterator[None]:
+        """Turn what readers raise at damaged files into one clear error."""
+        try:
+            yield
+        except XpfitError:
+            raise
+        except (OSError, LookupError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            raise self.error(
+                f"{path}: not {self.content}, or a damaged one ({error}); {self.remedy}"
+            ) from error
+
+    def check(
+        self, header: Mapping, path: str | os.PathLike, container: str = "an HDF5 file"
+    ) -> None:
+        """Refuse the header of another format, or of a newer version.
+
+        Raises
+        ------
+        error
+        """
+        if header.get("format") != self.name:
+            raise self.error(f"{path}: {container}, but not {self.content}")
+        version = int(header.get("format_version", 1))
+        if version > self.version:
+            raise self.error(
+                f"{path}: format version {version} is newer than this xpfit reads "
+                f"({self.version}); upgrade xpfit"
+            )
+
+
+def arrays_of(group: Mapping) -> dict[str, np.ndarray]:
+    """All arrays below a group, by their paths in it."""
+    found = {}
+    for name, node in group.items():
+        if isinstance(node, h5py.Dataset):
+            found[name] = node[()]
+        else:
+            found |= {f"{name}/{inner}": values for inner, values in arrays_of(node).items()}
+    return found
+
+
+def digest(arrays: Mapping[str, np.ndarray], attributes: Mapping) -> str:
+    """SHA-256 over arrays and attributes with their names, in hexadecimal digits."""
+    sha = hashlib.sha256()
+    for name in sorted(arrays):
+        sha.update(name.encode() + np.ascontiguousarray(arrays[name]).tobytes())
+    for name in sorted(attributes):
+        sha.update(f"{name}={attributes[name]}".encode())
+    return sha.hexdigest()
+
+
+def _checksum(file: h5py.File) -> str:
+    """SHA-256 over all names, values and attributes of the file."""
+    return digest(arrays_of(file), {k: v for k, v in file.attrs.items() if k != "checksum"})
