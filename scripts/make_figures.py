@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import xpfit
-from xpfit.plots.labels import residual_figure, spectrum_figure
+from xpfit.plots import residual_figure, spectrum_figure
 from xpfit.quality import is_reliable
 from xpfit.validate import compare
 

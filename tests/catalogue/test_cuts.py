@@ -5,7 +5,8 @@ from astropy.table import Table
 from xpfit import InputError, read_catalogue, write_catalogue
 from xpfit.catalogue.cuts import CUTS, counts, passes
 from xpfit.cli import main
-from xpfit.plots.reliability import reliability_diagram, reliable_fraction
+from xpfit.plots import reliability_diagram
+from xpfit.validate import reliable_fraction
 
 
 @pytest.fixture

@@ -7,9 +7,12 @@ import xpfit
 from xpfit import InputError
 from xpfit.cli import main
 from xpfit.companion import load_companion
-from xpfit.plots.attention import _model_slope, attention_figure
-from xpfit.plots.latent import alpha_classifiers, alpha_figure, latent_figure, latent_tracks
-from xpfit.plots.reconstruction import reconstruction_errors, reconstruction_figure
+from xpfit.plots.attention import attention_figure
+from xpfit.plots.latent import alpha_figure, latent_figure
+from xpfit.plots.reconstruction import reconstruction_figure
+from xpfit.validate.attention import model_derivative_spectrum
+from xpfit.validate.latent import alpha_classifiers, latent_tracks
+from xpfit.validate.reconstruction import reconstruction_errors
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def stars(svae, sample_path):
 def test_the_forward_model_s_slope_is_that_of_its_relative_flux(uncertain, stars):
     model = xpfit.load_model()
     star = stars[np.flatnonzero(np.abs(stars.labels["logg"] - 2.4) < 0.1)[:1]]
-    slope = _model_slope(uncertain, model, star, "feh")
+    slope = model_derivative_spectrum(uncertain, model, star, "feh")
     labels = np.array([[star.labels[name][0] for name in model.label_names]])
     moved = labels.copy()
     moved[0, model.label_names.index("feh")] += 0.01
@@ -101,7 +104,7 @@ def test_the_shipped_auto_encoder_knows_of_tracks_and_draws_them(svae, stars):
 
 def test_latent_numbers_tell_the_sequences_of_giants_apart(svae, stars):
     table = alpha_classifiers(svae, stars, np.random.default_rng(1))
-    assert list(table["inputs"]) == ["[Fe/H]", "labels", "labels and colours", "latent numbers"]
+    assert list(table["inputs"]) == ["[Fe/H]", "labels", "labels and colours", "latent variables"]
     for row in table:
         counts = np.array([row[name] for name in table.colnames[4:]])
         assert row["accuracy"] == pytest.approx((counts[0] + counts[3]) / counts.sum())
@@ -110,7 +113,7 @@ def test_latent_numbers_tell_the_sequences_of_giants_apart(svae, stars):
     assert table["accuracy"][3] > 0.7
     assert len(alpha_figure(table).axes) == 4
     few = replace(stars, labels={**stars.labels, "alpha_m": np.zeros(len(stars))})
-    with pytest.raises(InputError, match="too few to tell apart"):
+    with pytest.raises(InputError, match="too few to classify"):
         alpha_classifiers(svae, few, np.random.default_rng(1))
 
 

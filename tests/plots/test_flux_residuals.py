@@ -5,13 +5,8 @@ from internal import coefficient_twin
 
 from xpfit import InputError
 from xpfit.cli import main
-from xpfit.plots.flux_residuals import (
-    FluxResiduals,
-    flux_residual_figure,
-    flux_residual_map_figure,
-    flux_residual_maps,
-    flux_residuals,
-)
+from xpfit.plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
+from xpfit.validate.flux_residuals import FluxResiduals, flux_residual_maps, flux_residuals
 
 
 @pytest.fixture(scope="module")

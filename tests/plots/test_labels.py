@@ -3,7 +3,7 @@ import pytest
 from helpers import simulated_catalogue
 from internal import coefficient_twin, simulate_coefficients
 
-from xpfit.plots.labels import residual_figure, spectrum_figure
+from xpfit.plots import residual_figure, spectrum_figure
 from xpfit.prepare import continuous_spectra
 from xpfit.validate import compare
 

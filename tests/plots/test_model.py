@@ -10,7 +10,8 @@ from xpfit.cli import main
 from xpfit.plots import extinction as module
 from xpfit.plots.extinction import extinction_figure
 from xpfit.plots.model import model_figures, model_residual_figure, training_figure
-from xpfit.plots.tracks import giant_branch_teff, main_sequence_logg, over_continuum, track_figure
+from xpfit.plots.tracks import over_continuum, track_figure
+from xpfit.simulate.stars import giant_branch_teff, main_sequence_logg
 
 FIGURES = {
     "prior", "main_sequence", "giant_branch", "metallicity", "extinction_curve", "training",

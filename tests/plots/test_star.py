@@ -6,7 +6,8 @@ import pytest
 import xpfit
 from xpfit import FitResult, InputError
 from xpfit.cli import main
-from xpfit.plots.star import nearest_stars, star_figure
+from xpfit.plots import star_figure
+from xpfit.validate import nearest_stars
 
 
 @pytest.fixture(scope="module")

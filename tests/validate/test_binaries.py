@@ -6,7 +6,8 @@ from astropy.table import Table
 
 from xpfit import InputError
 from xpfit.cli import main
-from xpfit.validate.binaries import detection, detection_figure
+from xpfit.plots.binaries import detection_figure
+from xpfit.validate.binaries import detection
 
 
 def population(rng, n=20_000):

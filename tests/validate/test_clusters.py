@@ -3,7 +3,8 @@ import pytest
 from astropy.table import Table
 
 from xpfit import InputError
-from xpfit.validate.clusters import Cluster, cluster_figure, cluster_parallaxes
+from xpfit.plots.clusters import cluster_figure
+from xpfit.validate.clusters import Cluster, cluster_parallaxes
 
 N = 2000
 

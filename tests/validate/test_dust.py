@@ -9,10 +9,10 @@ from astropy.table import Table
 
 from xpfit import InputError
 from xpfit.cli import main
+from xpfit.plots import dust_figure
 from xpfit.validate import (
     attach_dust_map,
     beyond_the_dust,
-    dust_figure,
     dust_numbers,
     load_dust_map,
 )

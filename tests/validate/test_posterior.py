@@ -8,7 +8,8 @@ from astropy.table import Table
 import xpfit
 from xpfit.cli import main
 from xpfit.fit.sampling import PosteriorSample
-from xpfit.validate.posterior import corner_figure, posterior_shares, posterior_table
+from xpfit.plots.posterior import corner_figure
+from xpfit.validate.posterior import posterior_shares, posterior_table
 
 NAMES = ("teff", "feh", "logg", "extinction", "parallax")
 

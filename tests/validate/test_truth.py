@@ -6,8 +6,9 @@ from astropy.table import Table
 
 from xpfit import InputError, write_catalogue
 from xpfit.cli import main
+from xpfit.plots import coverage_figure
 from xpfit.simulate import simulate_survey, write_survey
-from xpfit.validate import attach_truth, coverage, coverage_figure
+from xpfit.validate import attach_truth, coverage
 
 NAMES = ("teff", "feh", "logg", "extinction", "parallax")
 

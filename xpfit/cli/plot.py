@@ -19,20 +19,18 @@ from ..files import atomic_output, check_output, output_directory
 from ..fit import Fitter
 from ..model.store import load_model
 from ..plots.attention import attention_figure
-from ..plots.flux_residuals import (
-    FluxResiduals,
-    flux_residual_figure,
-    flux_residual_map_figure,
-    flux_residuals,
-)
-from ..plots.latent import alpha_classifiers, alpha_figure, latent_figure
+from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
+from ..plots.forecast import forecast_figure
+from ..plots.latent import alpha_figure, latent_figure
 from ..plots.model import model_figures
-from ..plots.reconstruction import reconstruction_errors, reconstruction_figure
+from ..plots.reconstruction import reconstruction_figure
 from ..plots.reliability import reliability_diagram
 from ..plots.sky import birdseye_figure, extinction_map_figure
 from ..plots.star import star_figure
 from ..prepare import read_spectra
-from ..validate.forecast import forecast_figure
+from ..validate.flux_residuals import FluxResiduals, flux_residuals
+from ..validate.latent import alpha_classifiers
+from ..validate.reconstruction import reconstruction_errors
 from ..validate.sky import (
     BIRDSEYE_NSIDE,
     BIRDSEYE_PARALLAX_REL_ERR,

@@ -15,7 +15,8 @@ from ..files import atomic_output, check_output, output_directory
 from ..fit import FitStatus, Fitter
 from ..fit.sampling import MAX_STEPS, sample_posterior
 from ..model.store import load_model
-from ..validate.posterior import corner_figure, posterior_shares, posterior_table
+from ..plots.posterior import corner_figure
+from ..validate.posterior import posterior_shares, posterior_table
 from .options import INPUT_HELP, Interrupted, add_command, add_tables, additions
 
 CHAINS_NAME, SUMMARY_NAME = "chains.h5", "posteriors.ecsv"

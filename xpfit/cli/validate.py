@@ -92,7 +92,7 @@ def _validate(options: argparse.Namespace) -> None:
         behind = validate.attach_dust_map(fitted, dust_map)
         rows = validate.beyond_the_dust(behind)
         numbers["dust"] = validate.dust_numbers(behind, rows)
-        figures[DUST_FIGURE_NAME] = validate.dust_figure(behind, rows, options.dust_map)
+        figures[DUST_FIGURE_NAME] = plots.dust_figure(behind, rows, options.dust_map)
         lines.append(f"E against {options.dust_map}: {json.dumps(numbers['dust'])}")
     text = json.dumps(numbers, indent=2)
     print(text if options.json else "\n\n".join(lines))
@@ -122,7 +122,7 @@ def _validate_truth(options: argparse.Namespace, directory: Path | None, fitted:
     text = json.dumps(numbers, indent=2)
     print(text if options.json else _coverage_text(numbers))
     if directory:
-        _write(options, directory, text, {TRUTH_FIGURE_NAME: validate.coverage_figure(numbers)})
+        _write(options, directory, text, {TRUTH_FIGURE_NAME: plots.coverage_figure(numbers)})
 
 
 def _write(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..model import XPModel, ccm89_curve
+from .style import BLUE, GREEN, PURPLE, VERMILION, WAVELENGTH_TICKS, wavelength_axis
 from .tracks import require_sampled
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def extinction_figure(model: XPModel) -> Figure:
         spread = np.exp(np.array([[-1.0], [1.0]]) * model.forward.variation[shown]) * curve
         low, high = spread / spread[:, at : at + 1]
         top.fill_between(wavelength, low, high, color="0.8", label=r"$\xi$ = -1 .. 1")
-    for r_v, colour in zip(R_V_SHOWN, ("#0072B2", "#009E73", "#D55E00"), strict=True):
+    for r_v, colour in zip(R_V_SHOWN, (BLUE, GREEN, VERMILION), strict=True):
         published = ccm89_curve(wavelength, r_v)
         published /= published[at]
         top.plot(wavelength, published, lw=1, color=colour, label=f"CCM89, R(V) = {r_v}")
@@ -59,13 +60,11 @@ def extinction_figure(model: XPModel) -> Figure:
         inside = (measured[0] >= wavelength.min()) & (measured[0] <= wavelength.max())
         x, y = measured[0][inside], measured[1][inside]
         y = y / np.interp(wavelength[at], x, y)
-        top.plot(x, y, lw=1, ls="--", color="#CC79A7", label="Zhang & Yuan, XP spectra")
+        top.plot(x, y, lw=1, ls="--", color=PURPLE, label="Zhang & Yuan, XP spectra")
     bottom.axhline(1.0, color="0.6", lw=0.8)
-    top.set(ylabel=f"R / R({wavelength[at]:.0f} nm)", xscale="log")
-    bottom.set(xlabel="wavelength [nm]", ylabel="learned / CCM89", ylim=(0.8, 1.2))
-    ticks = [400, 500, 600, 800, 1000, 1500, 2000] + ([4000] if wavelength.max() > 3000 else [])
-    bottom.set_xticks(ticks, [str(tick) for tick in ticks])
-    bottom.minorticks_off()
+    top.set_ylabel(f"R / R({wavelength[at]:.0f} nm)")
+    bottom.set(ylabel="learned / CCM89", ylim=(0.8, 1.2))
+    wavelength_axis(bottom, (*WAVELENGTH_TICKS, *((4000,) if wavelength.max() > 3000 else ())))
     top.legend(fontsize=8)
     return figure
 
@@ -88,5 +87,5 @@ def xp_extinction_curve() -> tuple[np.ndarray, np.ndarray] | None:
     with open(path.locate(), newline="", encoding="utf-8") as file:
         rows = [(float(row["wave"]), float(row["ext"])) for row in csv.DictReader(file)]
     wavelength, excess = np.array(sorted(rows)).T
-    # The file holds E(lambda - 55) / E(44 - 55), up to 100 um, where there is no extinction left.
+    # The file holds E(lambda - 55) / E(44 - 55), up to 100 um, where there is no extinction.
     return wavelength, 1.0 - excess / excess[-1]

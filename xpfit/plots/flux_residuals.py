@@ -1,162 +1,20 @@
-"""Flux residuals by label, and over the sky (ZGR23, figs. 9, 25 and 26)."""
+"""Figures of flux residuals by label, and over the sky (ZGR23, figs. 9, 25 and 26)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from astropy.table import Table
-
-from ..constants import BANDS
-from ..data.spectra import Spectra
-from ..fit import FitResult
-from ..healpix import position_of_id
-from ..model import XPModel
-from ..validate.sky import COARSER, MAX_CHI2_PER_DOF, MIN_STARS, NSIDE, SkyMeans, cells_of
-from .labels import AXIS_LABELS
+from ..quantities import quantity
+from ..validate.flux_residuals import FluxResiduals, flux_residual_maps
 from .residuals import draw_residuals
 from .sky import sky_figure
-from .tracks import require_sampled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN = (392.0, 592.0, 792.0, 992.0, "H", "W1")
-"""Wavelengths (nm) and bands of ZGR23's fig. 9."""
-
-MAPPED = (402.0, 652.0, "J", "W1")
-"""Wavelengths and bands of ZGR23's figs. 25 and 26."""
-
-MAX_PULL = 10.0
-"""Residuals beyond are left out of maps, and stars whose parallax is further off (fig. 25)."""
 
 PULL_RANGE = 5.0
 """Half height of the panels."""
-
-
-@dataclass
-class FluxResiduals:
-    """(f_pred - f_obs) / sigma of many stars, at a few wavelengths.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Of the wavelengths and bands.
-    pulls : ndarray, shape (n_star, n_channel)
-        In units of the measurement's error alone; NaN where nothing was measured.
-    labels : dict of str to ndarray
-        Reference labels where the spectra came with any, else the fitted ones; and extinction.
-        Teff in K.
-    good : ndarray of bool, shape (n_star,)
-        Whether the star counts in maps: chi2 / dof <= 5, in the prior, parallax within 10 sigma.
-    positions : astropy.table.Table
-        `ra` and `dec`.
-    """
-
-    names: tuple[str, ...]
-    pulls: np.ndarray
-    labels: dict[str, np.ndarray]
-    good: np.ndarray
-    positions: Table
-
-    @staticmethod
-    def concatenate(parts: Iterable[FluxResiduals]) -> FluxResiduals:
-        """Join parts of one sample."""
-        parts = list(parts)
-        labels = {name: np.concatenate([p.labels[name] for p in parts]) for name in parts[0].labels}
-        positions = {
-            name: np.concatenate([p.positions[name] for p in parts]) for name in ("ra", "dec")
-        }
-        pulls, good = (np.concatenate([getattr(p, n) for p in parts]) for n in ("pulls", "good"))
-        return FluxResiduals(parts[0].names, pulls, labels, good, Table(positions))
-
-
-def flux_residuals(
-    model: XPModel,
-    spectra: Spectra,
-    result: FitResult,
-    channels: Iterable[float | str] = (*SHOWN, *MAPPED),
-) -> FluxResiduals:
-    """Flux residuals of fitted stars at some wavelengths and in some bands.
-
-    Parameters
-    ----------
-    model : XPModel
-        In sampled space.
-    spectra : Spectra
-    result : FitResult
-        Fit of `spectra`.
-    channels : iterable of float or str
-        Wavelengths in nm, for which the nearest is taken, and names of bands. What the model does
-        not know, or a second time, is left out.
-
-    Returns
-    -------
-    FluxResiduals
-
-    Raises
-    ------
-    InputError
-        If the model is in coefficient space.
-    """
-    require_sampled(model)
-    found = (_channel(model, channel) for channel in channels)
-    index = list(dict.fromkeys(i for i in found if i >= 0))
-    with np.errstate(invalid="ignore"):
-        predicted = model.forward.flux(result.theta)[:, index]
-    error = spectra.flux_err[:, index]
-    with np.errstate(invalid="ignore"):
-        pulls = np.where(np.isfinite(error), (predicted - spectra.flux[:, index]) / error, np.nan)
-        parallax_pull = np.abs(result["parallax"] - spectra.parallax) / spectra.parallax_err
-        good = result.chi2 <= MAX_CHI2_PER_DOF * result.dof
-        good &= result.ln_prior >= model.ln_prior_threshold
-        good &= ~(np.isfinite(spectra.parallax_err) & (parallax_pull > MAX_PULL))
-    names = tuple(_channel_name(model, i) for i in index)
-    return FluxResiduals(names, pulls, _labels(model, spectra, result), good, _positions(spectra))
-
-
-def _channel(model: XPModel, wanted: float | str) -> int:
-    """Index of a wavelength or band, -1 if the model does not know it."""
-    known = np.flatnonzero(model.trained_channels)
-    is_band = model.space.is_band[known]
-    if isinstance(wanted, str):
-        band = next(band for band in BANDS if band.name == wanted)
-        match = known[is_band & (model.wavelength[known] == band.wavelength)]
-        return int(match[0]) if len(match) else -1
-    known = known[~is_band]
-    return int(known[np.argmin(np.abs(model.wavelength[known] - wanted))])
-
-
-def _channel_name(model: XPModel, index: int) -> str:
-    """Name of a channel for people."""
-    wavelength = model.wavelength[index]
-    if model.space.is_band[index]:
-        return next(band.name for band in BANDS if band.wavelength == wavelength)
-    return f"{wavelength:.0f} nm"
-
-
-def _labels(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, np.ndarray]:
-    """What residuals are shown against."""
-    labels = {}
-    for name in (*model.label_names, "extinction"):
-        known = spectra.extinction if name == "extinction" else (spectra.labels or {}).get(name)
-        values = result[name]
-        if known is not None and np.isfinite(known).any():
-            values = known
-        labels[name] = values * (1000.0 if name == "teff" else 1.0)
-    return labels
-
-
-def _positions(spectra: Spectra) -> Table:
-    """Where the stars stand, from their ids where nothing better is known."""
-    by_id = position_of_id(spectra.source_id)
-    position = {}
-    for name, other in zip(("ra", "dec"), by_id, strict=True):
-        measured = spectra.gaia.get(name, np.full(len(spectra), np.nan))
-        position[name] = np.where(np.isfinite(measured), measured, other)
-    return Table(position)
 
 
 def flux_residual_figure(residuals: FluxResiduals) -> Figure:
@@ -184,7 +42,7 @@ def flux_residual_figure(residuals: FluxResiduals) -> Figure:
             draw_residuals(ax, values, pulls)
         row[0].set_ylabel(name, fontsize=8)
     for ax, name in zip(axes[-1], labels, strict=True):
-        ax.set_xlabel(AXIS_LABELS[name], fontsize=8)
+        ax.set_xlabel(quantity(name).axis_label, fontsize=8)
     axes[0, 0].set_ylim(-PULL_RANGE, PULL_RANGE)
     figure.suptitle(
         rf"$(f_{{\rm pred}} - f_{{\rm obs}}) / \sigma$, {len(residuals.pulls)} stars; "
@@ -192,38 +50,6 @@ def flux_residual_figure(residuals: FluxResiduals) -> Figure:
         fontsize=10,
     )
     return figure
-
-
-def flux_residual_maps(
-    residuals: FluxResiduals,
-    *,
-    nside: int = NSIDE,
-    min_stars: int = MIN_STARS,
-    coarser: int = COARSER,
-) -> tuple[SkyMeans, dict[str, np.ndarray]]:
-    """Mean normalised flux residuals over the sky (ZGR23, figs. 25 and 26).
-
-    Parameters
-    ----------
-    residuals : FluxResiduals
-    nside, min_stars, coarser : int
-        See `xpfit.validate.sky.SkyMeans`.
-
-    Returns
-    -------
-    means : SkyMeans
-        Whose cells the maps are in.
-    maps : dict of str to ndarray, shape (n_cell,)
-        By channel.
-    """
-    maps = {}
-    for name, pulls in zip(residuals.names, residuals.pulls.T, strict=True):
-        means = SkyMeans(nside)
-        cells = cells_of(residuals.positions, means.healpix)
-        rows = residuals.good & (np.abs(pulls) <= MAX_PULL) & (cells >= 0)
-        means.add(cells[rows], pulls[rows])
-        maps[name] = means.mean(min_stars, coarser)
-    return means, maps
 
 
 def flux_residual_map_figure(residuals: FluxResiduals) -> Figure:

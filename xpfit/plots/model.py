@@ -1,7 +1,7 @@
-"""Pictures of a trained model: its training, cleaning, prior and residuals (ZGR23, figs. 4, 5).
+"""Figures of a trained model: its training, cleaning, prior and residuals (ZGR23, figs. 4, 5).
 
-Each function takes an `XPModel` and returns a matplotlib figure. `model_figures` makes all that the
-model has numbers for, with those of `tracks` and `curves` (figs. 12-15).
+`model_figures` makes all for which the model has data, with those of `tracks` and `extinction`
+(figs. 12-15).
 """
 
 from __future__ import annotations
@@ -9,28 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from ..constants import BANDS
 from ..data.space import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
+from ..quantities import factors, quantity
 from .extinction import extinction_figure
-from .labels import AXIS_LABELS, GROUP_COLOURS
+from .style import GROUP_COLOURS, VERMILION, draw_density
 from .tracks import TRACKS, require_sampled, track_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-CONTOURS = (0.68, 0.95, 0.99)
 
 RESIDUALS_SHOWN = 10.0
 """Half height (%) of the panel of residuals; faint stars scatter more in the blue."""
 
 
 def model_figures(model: XPModel) -> dict[str, Figure]:
-    """All pictures of a model that can be drawn of it, by name.
+    """All figures that can be drawn of a model, by name.
 
     Parameters
     ----------
@@ -41,7 +38,7 @@ def model_figures(model: XPModel) -> dict[str, Figure]:
     dict of str to matplotlib.figure.Figure
         ``training``, ``main_sequence``, ``giant_branch``, ``metallicity``, ``extinction_curve``,
         ``prior``, ``residuals``, ``cleaning``. Models in coefficient space have no spectra to
-        show; models written by early versions no numbers of their training.
+        show; models written by early versions no record of their training.
     """
     figures = {"prior": prior_figure(model)}
     if isinstance(model.space, SampledSpace):
@@ -99,7 +96,7 @@ def prior_figure(model: XPModel, n_draws: int = 100_000, seed: int = 1) -> Figur
     ----------
     model : XPModel
     n_draws : int
-        Draws from the prior that the picture is made of.
+        Draws from the prior that the figure is made of.
     seed : int
 
     Returns
@@ -108,33 +105,19 @@ def prior_figure(model: XPModel, n_draws: int = 100_000, seed: int = 1) -> Figur
     """
     from matplotlib.figure import Figure
 
-    draws = model.prior.sample(n_draws, np.random.default_rng(seed))
-    draws[:, 0] *= 1000.0  # K
+    draws = model.prior.sample(n_draws, np.random.default_rng(seed)) * factors(model.label_names)
     x, y = (model.label_names.index(name) for name in ("teff", "logg"))
-    others = [i for i in range(len(model.label_names)) if i != x]
+    names = [quantity(name).axis_label for name in model.label_names]
+    others = [i for i in range(len(names)) if i != x]
     figure = Figure(figsize=(3.6 * len(others), 3.6), layout="constrained")
     for ax, i in zip(np.atleast_1d(figure.subplots(1, len(others))), others, strict=True):
         draw_density(ax, draws[:, x], draws[:, i])
         ax.invert_xaxis()
-        ax.set(xlabel=AXIS_LABELS["teff"], ylabel=AXIS_LABELS[model.label_names[i]])
+        ax.set(xlabel=names[x], ylabel=names[i])
         if i == y:
             ax.invert_yaxis()
     figure.suptitle(f"prior: {len(model.prior.weights)} Gaussians", fontsize=10)
     return figure
-
-
-def draw_density(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
-    """A two-dimensional histogram with contours of enclosed mass."""
-    counts, x_edges, y_edges = np.histogram2d(
-        x, y, bins=80, range=[np.quantile(v, [0.0005, 0.9995]) for v in (x, y)]
-    )
-    counts = gaussian_filter(counts, 1.2)
-    ordered = np.sort(counts.ravel())[::-1]
-    enclosed = np.cumsum(ordered) / ordered.sum()
-    levels = sorted({float(ordered[np.searchsorted(enclosed, mass)]) for mass in CONTOURS})
-    axes.pcolormesh(x_edges, y_edges, np.log10(np.maximum(counts, 0.5)).T, cmap="Greys")
-    centres = [0.5 * (edges[1:] + edges[:-1]) for edges in (x_edges, y_edges)]
-    axes.contour(*centres, counts.T, levels=levels, colors=GROUP_COLOURS["giants"], linewidths=1)
 
 
 def model_residual_figure(model: XPModel) -> Figure:
@@ -143,7 +126,7 @@ def model_residual_figure(model: XPModel) -> Figure:
     Parameters
     ----------
     model : XPModel
-        In sampled space, with the numbers of its training.
+        In sampled space, with a record of its training.
 
     Returns
     -------
@@ -163,18 +146,18 @@ def model_residual_figure(model: XPModel) -> Figure:
         sigma = 100.0 * np.sqrt(np.diag(model.covariance.matrix())[shown])
         for sign in (-1.0, 1.0):
             label = "model covariance" if sign > 0 else None
-            axes[0].plot(position, sign * sigma, "--", lw=1, color="#D55E00", label=label)
+            axes[0].plot(position, sign * sigma, "--", lw=1, color=VERMILION, label=label)
     axes[0].set(ylabel="residual [%]", ylim=(-RESIDUALS_SHOWN, RESIDUALS_SHOWN))
     axes[0].legend(fontsize=7, ncols=3)
     for ax, name in zip(axes[1:], model.label_names, strict=True):
         values = 100.0 * _diagnostic(model, f"residual_by_label/{name}")[:, shown]
-        bins = _diagnostic(model, f"label_bins/{name}") * (1000.0 if name == "teff" else 1.0)
+        bins = quantity(name).factor * _diagnostic(model, f"label_bins/{name}")
         image = ax.imshow(
             values, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-2, vmax=2,
             interpolation="nearest",
         )  # fmt: skip
         ax.set_yticks(range(len(bins)), [f"{value:.4g}" for value in bins], fontsize=6)
-        ax.set_ylabel(AXIS_LABELS[name], fontsize=8)
+        ax.set_ylabel(quantity(name).axis_label, fontsize=8)
         figure.colorbar(image, ax=ax, label="median [%]")
     wavelength = model.wavelength[shown]
     ticks = [int(np.argmin(np.abs(wavelength - w))) for w in (400, 500, 600, 700, 800, 900, 1000)]
@@ -194,7 +177,7 @@ def cleaning_figure(model: XPModel) -> Figure:
     Parameters
     ----------
     model : XPModel
-        Absolute, with the numbers of its training.
+        Absolute, with a record of its training.
 
     Returns
     -------
@@ -239,7 +222,7 @@ def cleaning_figure(model: XPModel) -> Figure:
 
 
 def _diagnostic(model: XPModel, name: str) -> np.ndarray:
-    """Numbers of the training, or an error that says how to get them."""
+    """A record of the training, or an error that says how to get it."""
     if name not in model.diagnostics:
         raise InputError(f"this model file has no {name} of its training; train it again")
     return model.diagnostics[name]

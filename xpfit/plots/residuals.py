@@ -10,9 +10,10 @@ from astropy.table import Table
 
 from ..quality import CONFIDENCE_LABELS
 from ..quality.flags import MIN_CONFIDENCE
+from ..quantities import quantity
 from ..statistics import robust_width
-from ..validate.metrics import Comparison, Selection, compare
-from .labels import AXIS_LABELS, MIN_FOR_QUANTILES, running_quantiles
+from ..validate.metrics import Comparison, Selection, compare, metrics
+from .style import GROUP_COLOURS, MIN_FOR_QUANTILES, ORANGE, draw_quantiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,10 +29,79 @@ HALF_HEIGHT = 4.0
 """Half height of a panel, in robust widths of the residuals."""
 
 MOST = (0.003, 0.997)
-"""Quantiles between which the labels of a panel lie; a few strange stars would squeeze the rest."""
+"""Quantiles between which the labels of a panel lie; a few outliers would squeeze the rest."""
 
-QUANTILE_COLOUR = "#E69F00"
-"""Orange of the Okabe-Ito palette."""
+RESIDUAL_RANGE = 5.0
+"""Half height of a panel of the overview, in units of the scatter of all stars."""
+
+PULL_RANGE = 6.0
+"""Pulls beyond are not shown in histograms."""
+
+
+def residual_figure(comparison: Comparison) -> Figure:
+    """Residuals of every label against its reference, and their pulls, for giants and dwarfs.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.figure import Figure
+
+    labels = comparison.labels
+    figure = Figure(figsize=(3.4 * len(labels), 6.0), layout="constrained")
+    axes = figure.subplots(2, len(labels), squeeze=False)
+    numbers = metrics(comparison)
+    for column, name in enumerate(labels):
+        _plot_residuals(axes[0, column], comparison, name, numbers)
+        _plot_pulls(axes[1, column], comparison, name, numbers)
+    for ax in axes.flat:
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(loc="upper left", fontsize=7)
+    figure.suptitle(f"xpfit - reference, {numbers['all']['teff']['n']} stars", fontsize=10)
+    return figure
+
+
+def _plot_residuals(ax, comparison, name, numbers) -> None:
+    """Residuals against the reference label, with 16, 50 and 84 % lines."""
+    reference = comparison.reference[name]
+    residual = comparison.residual(name)
+    for group, colour in GROUP_COLOURS.items():
+        mask, number = comparison.groups[group], numbers[group][name]
+        text = group if number["n"] == 0 else f"{group}: scatter {number['scatter']:.3g}"
+        ax.plot(reference[mask], residual[mask], ".", ms=2.5, alpha=0.5, color=colour, label=text)
+    ax.axhline(0.0, color="0.3", lw=0.8)
+    known = np.isfinite(residual)
+    draw_quantiles(ax, reference[known], residual[known], "k", 1.2)
+    half = RESIDUAL_RANGE * (numbers["all"][name]["scatter"] or 1.0)
+    label = quantity(name).axis_label
+    ax.set(xlabel=f"reference {label}", ylabel=f"residual {label}", ylim=(-half, half))
+
+
+def _plot_pulls(ax, comparison, name, numbers) -> None:
+    """Histogram of residuals over errors, with the unit Gaussian that correct errors give."""
+    pull = comparison.pull(name)
+    pull = np.where(np.abs(pull) <= PULL_RANGE, pull, np.nan)
+    bins = np.linspace(-PULL_RANGE, PULL_RANGE, 49)
+    for group, colour in GROUP_COLOURS.items():
+        number = numbers[group][name]
+        if not np.isfinite(pull[comparison.groups[group]]).any():
+            continue
+        ax.hist(
+            pull[comparison.groups[group]],
+            bins,
+            density=True,
+            histtype="step",
+            lw=1.3,
+            color=colour,
+            label=f"{group}: width {number['pull']:.2f}",
+        )
+    ax.plot(bins, np.exp(-0.5 * bins**2) / np.sqrt(2.0 * np.pi), color="0.4", lw=1, ls=":")
+    ax.set(xlabel=f"pull in {quantity(name).symbol}", ylabel="density")
+    ax.set_ylim(top=1.25 * ax.get_ylim()[1])  # room for the legend
 
 
 def residual_grid_figure(comparison: Comparison, *, normalised: bool = False) -> Figure:
@@ -41,8 +111,8 @@ def residual_grid_figure(comparison: Comparison, *, normalised: bool = False) ->
     ----------
     comparison : Comparison
     normalised : bool
-        Show residuals in units of the combined errors: with honest errors the lines at 16 and
-        84 % lie at -1 and 1.
+        Show residuals in units of the combined errors: with correct errors the lines at 16 and
+        84 % are at -1 and 1.
 
     Returns
     -------
@@ -65,7 +135,7 @@ def residual_grid_figure(comparison: Comparison, *, normalised: bool = False) ->
         row[0].set_ylabel(_residual_label(name, normalised), fontsize=8)
         row[0].set_ylim(*_limits(values))
     for ax, label in zip(axes[-1], across, strict=True):
-        ax.set_xlabel(f"reference {AXIS_LABELS[label]}", fontsize=8)
+        ax.set_xlabel(f"reference {quantity(label).axis_label}", fontsize=8)
     kind = "residuals over combined errors" if normalised else "residuals"
     figure.suptitle(f"{kind}, {len(comparison)} stars; lines: 16, 50, 84 %", fontsize=10)
     return figure
@@ -97,13 +167,13 @@ def confidence_residual_figure(fitted: Table, selection: Selection | None = None
     figure = Figure(figsize=(7.0, 2.3 * len(names)), layout="constrained")
     axes = figure.subplots(len(names), 2, sharex="row", sharey="row")
     for row, name in zip(axes, names, strict=True):
-        sure = np.asarray(fitted[f"{name}_confidence"], float)[comparison.rows]
+        confidence = np.asarray(fitted[f"{name}_confidence"], float)[comparison.rows]
         reference, residual = comparison.reference[name], comparison.residual(name)
-        good = sure > MIN_CONFIDENCE
+        good = confidence > MIN_CONFIDENCE
         for ax, rows, title in ((row[0], good, "confident"), (row[1], ~good, "not confident")):
             draw_residuals(ax, reference[rows], residual[rows])
             ax.set_title(f"{title}: {rows.sum()} stars, {_width_text(residual[rows])}", fontsize=8)
-            ax.set_xlabel(f"reference {AXIS_LABELS[name]}", fontsize=8)
+            ax.set_xlabel(f"reference {quantity(name).axis_label}", fontsize=8)
         row[0].set_ylabel(_residual_label(name, False), fontsize=8)
         if good.any():
             row[0].set_ylim(*_limits(residual[good], 2.0 * HALF_HEIGHT))
@@ -111,7 +181,14 @@ def confidence_residual_figure(fitted: Table, selection: Selection | None = None
 
 
 def draw_residuals(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
-    """Residuals against something, with running 16, 50 and 84 % lines; points, or a density."""
+    """Draw residuals against x with running 16, 50 and 84 % lines; as points, or as a density.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    x, y : ndarray, shape (n_star,)
+        Stars with a NaN are left out.
+    """
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     ax.axhline(0.0, color="0.6", lw=0.8)
@@ -125,9 +202,7 @@ def draw_residuals(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
         low, high = np.quantile(x, MOST)
         margin = 0.03 * (high - low) or 1.0
         ax.set_xlim(low - margin, high + margin)
-        centre, quantiles = running_quantiles(x, y)
-        for values, style in zip(quantiles, ("--", "-", "--"), strict=True):
-            ax.plot(centre, values, style, color=QUANTILE_COLOUR, lw=1.3)
+    draw_quantiles(ax, x, y, ORANGE, 1.3)
 
 
 def _draw_density(ax, x, y) -> None:
@@ -141,7 +216,7 @@ def _draw_density(ax, x, y) -> None:
 
 
 def _draw_unit_lines(ax) -> None:
-    """Where the 16 and 84 % lines of honest errors lie."""
+    """Draw where the 16 and 84 % lines of correct errors are."""
     for sign in (-1.0, 1.0):
         ax.axhline(sign, color="0.6", lw=0.8, ls=":")
 
@@ -157,8 +232,8 @@ def _limits(values: np.ndarray, half_height: float = HALF_HEIGHT) -> tuple[float
 
 def _residual_label(name: str, normalised: bool) -> str:
     """Text beside an axis of residuals."""
-    title, _, unit = AXIS_LABELS[name].rpartition(" [")
-    return rf"$\Delta$ {title} / $\sigma$" if normalised else rf"$\Delta$ {title} [{unit}"
+    delta = rf"$\Delta$ {quantity(name).symbol}"
+    return rf"{delta} / $\sigma$" if normalised else f"{delta} [{quantity(name).unit}]"
 
 
 def _width_text(residual: np.ndarray) -> str:

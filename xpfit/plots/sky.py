@@ -1,4 +1,4 @@
-"""Pictures of the sky: extinction in slices of distance, from above, and flux residuals."""
+"""Figures of the sky: extinction in slices of distance, from above, and flux residuals."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from astropy_healpix import HEALPix
 
 from ..validate.sky import ExtinctionMaps, birdseye
+from .style import SEQUENTIAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def extinction_map_figure(maps: ExtinctionMaps) -> Figure:
     finite = maps.differential[np.isfinite(maps.differential)]
     top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0
     return sky_figure(
-        maps.healpix, values, limits=(0.0, max(top, 0.01)), colours="cividis",
+        maps.healpix, values, limits=(0.0, max(top, 0.01)), colours=SEQUENTIAL,
         label=r"$\Delta$E [mag]",
     )  # fmt: skip
 
@@ -92,7 +93,7 @@ def sky_figure(
 
 
 def _draw_sky(ax: Axes, healpix, values, limits, colours):
-    """One map of the whole sky."""
+    """Draw one map of the whole sky."""
     longitude = np.linspace(np.pi, -np.pi, N_ACROSS + 1)
     latitude = np.linspace(-0.5 * np.pi, 0.5 * np.pi, N_ACROSS // 2 + 1)
     centre = [0.5 * (x[1:] + x[:-1]) for x in (longitude, latitude)]
@@ -112,7 +113,7 @@ def _draw_sky(ax: Axes, healpix, values, limits, colours):
 
 
 def birdseye_figure(maps: ExtinctionMaps, half_width: float = 2.5) -> Figure:
-    """The dust seen from above (ZGR23, eq. 30 and fig. 24).
+    """Density of the dust from above the Galactic plane (ZGR23, eq. 30 and fig. 24).
 
     Parameters
     ----------
@@ -135,7 +136,7 @@ def birdseye_figure(maps: ExtinctionMaps, half_width: float = 2.5) -> Figure:
     finite = 1e3 * density[np.isfinite(density)]
     top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0
     image = ax.pcolormesh(
-        edges, edges, 1e3 * density.T, vmin=0.0, vmax=max(top, 1e-3), cmap="cividis",
+        edges, edges, 1e3 * density.T, vmin=0.0, vmax=max(top, 1e-3), cmap=SEQUENTIAL,
         rasterized=True,
     )  # fmt: skip
     ax.plot(0.0, 0.0, "o", mfc="none", mec="w", ms=6)

@@ -1,4 +1,4 @@
-"""One star at a glance: spectrum, fit, residuals, parameters, and where it lies in the prior."""
+"""Overview of one star: spectrum, fit, residuals, parameters, and its place in the prior."""
 
 from __future__ import annotations
 
@@ -11,62 +11,15 @@ from ..errors import InputError
 from ..fit import FitResult, FitStatus
 from ..model import XPModel
 from ..quality import FitFlag, QualityFlag, confidence_for, fit_flags, quality_flags
-from ..validate.posterior import draw_ellipse
-from .labels import AXIS_LABELS, GROUP_COLOURS, draw_spectrum
-from .model import draw_density
+from ..quantities import factors, quantity
+from ..validate.reference import nearest_stars
+from .spectrum import draw_spectrum
+from .style import GROUP_COLOURS, draw_density, draw_ellipse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 N_PRIOR_DRAWS = 50_000
-
-ROWS = {
-    "teff": ("Teff", "K", 1000.0, 0),
-    "feh": ("[Fe/H]", "dex", 1.0, 3),
-    "logg": ("log g", "dex", 1.0, 3),
-    "alpha_m": ("[alpha/M]", "dex", 1.0, 3),
-    "extinction": ("E", "mag", 1.0, 3),
-    "parallax": ("parallax", "mas", 1.0, 3),
-    "xi": ("xi", "", 1.0, 2),
-}
-"""Name, unit, factor and digits of each parameter."""
-
-
-N_NEIGHBOURS = 10
-"""Training stars shown around a star."""
-
-
-def nearest_stars(
-    model: XPModel, labels: np.ndarray, training: Spectra, n: int = N_NEIGHBOURS
-) -> np.ndarray:
-    """The training stars whose labels are closest to some, in units of the labels' spread.
-
-    Parameters
-    ----------
-    model : XPModel
-    labels : ndarray, shape (n_label,)
-        In kK and dex.
-    training : Spectra
-        With labels.
-    n : int
-
-    Returns
-    -------
-    ndarray of int, shape (<= n,)
-        Rows of `training`, nearest first; stars without labels are never near.
-
-    Raises
-    ------
-    InputError
-        If `training` has no such labels.
-    """
-    missing = [name for name in model.label_names if name not in (training.labels or {})]
-    if missing:
-        raise InputError(f"the training stars have no labels {', '.join(missing)}")
-    known = np.column_stack([training.labels[name] for name in model.label_names])
-    distance = np.sum(((known - labels) / model.forward.label_scale) ** 2, axis=1)
-    order = np.argsort(np.where(np.isfinite(distance), distance, np.inf), kind="stable")[:n]
-    return order[np.isfinite(distance[order])]
 
 
 def star_figure(
@@ -115,52 +68,53 @@ def star_figure(
             near = nearest_stars(model, result.parameters[row, : len(model.label_names)], training)
             x, y = (training.labels[n][near] for n in ("teff", name))
             text = f"{len(near)} nearest training stars"
-            ax.plot(1000.0 * x, y, "^", ms=4, mfc="none", color="k", label=text)
+            ax.plot(quantity("teff").factor * x, y, "^", ms=4, mfc="none", color="k", label=text)
             ax.legend(fontsize=7, loc="best")
     _write_parameters(axes[2], model, spectra, result, row)
     return figure
 
 
 def _draw_place(axes, model, result, row, draws, name) -> None:
-    """The star over the prior, in Teff and another label."""
-    i, j = (model.label_names.index(n) for n in ("teff", name))
-    scale = np.array([1000.0, 1.0])
-    draw_density(axes, 1000.0 * draws[:, i], draws[:, j])
-    best = result.parameters[row, [i, j]] * scale
-    covariance = result.covariance[row][np.ix_([i, j], [i, j])] * np.outer(scale, scale)
+    """Draw the star over the prior, in Teff and another label."""
+    columns = [model.label_names.index(n) for n in ("teff", name)]
+    scale = factors(["teff", name])
+    draw_density(axes, *(draws[:, columns] * scale).T)
+    best = result.parameters[row, columns] * scale
+    covariance = result.covariance[row][np.ix_(columns, columns)] * np.outer(scale, scale)
     draw_ellipse(axes, best, covariance, GROUP_COLOURS["dwarfs"])
     axes.invert_xaxis()
     if name == "logg":
         axes.invert_yaxis()
-    axes.set(xlabel=AXIS_LABELS["teff"], ylabel=AXIS_LABELS[name])
+    axes.set(xlabel=quantity("teff").axis_label, ylabel=quantity(name).axis_label)
     axes.plot([], [], color=GROUP_COLOURS["dwarfs"], label="star, 1 and 2 sigma")
     axes.plot([], [], color=GROUP_COLOURS["giants"], label="prior, 68, 95, 99 %")
     axes.legend(fontsize=7, loc="best")
 
 
 def _write_parameters(axes, model, spectra, result, row) -> None:
-    """Parameters with errors and units, goodness of fit, confidence, flags."""
+    """Write parameters with errors and units, goodness of fit, confidence, flags."""
     lines = []
     for name in result.parameter_names:
         if name == "parallax" and not model.absolute:
             continue
-        title, unit, factor, digits = ROWS[name]
-        value, error = factor * result[name][row], factor * result.error(name)[row]
-        lines.append(f"{title:11}{value:10.{digits}f} +- {error:.{digits}f} {unit}")
+        kind = quantity(name)
+        value, error = (kind.factor * x[row] for x in (result[name], result.error(name)))
+        number = f"{value:10.{kind.digits}f} +- {error:.{kind.digits}f}"
+        lines.append(f"{kind.title:11}{number} {kind.unit}")
     lines.append(f"{'chi2 / dof':11}{result.chi2[row] / max(result.dof[row], 1):10.2f}")
-    some, part = spectra[[row]], result.take([row])
+    star, fit = spectra[[row]], result.take([row])
     classifiers = confidence_for(model)
-    sure = classifiers.of_fit(model, some, part) if classifiers else None
-    if sure is not None:
-        lines.append(f"{'confidence':11}" + "  ".join(f"{p:.2f}" for p in sure[0]))
+    confidence = classifiers.of_fit(model, star, fit) if classifiers else None
+    if confidence is not None:
+        lines.append(f"{'confidence':11}" + "  ".join(f"{p:.2f}" for p in confidence[0]))
     raised = [
         flag.name.lower().replace("_", " ")
         for flags, kind in (
-            (quality_flags(model, some, part, sure), QualityFlag),
-            (fit_flags(model, some, part), FitFlag),
+            (quality_flags(model, star, fit, confidence), QualityFlag),
+            (fit_flags(model, star, fit), FitFlag),
         )
         for flag in kind
-        if flags[0] & int(flag) and not (sure is None and "CONFIDENCE" in flag.name)
+        if flags[0] & int(flag) and not (confidence is None and "CONFIDENCE" in flag.name)
     ]
     lines.append(f"{'flags':11}{', '.join(raised) or 'none'}")
     axes.axis("off")

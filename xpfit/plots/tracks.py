@@ -9,6 +9,9 @@ import numpy as np
 from ..data.space import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
+from ..quantities import quantity
+from ..simulate.stars import giant_branch_teff, main_sequence_logg
+from .style import FLUX_LABEL, wavelength_axis
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +32,9 @@ LINES = {
 }
 """Spectral features (nm, in air) that show at the resolution of XP spectra."""
 
+N_TYPES = 9
+"""Spectra of a track."""
+
 CONTINUUM_DEGREE = 5
 """ZGR23 take a polynomial of this degree for each spectrum's continuum."""
 
@@ -36,60 +42,32 @@ SHAPE_WINDOW = (392.0, 992.0)
 """Wavelengths (nm) that ZGR23 show."""
 
 
-def main_sequence_logg(teff: np.ndarray) -> np.ndarray:
-    """log g along the main sequence (ZGR23, eq. 28).
-
-    Parameters
-    ----------
-    teff : array_like
-        kK.
-
-    Returns
-    -------
-    ndarray
-    """
-    teff = np.asarray(teff, dtype=float)
-    return np.where(teff < 5.0, 4.6, np.where(teff < 6.3, 4.6 - 0.5 * (teff - 5.0), 3.95))
+def _main_sequence(model: XPModel) -> np.ndarray:
+    """Labels along the main sequence of solar metallicity, shape (n, n_label)."""
+    teff = np.linspace(*_range(model, "teff", 3.5, 11.0), N_TYPES)
+    return _types(model, teff, main_sequence_logg(teff), 0.0)
 
 
-def giant_branch_teff(logg: np.ndarray) -> np.ndarray:
-    """Teff along the giant branch (ZGR23, eq. 29).
-
-    Parameters
-    ----------
-    logg : array_like
-
-    Returns
-    -------
-    ndarray
-        kK.
-    """
-    logg = np.asarray(logg, dtype=float)
-    return np.where(logg < 3.65, 5.2 - 0.44186 * (3.65 - logg), 5.9 - 1.4 * (4.15 - logg))
+def _giant_branch(model: XPModel) -> np.ndarray:
+    """Labels along the giant branch of solar metallicity, shape (n, n_label)."""
+    logg = np.linspace(*_range(model, "logg", 0.5, 3.8), N_TYPES)
+    return _types(model, giant_branch_teff(logg), logg, 0.0)
 
 
-def _main_sequence(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
-    teff = np.linspace(*_range(model, "teff", 3.5, 11.0), 9)
-    return teff, _types(model, teff, main_sequence_logg(teff), 0.0), r"$T_{\rm eff}$ [kK]"
-
-
-def _giant_branch(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
-    logg = np.linspace(*_range(model, "logg", 0.5, 3.8), 9)
-    return logg, _types(model, giant_branch_teff(logg), logg, 0.0), r"$\log g$"
-
-
-def _metallicity(model: XPModel) -> tuple[np.ndarray, np.ndarray, str]:
-    feh = np.linspace(*_range(model, "feh", -1.5, 0.4), 9)
+def _metallicity(model: XPModel) -> np.ndarray:
+    """Labels of dwarfs of one temperature and all metallicities, shape (n, n_label)."""
+    feh = np.linspace(*_range(model, "feh", -1.5, 0.4), N_TYPES)
     teff = np.full(len(feh), 5.5)
-    return feh, _types(model, teff, main_sequence_logg(teff), feh), "[Fe/H]"
+    return _types(model, teff, main_sequence_logg(teff), feh)
 
 
 TRACKS = {
-    "main_sequence": ("solar-metallicity main sequence", _main_sequence),
-    "giant_branch": ("solar-metallicity giant branch", _giant_branch),
-    "metallicity": ("main sequence at 5500 K", _metallicity),
+    "main_sequence": ("solar-metallicity main sequence", "teff", _main_sequence),
+    "giant_branch": ("solar-metallicity giant branch", "logg", _giant_branch),
+    "metallicity": ("main sequence at 5500 K", "feh", _metallicity),
 }
-"""Tracks through the stellar types: ZGR23's figs. 12, 14 and 13."""
+"""Title of each track through the stellar types, the label it follows, and how it is made: ZGR23's
+figs. 12, 14 and 13."""
 
 
 def track_figure(model: XPModel, track: str) -> Figure:
@@ -119,8 +97,9 @@ def track_figure(model: XPModel, track: str) -> Figure:
     if track not in TRACKS:
         raise InputError(f"no track {track!r}; there are {', '.join(TRACKS)}")
     require_sampled(model)
-    title, draw = TRACKS[track]
-    values, types, label = draw(model)
+    title, along, make = TRACKS[track]
+    types, kind = make(model), quantity(along)
+    values = kind.factor * types[:, model.label_names.index(along)]
     shown = model.trained_channels
     flux = model.predict(types, extrapolate=True)
     figure = Figure(figsize=(10.0, 4.2), layout="constrained")
@@ -130,23 +109,20 @@ def track_figure(model: XPModel, track: str) -> Figure:
     bands = shown & model.space.is_band
     at = model.wavelength[spectrum]
     window = (at >= SHAPE_WINDOW[0]) & (at <= SHAPE_WINDOW[1])
-    for value, one in zip(values, flux, strict=True):
+    for value, star in zip(values, flux, strict=True):
         colour = colours.to_rgba(value)
-        left.plot(at, one[spectrum], color=colour, lw=1)
-        left.plot(model.wavelength[bands], one[bands], "o", ms=3, color=colour)
-        right.plot(
-            at[window], over_continuum(at[window], one[spectrum][window]), color=colour, lw=1
-        )
-    left.set(xscale="log", yscale="log", xlabel="wavelength [nm]", title=title)
-    ticks = [400, 600, 1000, 2000] + ([4000] if model.wavelength[shown].max() > 3000 else [])
-    left.set_xticks(ticks, [str(tick) for tick in ticks])
-    left.minorticks_off()
-    distance = "at 1 kpc " if model.absolute else "(mean of ln at 592-782 nm is 0) "
-    unit = r"[$10^{-18}$ W m$^{-2}$ nm$^{-1}$]" if model.absolute else ""
-    left.set_ylabel(f"flux {distance}{unit}")
+        left.plot(at, star[spectrum], color=colour, lw=1)
+        left.plot(model.wavelength[bands], star[bands], "o", ms=3, color=colour)
+        shape = over_continuum(at[window], star[spectrum][window])
+        right.plot(at[window], shape, color=colour, lw=1)
+    left.set(yscale="log", title=title)
+    reddest = (4000,) if model.wavelength[shown].max() > 3000 else ()
+    wavelength_axis(left, (400, 600, 1000, 2000, *reddest))
+    relative = "flux (mean of ln at 592-782 nm is 0)"
+    left.set_ylabel(f"flux at 1 kpc {FLUX_LABEL}" if model.absolute else relative)
     right.set(xlabel="wavelength [nm]", ylabel="flux / continuum", title="over the continuum")
     _label_lines(right, *at[window][[0, -1]])
-    figure.colorbar(colours, ax=right, label=label)
+    figure.colorbar(colours, ax=right, label=kind.axis_label)
     return figure
 
 
@@ -161,7 +137,7 @@ def over_continuum(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (n,)
     """
-    # Weights make it a fit of fractions: cool stars have next to no light in the blue.
+    # Fractional residuals are fitted: cool stars have hardly any flux in the blue.
     continuum = np.polynomial.Polynomial.fit(wavelength, flux, CONTINUUM_DEGREE, w=1.0 / flux)
     return flux / continuum(wavelength)
 
@@ -179,19 +155,19 @@ def _label_lines(axes: Axes, low: float, high: float) -> None:
 
 
 def require_sampled(model: XPModel) -> None:
-    """Refuse models that have no flux by wavelength to show."""
+    """Raise an `InputError` for models that have no flux by wavelength to show."""
     if not isinstance(model.space, SampledSpace):
-        raise InputError("this picture shows flux by wavelength; the model works on coefficients")
+        raise InputError("this figure shows flux by wavelength; the model works on coefficients")
 
 
 def _range(model: XPModel, name: str, low: float, high: float) -> tuple[float, float]:
-    """Part of a range that the model was trained on."""
+    """The part of a range within which the model was trained."""
     trained = model.label_ranges[model.label_names.index(name)]
     return max(low, trained[0]), min(high, trained[1])
 
 
 def _types(model: XPModel, teff, logg, feh) -> np.ndarray:
-    """Labels with every other one at its solar value."""
+    """Labels, those that are not given at their solar value of zero."""
     labels = np.zeros((len(teff), len(model.label_names)))
     for name, values in (("teff", teff), ("logg", logg), ("feh", feh)):
         labels[:, model.label_names.index(name)] = values

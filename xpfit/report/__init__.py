@@ -16,7 +16,7 @@ from ..files import atomic_output
 from ..fit import FitStatus, Fitter
 from ..model import XPModel
 from ..model.store import load_model
-from ..plots.labels import spectrum_figure
+from ..plots.spectrum import spectrum_figure
 from ..read import read_table
 from ..validate.reference import ReferenceLabels
 from . import sections

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..plots.labels import AXIS_LABELS, MIN_FOR_QUANTILES, running_quantiles
 from ..plots.sky import sky_figure
+from ..plots.style import BLUE, MIN_FOR_QUANTILES, SEQUENTIAL, draw_quantiles
+from ..quantities import quantity
 from ..read.tables import float_column
 from ..validate.sky import chi2_per_dof
 from .gather import KIEL_EDGES, Gathered, reliable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-COLOUR = "#0072B2"
 
 CHI2_SHOWN = 5.0
 
@@ -41,7 +40,7 @@ def kiel_figure(gathered: Gathered) -> Figure:
     image = ax.pcolormesh(
         *KIEL_EDGES,
         np.where(counts > 0, counts, np.nan).T,
-        cmap="cividis",
+        cmap=SEQUENTIAL,
         norm=LogNorm(1, max(counts.max(), 2)),
         rasterized=True,
     )
@@ -49,7 +48,7 @@ def kiel_figure(gathered: Gathered) -> Figure:
     teff, logg = KIEL_EDGES
     ax.set_xlim(teff[min(i1 + 4, len(teff) - 1)], teff[max(i0 - 3, 0)])
     ax.set_ylim(logg[min(j1 + 4, len(logg) - 1)], logg[max(j0 - 3, 0)])
-    ax.set(xlabel=AXIS_LABELS["teff"], ylabel=AXIS_LABELS["logg"])
+    ax.set(xlabel=quantity("teff").axis_label, ylabel=quantity("logg").axis_label)
     figure.colorbar(image, label="stars per cell (50 K, 0.05 dex)")
     return figure
 
@@ -77,7 +76,7 @@ def quality_figure(gathered: Gathered) -> Figure:
     for rows, style, label in ((good, "-", "reliable"), (~good, "--", "others")):
         values = np.clip(chi2[rows & np.isfinite(chi2)], 0.0, CHI2_SHOWN)
         if len(values):
-            axes[0].hist(values, bins, histtype="step", ls=style, color=COLOUR, label=label)
+            axes[0].hist(values, bins, histtype="step", ls=style, color=BLUE, label=label)
     if axes[0].patches:
         axes[0].legend(fontsize=7)
     axes[0].set(xlabel=r"$\chi^2$ / dof", ylabel="stars", yscale="log")
@@ -97,19 +96,16 @@ def error_names(gathered: Gathered) -> list[str]:
 
 def _draw_errors(ax, g, error, name) -> None:
     """Errors of one parameter against magnitude, or their histogram where none is known."""
-    title, _, unit = AXIS_LABELS[name].rpartition(" [")
     keep = np.isfinite(error) & (error > 0)
-    label = rf"$\sigma$({title}) [{unit}"
+    label = rf"$\sigma$({quantity(name).symbol}) [{quantity(name).unit}]"
     both = keep & np.isfinite(g)
     if both.sum() < MIN_FOR_QUANTILES:
         if keep.any():
-            ax.hist(np.log10(error[keep]), 40, histtype="step", color=COLOUR)
+            ax.hist(np.log10(error[keep]), 40, histtype="step", color=BLUE)
         ax.set(xlabel=f"log10 {label}", ylabel="stars")
         return
     ax.plot(g[both], error[both], ".", ms=1, alpha=0.15, color="0.4", rasterized=True)
-    centre, quantiles = running_quantiles(g[both], error[both])
-    for values, style in zip(quantiles, ("--", "-", "--"), strict=True):
-        ax.plot(centre, values, style, color=COLOUR, lw=1.3)
+    draw_quantiles(ax, g[both], error[both], BLUE, 1.3)
     ax.set(xlabel="G [mag]", ylabel=label, yscale="log")
 
 
@@ -131,6 +127,6 @@ def map_figure(gathered: Gathered) -> Figure:
         gathered.sky.healpix,
         {f"mean E of {gathered.n_mapped} stars": values},
         limits=(0.0, max(top, 0.05)),
-        colours="cividis",
+        colours=SEQUENTIAL,
         label="E [mag]",
     )

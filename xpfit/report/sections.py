@@ -13,9 +13,8 @@ from ..data.space import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
 from ..plots.extinction import extinction_figure
-from ..plots.labels import residual_figure
 from ..plots.model import prior_figure
-from ..plots.residuals import residual_grid_figure
+from ..plots.residuals import residual_figure, residual_grid_figure
 from ..quality import FitFlag, QualityFlag
 from ..read.tables import float_column
 from ..validate.metrics import Comparison, Selection, beside_zgr23, compare, metrics

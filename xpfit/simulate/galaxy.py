@@ -22,7 +22,7 @@ from ..healpix import first_source_id
 from ..model import XPModel
 from ..quality import QualityFlag
 from .noise import G_ZERO_POINT, gaia_parallax_err
-from .survey import ln_luminosity
+from .stars import ln_luminosity
 
 CHUNK = 50_000
 """Stars drawn at a time; a catalogue's numbers depend on it."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from ..constants import AMPLITUDE_WINDOW, FLUX_UNIT_SI, LN_PER_MAG
+from ..constants import LN_PER_MAG
 from ..data.preparation import Preparation, XPSettings
 from ..data.space import SampledSpace
 from ..data.spectra import Spectra
@@ -24,12 +24,10 @@ from ..model import XPModel
 from ..prepare import whiten_covariances
 from ..prepare.store.hdf5 import write_spectra
 from .noise import XPNoise, bp_rp_magnitudes, g_magnitude, gaia_parallax_err
+from .stars import DWARF_LOGG, companion_types, ln_luminosity
 
 CHUNK = 1000
 """Stars simulated at a time, which bounds memory; a survey's numbers depend on it."""
-
-DWARF_LOGG = 3.8
-"""log g above which a star is on the main sequence: there it may have a companion."""
 
 TWIN_MASS_RATIO = 0.95
 """Mass ratio above which a binary is of nearly equal masses."""
@@ -248,35 +246,6 @@ def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: not a simulated survey ({error})") from error
 
 
-def ln_luminosity(labels: np.ndarray, label_names: tuple[str, ...]) -> np.ndarray:
-    """ln of the flux at 592-782 nm of a star at 1 kpc, as it follows from Teff and log g.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (n_star, n_label)
-    label_names : tuple of str
-
-    Returns
-    -------
-    ndarray, shape (n_star,)
-        ln of 1e-18 W m-2 nm-1.
-
-    Notes
-    -----
-    A black body of radius R^2 = G M / g; M is 1.1 solar masses for giants and (Teff / 5.77 kK)^1.5
-    on the main sequence, with a smooth passage at log g = 3.8.
-    """
-    teff, logg = (labels[:, label_names.index(name)] for name in ("teff", "logg"))
-    on_sequence = 1.0 / (1.0 + np.exp(-(logg - DWARF_LOGG) / 0.15))
-    ln_mass = (1.0 - on_sequence) * np.log(1.1) + on_sequence * 1.5 * np.log(teff / 5.77)
-    # In SI: G M_sun = 1.327e20 m3 s-2, g in cm s-2, 1 kpc = 3.0857e19 m.
-    ln_dilution = np.log(1.327e20 / 1e-2 / 3.0857e19**2) + ln_mass - logg * np.log(10.0)
-    wavelength = np.mean(AMPLITUDE_WINDOW) * 1e-9
-    # Planck's law per wavelength: 2 h c^2 / l^5 / (exp(h c / l k T) - 1), times pi, per nm.
-    radiance = 1.1910e-16 / wavelength**5 / np.expm1(1.43878e-2 / (wavelength * 1e3 * teff))
-    return ln_dilution + np.log(np.pi * radiance * 1e-9 / FLUX_UNIT_SI)
-
-
 class _Simulator:
     """Draws the stars of one survey."""
 
@@ -302,12 +271,10 @@ class _Simulator:
         xi = self.rng.standard_normal(n) if self.model.forward.curve_varies else np.zeros(n)
         mass_ratio = self._draw_mass_ratios(labels)
         flux = self._flux(labels, extinction, xi)
-        companion = mass_ratio > 0
-        flux[companion] += self._flux(
-            self._companion_types(labels, mass_ratio)[companion],
-            extinction[companion],
-            xi[companion],
-        )
+        binary = np.flatnonzero(mass_ratio > 0)
+        types = companion_types(labels[binary], mass_ratio[binary], self.names)
+        types = np.clip(types, *self.model.label_ranges.T)
+        flux[binary] += self._flux(types, extinction[binary], xi[binary])
         parallax = self._draw_parallax(flux)
         flux *= parallax[:, None] ** 2
         truth = {
@@ -352,14 +319,6 @@ class _Simulator:
         ratio = np.zeros(n)
         ratio[rows] = self.rng.uniform(lowest, highest)
         return ratio
-
-    def _companion_types(self, labels: np.ndarray, mass_ratio: np.ndarray) -> np.ndarray:
-        """Types of companions on the main sequence, where Teff ~ M^0.6 and g ~ M^-0.6."""
-        types, ratio = labels.copy(), np.where(mass_ratio > 0, mass_ratio, 1.0)
-        types[:, self.names.index("teff")] *= ratio**0.6
-        types[:, self.names.index("logg")] -= 0.6 * np.log10(ratio)
-        low, high = self.model.label_ranges.T
-        return np.clip(types, low, high)
 
     def _ln_absolute_flux(self, labels: np.ndarray) -> np.ndarray:
         """ln flux at 1 kpc without dust; NaN where the model does not know it."""

@@ -1,16 +1,10 @@
-"""Fits against reference labels, simulated truth, dust maps and the posterior: numbers."""
+"""Fits against reference labels, simulated truth, dust maps and sampled posteriors: numbers."""
 
-from .dust import (
-    DUST_MAPS,
-    attach_dust_map,
-    beyond_the_dust,
-    dust_figure,
-    dust_numbers,
-    load_dust_map,
-)
+from .dust import DUST_MAPS, attach_dust_map, beyond_the_dust, dust_numbers, load_dust_map
 from .metrics import Comparison, Selection, beside_zgr23, compare, metrics
-from .reference import attach_reference
-from .truth import attach_truth, coverage, coverage_figure
+from .reference import attach_reference, nearest_stars
+from .reliability import reliable_fraction
+from .truth import attach_truth, coverage
 
 __all__ = [
     "DUST_MAPS",
@@ -23,9 +17,9 @@ __all__ = [
     "beyond_the_dust",
     "compare",
     "coverage",
-    "coverage_figure",
-    "dust_figure",
     "dust_numbers",
     "load_dust_map",
     "metrics",
+    "nearest_stars",
+    "reliable_fraction",
 ]

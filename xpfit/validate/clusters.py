@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
 
 from ..catalogue.cuts import passes
 from ..errors import InputError
-from ..plots.labels import GROUP_COLOURS
 from ..read.ids import ID_COLUMNS
 from ..read.tables import float_column, integer_ids
 from ..statistics import robust_width
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MIN_REL_ERR = 0.2
 """Errors of Gaia's parallaxes, over the cluster's parallax, above which stars are compared: where
@@ -87,7 +81,7 @@ def cluster_parallaxes(table: Table, cluster: Cluster) -> ClusterParallaxes:
     Parameters
     ----------
     table : astropy.table.Table
-        Catalogue of a model that knows luminosities.
+        Catalogue of a model with luminosities.
     cluster : Cluster
 
     Returns
@@ -112,46 +106,3 @@ def cluster_parallaxes(table: Table, cluster: Cluster) -> ClusterParallaxes:
     keep = passes(part, ["confident"]) & np.isfinite(columns).all(axis=0)
     keep &= columns[3] > MIN_REL_ERR * cluster.parallax
     return ClusterParallaxes(cluster, *(values[keep] for values in columns))
-
-
-def cluster_figure(table: Table, clusters: Sequence[Cluster]) -> Figure:
-    """Histograms of the parallaxes of clusters' faint members (ZGR23, fig. 19).
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-    clusters : sequence of Cluster
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Raises
-    ------
-    InputError
-        As `cluster_parallaxes`.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6, 2.4 * len(clusters)), layout="constrained")
-    for ax, cluster in zip(
-        figure.subplots(len(clusters), squeeze=False)[:, 0], clusters, strict=True
-    ):
-        parallaxes = cluster_parallaxes(table, cluster)
-        numbers = parallaxes.numbers()
-        half = 4.0 * (numbers["gaia"]["scatter"] or 0.1)
-        bins = np.linspace(cluster.parallax - half, cluster.parallax + half, 41)
-        for name, values, colour in (
-            ("gaia", parallaxes.observed, "0.5"),
-            ("fitted", parallaxes.fitted, GROUP_COLOURS["dwarfs"]),
-        ):
-            number = numbers[name]
-            if number["n"]:
-                text = f"{name}: scatter {number['scatter']:.3f}, pull {number['pull']:.2f}"
-                ax.hist(values, bins, histtype="step", color=colour, lw=1.3, label=text)
-        ax.axvline(cluster.parallax, color=GROUP_COLOURS["giants"], ls=":")
-        ax.set(xlabel=r"$\varpi$ [mas]", ylabel="stars")
-        ax.set_title(f"{cluster.name}: {len(parallaxes.fitted)} stars", fontsize=9)
-        if len(parallaxes.fitted):
-            ax.legend(fontsize=7)
-    return figure

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
-from scipy.stats import theilslopes
 
 from ..catalogue import REFERENCE_PREFIX
 from ..errors import InputError
-from ..plots.residuals import draw_residuals
 from ..quality import is_reliable
 from ..read.tables import float_column
 from ..statistics import robust_width
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MIN_LATITUDE = 10.0
 """deg; nearer to the plane, dust behind the stars is in the map (ZGR23, fig. 20)."""
@@ -39,11 +34,11 @@ DUST_MAPS = {
     "bh": ("BHQuery", {}),
     "bayestar": ("BayestarQuery", {"mode": "median"}),
 }
-"""Modules of the dustmaps package whose maps are in E(B-V): their class, and how to ask it."""
+"""Modules of the dustmaps package with maps of E(B-V): their class, and options of a query."""
 
 
 class DustMap(Protocol):
-    """What a map of the `dustmaps` package can do, or anything that can do the same."""
+    """Interface of a map of the `dustmaps` package."""
 
     def query(self, coords: SkyCoord) -> np.ndarray:
         """Reddening E(B-V) in mag at each of the coordinates, shape (n_star,)."""
@@ -64,7 +59,7 @@ def load_dust_map(name: str) -> DustMap:
     Raises
     ------
     InputError
-        If the package is not installed, there is no such map, or its data are not there.
+        If the package is not installed, there is no such map, or its data are not installed.
     """
     if name not in DUST_MAPS:
         raise InputError(f"no dust map {name!r}; choose from {', '.join(DUST_MAPS)}")
@@ -76,17 +71,17 @@ def load_dust_map(name: str) -> DustMap:
             f'dust maps need the dustmaps package: pip install "xpfit[maps]" ({error})'
         ) from error
     try:
-        return _Asked(getattr(module, class_name)(), options)
+        return _WithOptions(getattr(module, class_name)(), options)
     except OSError as error:
         raise InputError(
-            f"the data of the dust map {name!r} are not there; fetch them once with "
+            f"the data of the dust map {name!r} are not installed; fetch them once with "
             f"'python -c \"import dustmaps.{name} as m; m.fetch()\"' ({error})"
         ) from error
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A map that is always asked in the same way."""
+class _WithOptions:
+    """A map that is always queried with the same options."""
 
     dust_map: DustMap
     options: dict
@@ -103,7 +98,7 @@ def attach_dust_map(fitted: Table, dust_map: DustMap) -> Table:
     fitted : astropy.table.Table
         Catalogue with positions.
     dust_map : DustMap
-        Asked at the position of each star, and at its distance where that is known.
+        Queried at the position of each star, and at its distance where that is known.
 
     Returns
     -------
@@ -130,7 +125,7 @@ def attach_dust_map(fitted: Table, dust_map: DustMap) -> Table:
 
 
 def _coordinates(table: Table) -> SkyCoord:
-    """Where the stars stand, with distances if any are known."""
+    """Positions of the stars, with distances if any are known."""
     missing = [name for name in ("ra", "dec", "parallax") if name not in table.colnames]
     if missing:
         raise InputError(f"the catalogue lacks {', '.join(missing)}; give one written by xpfit")
@@ -142,14 +137,14 @@ def _coordinates(table: Table) -> SkyCoord:
 
 
 def distance_pc(table: Table) -> np.ndarray:
-    """1000 / parallax (pc) of each star, NaN where the fit knows none."""
+    """1000 / parallax (pc) of each star, NaN where no parallax was fitted."""
     parallax = float_column(table["parallax"])
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(parallax > 0, 1000.0 / parallax, np.nan)
 
 
 def beyond_the_dust(table: Table) -> np.ndarray:
-    """Stars of which a map of all dust along the line of sight should tell the extinction.
+    """Stars behind all dust, whose extinction a map of the whole line of sight should give.
 
     Parameters
     ----------
@@ -174,7 +169,7 @@ def beyond_the_dust(table: Table) -> np.ndarray:
 
 
 def dust_numbers(table: Table, rows: np.ndarray) -> dict[str, float | int | None]:
-    """Extinction of some stars against the reference.
+    """Compare the extinction of stars with the reference.
 
     Parameters
     ----------
@@ -188,11 +183,13 @@ def dust_numbers(table: Table, rows: np.ndarray) -> dict[str, float | int | None
         `n`; `bias` and `scatter` (mag) of fitted minus reference; `slope` of the straight line
         through the residuals against the reference, by Theil and Sen.
     """
-    reference, residual = _pairs(table, rows)
+    from scipy.stats import theilslopes
+
+    reference, residual = dust_residuals(table, rows)
     if not len(residual):
         return {"n": 0, "bias": None, "scatter": None, "slope": None}
-    some = np.linspace(0, len(residual) - 1, min(len(residual), 2000)).astype(int)
-    slope = theilslopes(residual[some], reference[some])[0] if len(some) > 1 else np.nan
+    sample = np.linspace(0, len(residual) - 1, min(len(residual), 2000)).astype(int)
+    slope = theilslopes(residual[sample], reference[sample])[0] if len(sample) > 1 else np.nan
     return {
         "n": len(residual),
         "bias": float(np.median(residual)),
@@ -201,41 +198,19 @@ def dust_numbers(table: Table, rows: np.ndarray) -> dict[str, float | int | None
     }
 
 
-def dust_figure(table: Table, rows: np.ndarray, name: str) -> Figure:
-    """Residuals of extinction against that of a map or survey (ZGR23, fig. 20).
+def dust_residuals(table: Table, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Extinction of the reference, and fitted minus reference, where both are known.
 
     Parameters
     ----------
-    table : astropy.table.Table
-        With `ref_extinction`.
-    rows : ndarray of bool, shape (n_star,)
-        Stars shown.
-    name : str
-        What the reference is.
+    table, rows
+        As for `dust_numbers`.
 
     Returns
     -------
-    matplotlib.figure.Figure
+    reference, residual : ndarray, shape (n,)
+        mag.
     """
-    from matplotlib.figure import Figure
-
-    reference, residual = _pairs(table, rows)
-    numbers = dust_numbers(table, rows)
-    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
-    ax = figure.subplots()
-    draw_residuals(ax, reference, residual)
-    ax.set(xlabel=f"E({name}) [mag]", ylabel=f"E - E({name}) [mag]")
-    title = f"{numbers['n']} stars"
-    if numbers["n"]:
-        half = 5.0 * (numbers["scatter"] or 0.1)
-        ax.set_ylim(numbers["bias"] - half, numbers["bias"] + half)
-        title += f": bias {numbers['bias']:.3f}, scatter {numbers['scatter']:.3f} mag"
-    ax.set_title(title, fontsize=10)
-    return figure
-
-
-def _pairs(table: Table, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Reference, and fitted minus reference, where both are known."""
     reference = float_column(table[f"{REFERENCE_PREFIX}extinction"])
     residual = float_column(table["extinction"]) - reference
     keep = rows & np.isfinite(residual)

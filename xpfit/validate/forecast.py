@@ -1,9 +1,8 @@
-"""What XP spectra can measure: Fisher forecasts over the Kiel diagram (ZGR23, fig. 6)."""
+"""Errors to be expected: Fisher forecasts over the Kiel diagram (ZGR23, fig. 6)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +13,8 @@ from ..errors import InputError
 from ..fit.fisher import fisher_matrix, safe_inverse
 from ..model import XPModel
 from ..model.covariance import inflate, residual_scale
-from ..plots.labels import AXIS_LABELS
 from ..prepare import whiten_covariances
 from ..simulate.noise import XPNoise, g_magnitude, gaia_parallax_err
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MIN_DRAWS = 10
 """Draws from the prior without which a cell of the diagram counts as empty."""
@@ -97,7 +92,7 @@ def fisher_forecast(
     Notes
     -----
     ZGR23, eqs. 21-23, with the covariances of real XP spectra (see `xpfit.simulate.noise`) and
-    the emulator's own error, if the model knows it. Without the prior.
+    the emulator's own error, if the model has one. Without the prior.
     """
     if not isinstance(model.space, SampledSpace):
         raise InputError("forecasts are made in sampled space; this model works on coefficients")
@@ -140,7 +135,7 @@ def _types(model: XPModel, n_bins, rng) -> tuple[np.ndarray, np.ndarray, list[np
 
 
 def _information(model: XPModel, noise: XPNoise, theta: np.ndarray) -> np.ndarray:
-    """J^T C^-1 J of some stars as Gaia would see them."""
+    """J^T C^-1 J of stars as Gaia would observe them."""
     flux, jacobian = model.forward.flux_and_jacobian(theta)
     n_star, n_obs = flux.shape
     n_xp, known = n_obs - model.space.n_bands, model.trained_channels
@@ -155,53 +150,3 @@ def _information(model: XPModel, noise: XPNoise, theta: np.ndarray) -> np.ndarra
         whitener = inflate(whitener, residual_scale(model.space, flux), root)
     white = whiten(whitener, jacobian)
     return white @ np.swapaxes(white, 1, 2)
-
-
-def forecast_figure(model: XPModel, *, g: float = 15.0, extinction: float = 0.1) -> Figure:
-    """Expected errors of the labels over the Kiel diagram, without and with parallax.
-
-    Parameters
-    ----------
-    model : XPModel
-    g, extinction : float
-        As for `fisher_forecast`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One row for models without luminosities, two for others; and the correlation of Teff and E
-        (ZGR23, fig. 6).
-    """
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-
-    cases = {"without parallax": False} | ({"with parallax": True} if model.absolute else {})
-    names = (*model.label_names, "extinction")
-    figure = Figure(figsize=(2.9 * (len(names) + 1), 2.9 * len(cases) + 0.4), layout="constrained")
-    axes = figure.subplots(len(cases), len(names) + 1, squeeze=False)
-    forecasts = [
-        fisher_forecast(model, g=g, extinction=extinction, parallax=parallax)
-        for parallax in cases.values()
-    ]
-    limits = {
-        name: np.nanquantile([forecast.error(name) for forecast in forecasts], [0.02, 0.98])
-        for name in names
-    }
-    for row, title, forecast in zip(axes, cases, forecasts, strict=True):
-        edges = 1000.0 * forecast.teff_edges, forecast.logg_edges
-        for ax, name in zip(row, names, strict=False):
-            factor = 1000.0 if name == "teff" else 1.0
-            norm = LogNorm(*(factor * limits[name]))
-            error = factor * forecast.error(name)
-            image = ax.pcolormesh(*edges, error.T, norm=norm, cmap="cividis")
-            figure.colorbar(image, ax=ax, label=f"error of {AXIS_LABELS[name]}")
-        correlation = forecast.correlation("teff", "extinction")
-        image = row[-1].pcolormesh(*edges, correlation.T, vmin=-1, vmax=1, cmap="PuOr")
-        figure.colorbar(image, ax=row[-1], label=r"correlation of $T_{\rm eff}$ and E")
-        for ax in row:
-            ax.set(xlabel=AXIS_LABELS["teff"], ylabel=AXIS_LABELS["logg"])
-            ax.invert_xaxis()
-            ax.invert_yaxis()
-        row[0].set_title(title, fontsize=10)
-    figure.suptitle(f"Fisher forecast, G = {g:g}, E = {extinction:g} mag", fontsize=11)
-    return figure

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
 
 from ..fit.sampling import PosteriorSample
-from ..plots.labels import AXIS_LABELS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-AMPLITUDE_LABEL = r"$\sqrt{\rm amplitude}$"
-"""In place of the parallax for models that know no luminosities."""
 
 MAX_OFFSET = 0.3
 """Fisher errors away from the optimum, up to which a median counts as equal to it."""
@@ -25,8 +17,6 @@ MAX_WIDTH_CHANGE = 0.25
 
 BIMODAL = 5.0 / 9.0
 """Sarle's bimodality coefficient of a uniform distribution; two modes give more."""
-
-ELLIPSE_COLOUR, SAMPLE_COLOUR = "#D55E00", "#0072B2"
 
 
 def posterior_table(samples: Sequence[PosteriorSample]) -> Table:
@@ -103,75 +93,3 @@ def posterior_shares(table: Table, names: Sequence[str]) -> dict[str, dict[str, 
             "bimodal": float(np.mean(table[f"{name}_bimodality"] > BIMODAL)),
         }
     return shares
-
-
-def corner_figure(sample: PosteriorSample, *, absolute: bool = True) -> Figure:
-    """Corner plot of a posterior, with the optimum and the 1- and 2-sigma Fisher ellipses over it.
-
-    Parameters
-    ----------
-    sample : PosteriorSample
-    absolute : bool
-        Whether the model knows luminosities, so that there is a parallax.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    import corner
-    from matplotlib.figure import Figure
-
-    names = sample.parameter_names
-    labels = [AXIS_LABELS[name] for name in names]
-    if not absolute:
-        labels[names.index("parallax")] = AMPLITUDE_LABEL
-    scale = np.where(np.array(names) == "teff", 1000.0, 1.0)
-    n = len(names)
-    figure = Figure(figsize=(1.7 * n + 0.6, 1.7 * n + 0.6))
-    corner.corner(
-        sample.flat * scale,
-        fig=figure,
-        labels=labels,
-        color=SAMPLE_COLOUR,
-        levels=(1.0 - np.exp(-0.5), 1.0 - np.exp(-2.0)),
-        quantiles=(0.16, 0.5, 0.84),
-        plot_datapoints=False,
-        smooth=0.7,
-        max_n_ticks=3,
-    )
-    axes = np.array(figure.axes).reshape(n, n)
-    best, covariance = sample.best * scale, sample.covariance * scale[:, None] * scale
-    for i in range(n):
-        axes[i, i].axvline(best[i], color=ELLIPSE_COLOUR, lw=1)
-        for j in range(i):
-            draw_ellipse(axes[i, j], best[[j, i]], covariance[np.ix_([j, i], [j, i])])
-    figure.suptitle(
-        f"Gaia DR3 {sample.source_id}\nemcee (blue), optimum and Fisher ellipses (orange)",
-        fontsize=10,
-        x=0.98,
-        ha="right",
-    )
-    return figure
-
-
-def draw_ellipse(
-    axes, centre: np.ndarray, covariance: np.ndarray, colour: str = ELLIPSE_COLOUR
-) -> None:
-    """Draw ellipses of 1 and 2 sigma; the limits of the axes stay as they are.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-    centre : ndarray, shape (2,)
-    covariance : ndarray, shape (2, 2)
-    colour : str
-    """
-    limits = axes.get_xlim(), axes.get_ylim()
-    values, vectors = np.linalg.eigh(covariance)
-    angle = np.linspace(0.0, 2.0 * np.pi, 181)
-    circle = np.stack([np.cos(angle), np.sin(angle)])
-    for n_sigma in (1.0, 2.0):
-        x, y = centre[:, None] + n_sigma * (vectors * np.sqrt(np.maximum(values, 0.0))) @ circle
-        axes.plot(x, y, color=colour, lw=1.2)
-    axes.plot(*centre, "+", color=colour, ms=6)
-    axes.set(xlim=limits[0], ylim=limits[1])

@@ -1,4 +1,4 @@
-"""Reference labels from a table of their own, joined by source id."""
+"""Reference labels: joined from another table by source id, or those of similar stars."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..catalogue import REFERENCE_PREFIX
+from ..data.spectra import Spectra
 from ..errors import InputError
+from ..model import XPModel
 from ..read.ids import ID_COLUMNS
 from ..read.tables import float_column, integer_ids, match_ids
 
@@ -103,3 +105,34 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
     if not np.isin(ids, others).any():
         raise InputError("no source of the catalogue is in the reference table; check the ids")
     return joined
+
+
+def nearest_stars(model: XPModel, labels: np.ndarray, training: Spectra, n: int = 10) -> np.ndarray:
+    """Training stars whose labels are closest to given ones, in units of the labels' spread.
+
+    Parameters
+    ----------
+    model : XPModel
+    labels : ndarray, shape (n_label,)
+        In kK and dex.
+    training : Spectra
+        With labels.
+    n : int
+
+    Returns
+    -------
+    ndarray of int, shape (<= n,)
+        Rows of `training`, nearest first; stars without labels are never near.
+
+    Raises
+    ------
+    InputError
+        If `training` has no such labels.
+    """
+    missing = [name for name in model.label_names if name not in (training.labels or {})]
+    if missing:
+        raise InputError(f"the training stars have no labels {', '.join(missing)}")
+    known = np.column_stack([training.labels[name] for name in model.label_names])
+    distance = np.sum(((known - labels) / model.forward.label_scale) ** 2, axis=1)
+    order = np.argsort(np.where(np.isfinite(distance), distance, np.inf), kind="stable")[:n]
+    return order[np.isfinite(distance[order])]

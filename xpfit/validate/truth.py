@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
@@ -19,9 +18,6 @@ from ..read.tables import integer_ids, match_ids
 from ..simulate.survey import read_truth, survey_ids
 from ..statistics import robust_width
 from .metrics import GIANT_LOGG
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LEVELS = (0.68, 0.95)
 """Probabilities of the regions whose coverage is counted."""
@@ -178,48 +174,3 @@ def _numbers(residual: np.ndarray, pull: np.ndarray) -> dict[str, float]:
 def _mean(inside: np.ndarray) -> float:
     """Share, NaN of nothing."""
     return float(np.mean(inside)) if len(inside) else float("nan")
-
-
-LEVEL_BANDS = {"cover68": (0.64, 0.72), "cover95": (0.92, 0.98)}
-"""Shares that count as honest."""
-
-PARAMETER_STYLES = {
-    "teff": ("o", "#0072B2", r"$T_{\rm eff}$"),
-    "feh": ("s", "#D55E00", "[Fe/H]"),
-    "logg": ("^", "#009E73", r"$\log g$"),
-    "extinction": ("D", "#CC79A7", "E"),
-    "parallax": ("v", "#E69F00", r"$\varpi$"),
-    "joint": ("*", "0.1", "jointly"),
-}
-"""Marker, colour (Okabe-Ito palette) and name of each parameter."""
-
-
-def coverage_figure(numbers: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Figure:
-    """Coverage of the 68 and 95 % regions by group, with the bands that count as honest.
-
-    Parameters
-    ----------
-    numbers
-        From `coverage`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
-    ax = figure.subplots()
-    position = np.arange(len(numbers))
-    for key, (low, high) in LEVEL_BANDS.items():
-        ax.axhspan(low, high, color="0.9")
-        for k, (name, (marker, colour, label)) in enumerate(PARAMETER_STYLES.items()):
-            shares = [group.get(name, {}).get(key, np.nan) for group in numbers.values()]
-            text = label if key == "cover68" else None
-            ax.plot(position + 0.1 * (k - 2.5), shares, marker, color=colour, ms=5, label=text)
-    ticks = [f"{name}\n{group['joint']['n']}" for name, group in numbers.items()]
-    ax.set_xticks(position, ticks, fontsize=8)
-    ax.set(ylim=(0.5, 1.01), xlabel="stars", ylabel="share of stars with the truth inside")
-    ax.legend(ncols=6, fontsize=8, loc="lower center")
-    ax.set_title("Regions of 68 and 95 % probability; grey: honest", fontsize=10)
-    return figure

@@ -1,0 +1,176 @@
+"""Stellar types in an auto-encoder's latent space (Laroche & Speagle 2024, sections 4 and 5).
+
+It is trained without labels: where stars along a sequence of labels are in order in latent space,
+it has learned about the labels from the spectra alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+
+from ..companion import ScatterAutoencoder
+from ..data.spectra import Spectra
+from ..errors import InputError
+from ..simulate.stars import giant_branch_teff, main_sequence_logg
+
+MIN_PER_BIN = 8
+"""Stars without which there is no point on a track."""
+
+HIGH_ALPHA = 0.15
+"""[alpha/M] that divides the sequences of giants in APOGEE DR17 at -1 < [M/H] < 0."""
+
+ALPHA_TEFF, ALPHA_LOGG, ALPHA_FEH = (3.7, 5.0), (0.5, 3.6), (-1.0, 0.0)
+"""Teff (kK), log g and [Fe/H] of the giants that are classified: cool, and of both sequences."""
+
+TEST_SHARE = 0.1
+
+COUNTS = ("said_high_is_high", "said_high_is_low", "said_low_is_high", "said_low_is_low")
+
+
+@dataclass(frozen=True)
+class LatentTrack:
+    """A sequence of stars.
+
+    Attributes
+    ----------
+    name : str
+    axes : tuple of str
+        Labels in which it is drawn.
+    along : str
+        Label that it follows.
+    labels : dict of str to ndarray, shape (n_bin,)
+        Means of the stars in each bin.
+    latent : ndarray, shape (n_bin, n_latent)
+    used : ndarray of bool, shape (n_star,)
+        The stars.
+    """
+
+    name: str
+    axes: tuple[str, str]
+    along: str
+    labels: dict[str, np.ndarray]
+    latent: np.ndarray
+    used: np.ndarray
+
+    def directions(self, scatter: np.ndarray) -> np.ndarray:
+        """The two latent variables that change most along the track, over the scatter of all."""
+        return np.sort(np.argsort(np.ptp(self.latent, axis=0) / scatter)[-2:])
+
+
+def latent_tracks(latent: np.ndarray, labels: dict[str, np.ndarray]) -> list[LatentTrack]:
+    """Main sequence, giant branch, metallicity and alpha, binned (figs. 10-13).
+
+    Parameters
+    ----------
+    latent : ndarray, shape (n_star, n_latent)
+    labels : dict of str to ndarray
+        Teff (kK), log g, [Fe/H], and [alpha/M] if known.
+
+    Returns
+    -------
+    list of LatentTrack
+        Those with stars in at least two bins.
+    """
+    teff, logg, feh = (labels[name] for name in ("teff", "logg", "feh"))
+    solar = np.abs(feh) < 0.2
+    clump = (np.abs(logg - 2.4) < 0.4) & (np.abs(teff - 4.75) < 0.25)
+    plans = [
+        ("main sequence", ("teff", "logg"), "teff", np.arange(3.5, 7.6, 0.4),
+         solar & (np.abs(logg - main_sequence_logg(teff)) < 0.25) & (logg > 3.7)),
+        ("giant branch", ("teff", "logg"), "logg", np.arange(0.5, 3.8, 0.4),
+         solar & (np.abs(teff - giant_branch_teff(logg)) < 0.25) & (logg < 3.8)),
+        ("metallicity of giants", ("teff", "feh"), "feh", np.arange(-1.6, 0.5, 0.2), clump),
+    ]  # fmt: skip
+    if "alpha_m" in labels:
+        metal = np.abs(feh + 0.4) < 0.1
+        plans.append(("alpha at [Fe/H] = -0.4", ("feh", "alpha_m"), "alpha_m",
+                      np.arange(-0.02, 0.32, 0.04), metal & clump))  # fmt: skip
+    tracks = []
+    for name, axes, along, edges, used in plans:
+        used = used & np.isfinite(latent).all(axis=1)
+        bins = np.where(used, np.digitize(labels[along], edges), 0)
+        rows = [np.flatnonzero(bins == i) for i in range(1, len(edges))]
+        rows = [row for row in rows if len(row) >= MIN_PER_BIN]
+        if len(rows) >= 2:
+            means = {
+                key: np.array([np.nanmean(v[row]) for row in rows]) for key, v in labels.items()
+            }
+            points = np.array([latent[row].mean(axis=0) for row in rows])
+            tracks.append(LatentTrack(name, axes, along, means, points, used))
+    return tracks
+
+
+def alpha_classifiers(
+    network: ScatterAutoencoder, spectra: Spectra, rng: np.random.Generator
+) -> Table:
+    """Classify giants as high- or low-alpha by [Fe/H], labels, colours, or latent variables.
+
+    Parameters
+    ----------
+    network : ScatterAutoencoder
+    spectra : Spectra
+        With labels, [alpha/M] among them.
+    rng : numpy.random.Generator
+        Of the split and of the forests.
+
+    Returns
+    -------
+    astropy.table.Table
+        For each of four random forests the accuracy, the predictive value of "high" and of "low"
+        (Laroche & Speagle, eqs. 13-15 and table 1), and the counts behind them, for the tenth of
+        the giants that the forests were not trained on.
+
+    Raises
+    ------
+    InputError
+        If labels are missing, or one of the sequences has hardly any stars.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.metrics import accuracy_score, confusion_matrix, precision_score
+
+    labels = known_labels(spectra)
+    if "alpha_m" not in labels:
+        raise InputError("the spectra have no labels alpha_m")
+    out = network.predict(spectra)
+    limits = {"teff": ALPHA_TEFF, "logg": ALPHA_LOGG, "feh": ALPHA_FEH}
+    used = np.isfinite(out.latent).all(axis=1) & np.isfinite(labels["alpha_m"])
+    for name, (low, high) in limits.items():
+        used &= (labels[name] >= low) & (labels[name] <= high)
+    rows = np.flatnonzero(used)
+    high = labels["alpha_m"][rows] > HIGH_ALPHA
+    if min(high.sum(), (~high).sum()) < 50:
+        raise InputError(
+            f"{high.sum()} high- and {(~high).sum()} low-alpha giants are too few to classify"
+        )
+    bands = spectra.flux[rows][:, -spectra.space.n_bands :] if spectra.space.n_bands else None
+    three = np.column_stack([labels[name][rows] for name in ("teff", "logg", "feh")])
+    inputs = {"[Fe/H]": three[:, 2:], "labels": three}
+    if bands is not None:
+        colours = np.diff(np.log(np.maximum(bands, 1e-300)), axis=1)
+        inputs["labels and colours"] = np.column_stack([three, colours])
+    inputs["latent variables"] = out.latent[rows]
+    test = rng.random(len(rows)) < TEST_SHARE
+    seed = int(rng.integers(2**31))
+    table = Table(
+        names=("inputs", "accuracy", "high_value", "low_value", *COUNTS),
+        dtype=("U24", float, float, float, int, int, int, int),
+    )
+    for name, x in inputs.items():
+        forest = RandomForestClassifier(300, random_state=seed).fit(x[~test], high[~test])
+        said, true = forest.predict(x[test]), high[test]
+        order = {"labels": [True, False]}
+        values = precision_score(true, said, **order, average=None, zero_division=np.nan)
+        counts = confusion_matrix(said, true, **order)
+        table.add_row((name, accuracy_score(true, said), *values, *counts.ravel()))
+    return table
+
+
+def known_labels(spectra: Spectra) -> dict[str, np.ndarray]:
+    """Labels of the spectra; an `InputError` if Teff, log g or [Fe/H] are missing."""
+    missing = [name for name in ("teff", "logg", "feh") if name not in (spectra.labels or {})]
+    if missing:
+        raise InputError(f"the spectra have no labels {', '.join(missing)}")
+    return dict(spectra.labels)

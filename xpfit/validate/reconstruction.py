@@ -1,0 +1,107 @@
+"""How well spectra are reconstructed: auto-encoder, principal components, forward model.
+
+As Laroche & Speagle (2024, figs. 5-9) compare them, with relative errors per wavelength, or per
+coefficient, and as a function of the labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..companion import ScatterAutoencoder
+from ..data.spectra import Spectra
+from ..errors import InputError
+from ..model import XPModel
+from ..statistics import robust_width
+
+
+@dataclass(frozen=True)
+class ReconstructionErrors:
+    """Relative errors of reconstructions.
+
+    Attributes
+    ----------
+    wavelength : ndarray, shape (n_channel,)
+        nm; NaN for coefficients.
+    errors : dict of str to ndarray, shape (n_star, n_channel)
+        Reconstruction over observation, minus one, by model.
+    labels : dict of str to ndarray, shape (n_star,)
+        Of the stars.
+    """
+
+    wavelength: np.ndarray
+    errors: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+
+    def scatter(self, name: str) -> np.ndarray:
+        """Robust scatter of the errors about their median, shape (n_channel,)."""
+        return robust_width(self.errors[name], axis=0)
+
+    def share_better(self, name: str, than: str, window: tuple[float, float] | None = None):
+        """Fraction of the channels at which one model has less scatter than another."""
+        used = np.ones(len(self.wavelength), dtype=bool)
+        if window is not None:
+            used = (self.wavelength >= window[0]) & (self.wavelength <= window[1])
+        return float(np.mean((self.scatter(name) < self.scatter(than))[used]))
+
+
+def reconstruction_errors(
+    network: ScatterAutoencoder,
+    spectra: Spectra,
+    training: Spectra | None = None,
+    model: XPModel | None = None,
+) -> ReconstructionErrors:
+    """Reconstruct spectra in up to three ways.
+
+    Parameters
+    ----------
+    network : ScatterAutoencoder
+    spectra : Spectra
+        Stars that no model was trained on.
+    training : Spectra, optional
+        From which as many principal components are taken as the network has latent variables.
+    model : XPModel, optional
+        Forward model, which is fitted to the spectra.
+
+    Returns
+    -------
+    ReconstructionErrors
+
+    Raises
+    ------
+    InputError
+        If the spectra are not in the network's space, or not in the model's.
+    """
+    from sklearn.decomposition import PCA
+
+    features = network.features_
+    inputs = features.inputs(spectra)
+    observed = features.relative_flux(inputs)
+    observed[~np.isfinite(spectra.flux_err[:, features.channels])] = np.nan
+    found = {"auto-encoder": network.predict(spectra).flux}
+    if training is not None:
+        components = PCA(network.settings.n_latent, svd_solver="covariance_eigh")
+        components.fit(features.inputs(training))
+        back = components.inverse_transform(components.transform(inputs))
+        found["principal components"] = features.relative_flux(back)
+    if model is not None:
+        if not model.space.matches(spectra.space):
+            raise InputError(f"the model is in {model.space}, the spectra in {spectra.space}")
+        found["forward model"] = _fitted(model, network, spectra)
+    n_channel = observed.shape[1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        errors = {name: values / observed - 1.0 for name, values in found.items()}
+    return ReconstructionErrors(features.input_wavelength[:n_channel], errors, dict(spectra.labels))
+
+
+def _fitted(model: XPModel, network: ScatterAutoencoder, spectra: Spectra) -> np.ndarray:
+    """Flux of the forward model's best fits, relative to that at the network's reference."""
+    features, theta = network.features_, model.fit(spectra, progress=False).theta
+    known = np.isfinite(theta).all(axis=1)
+    flux = np.full(spectra.flux.shape, np.nan)
+    flux[known] = model.forward.flux(theta[known])
+    weights = np.where(np.isfinite(spectra.flux_err), features.reference, 0.0)
+    level = np.sum(weights * spectra.flux, axis=1) / weights.sum(axis=1)
+    return flux[:, features.channels] / level[:, None]
