@@ -55,6 +55,19 @@ def test_table_and_shares_tell_what_agrees(rng):
     assert (shares["median"], shares["width"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
 
 
+def test_table_is_in_the_units_of_catalogues(rng):
+    sample = made_up(rng)
+    table = posterior_table([sample])
+    for suffix in ("", "_err", "_median", "_lower", "_upper"):
+        assert table[f"teff{suffix}"].unit == "K" and table[f"extinction{suffix}"].unit == "mag"
+        assert table[f"parallax{suffix}"].unit == "mas"
+    assert table["teff"][0] == 5000.0 and table["teff_err"][0] == pytest.approx(100.0)
+    assert table["teff_median"][0] == pytest.approx(1000.0 * np.median(sample.flat[:, 0]))
+    assert table["feh"][0] == 5.0 and table["teff_offset"].unit is None
+    amplitude = posterior_table([sample], absolute=False)["parallax"]
+    assert amplitude.unit is None and amplitude[0] == 5.0
+
+
 def test_corner_plot_shows_every_pair_with_its_ellipse(rng):
     figure = corner_figure(made_up(rng), absolute=False)
     axes = np.array(figure.axes).reshape(5, 5)
@@ -81,6 +94,7 @@ def test_sampling_from_the_command_line(sample_path, tmp_path, capsys):
     assert "fewer than 50 autocorrelation times" in said.err and "1 stars; shares" in said.out
     table = Table.read(out / "posteriors.ecsv")
     assert table["gdr3_source_id"].tolist() == [source] and table["n_steps"][0] == 250
+    assert table["teff"].unit == "K" and 3000.0 < table["teff"][0] < 10_000.0
     assert (out / f"corner-{source}.png").stat().st_size > 20_000
     with h5py.File(out / "chains.h5") as file:
         assert file[str(source)]["chain"].shape == (50, 48, 6)

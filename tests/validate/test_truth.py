@@ -49,7 +49,7 @@ def test_honest_errors_cover_what_they_claim(survey, rng):
         assert entry["n"] == single
         assert entry["cover68"] == pytest.approx(0.68, abs=0.035), name
         assert entry["cover95"] == pytest.approx(0.95, abs=0.017), name
-    assert numbers["all"]["teff"]["scatter"] == pytest.approx(0.05, rel=0.06)
+    assert numbers["all"]["teff"]["scatter"] == pytest.approx(50.0, rel=0.06)  # K
     groups = numbers["giants"]["joint"]["n"] + numbers["dwarfs"]["joint"]["n"]
     by_g = sum(group["joint"]["n"] for name, group in numbers.items() if name.startswith("G "))
     assert groups == by_g == single
@@ -106,5 +106,7 @@ def test_coverage_from_the_command_line(survey, rng, tmp_path, capsys):
     assert "giants" in said and "68 %" in said and "joint" in said
     numbers = json.loads((out / "metrics.json").read_text())
     assert numbers["all"]["joint"]["n"] > 1000
+    scatter = numbers["all"]["teff"]["scatter"]
+    assert scatter == pytest.approx(50.0, rel=0.06) and f"{scatter:10.0f}" in said  # K
     assert (out / "coverage.png").stat().st_size > 20_000
     assert len(coverage_figure(numbers).axes[0].get_xticklabels()) == len(numbers)

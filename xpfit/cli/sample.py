@@ -102,7 +102,7 @@ def _sample(options: argparse.Namespace) -> None:
         figure = corner_figure(sample, absolute=model.absolute)
         with atomic_output(directory / f"corner-{source_id}.png", overwrite=True) as part:
             figure.savefig(part, dpi=200)
-    table = posterior_table(samples)
+    table = posterior_table(samples, absolute=model.absolute)
     with atomic_output(directory / SUMMARY_NAME, overwrite=options.overwrite) as part:
         table.write(part, format="ascii.ecsv")
     if not options.quiet:

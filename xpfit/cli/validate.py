@@ -189,10 +189,9 @@ def _coverage_text(numbers: dict) -> str:
         lines.append(f"{group}: {by_name['joint']['n']} stars")
         lines.append(f"{'':12}{'bias':>10}{'scatter':>10}{'pull':>8}{'68 %':>8}{'95 %':>8}")
         for name, m in by_name.items():
-            unit = 1000.0 if name == "teff" else 1.0
             digits = 0 if name == "teff" else 3
             cells = (
-                f"{unit * m['bias']:10.{digits}f}{unit * m['scatter']:10.{digits}f}{m['pull']:8.2f}"
+                f"{m['bias']:10.{digits}f}{m['scatter']:10.{digits}f}{m['pull']:8.2f}"
                 if name != "joint"
                 else " " * 28
             )

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 from astropy.table import Table
-from scipy.stats import chi2
 
 from ..catalogue import STELLAR_PARAMETERS
 from ..errors import InputError
 from ..quality import is_reliable
+from ..quantities import factors
 from ..read.ids import ID_COLUMNS
 from ..read.tables import integer_ids, match_ids
 from ..simulate.survey import read_truth, survey_ids
@@ -64,7 +64,7 @@ def attach_truth(fitted: Table, survey: str | os.PathLike) -> dict[str, np.ndarr
 def coverage(
     fitted: Table, truth: Mapping[str, np.ndarray], *, include_flagged: bool = False
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """How honest estimates and errors of simulated stars are.
+    """Bias, scatter and coverage of estimates and errors of simulated stars.
 
     Parameters
     ----------
@@ -79,16 +79,18 @@ def coverage(
     -------
     dict
         By group (``all``, ``giants``, ``dwarfs``, and by G) and by parameter (and ``joint``, the
-        five or what is known of them together): `n`, `bias`, `scatter`, `pull` (robust width of
-        residuals over errors), `cover68` and `cover95` (shares of the stars whose truth lies in the
-        central 68 and 95 % region). Temperatures in kK; NaN where there are no stars.
+        five, or those that the model has, together): `n`, `bias`, `scatter`, `pull` (robust width of
+        residuals over errors), `cover68` and `cover95` (fractions of the stars whose truth is in
+        the central 68 and 95 % region). In K, dex, mag, mas; NaN where there are no stars.
 
     Notes
     -----
-    The joint region is the ellipsoid in ln parallax: flux goes as the square of the parallax and as
-    an exponential of log g, so that the narrow ridge along which the two trade is straight there,
-    but bent in the parallax itself, where the ellipsoid loses it.
+    The joint region is the ellipsoid in ln parallax: flux is proportional to the square of the
+    parallax and exponential in log g, so that the narrow ridge along which the two are degenerate
+    is straight there. In the parallax itself it is curved, and leaves the ellipsoid.
     """
+    from scipy.stats import chi2
+
     names = [
         name
         for i, name in enumerate(STELLAR_PARAMETERS)
@@ -97,6 +99,7 @@ def coverage(
     index = [STELLAR_PARAMETERS.index(name) for name in names]
     true = np.column_stack([truth[name] for name in names])
     residual = np.asarray(fitted["stellar_params_est"])[:, index] - true
+    scale = factors(names)
     pull = residual / np.asarray(fitted["stellar_params_err"])[:, index]
     distance = _mahalanobis(*_in_ln_parallax(fitted, index, true))
     keep = np.isfinite(pull).all(axis=1) & ~(truth["mass_ratio"] > 0)
@@ -104,13 +107,14 @@ def coverage(
         keep &= is_reliable(fitted["quality_flags"], fitted["fit_flags"])
     result = {}
     for group, rows in _groups(fitted, truth).items():
-        some = keep & rows
+        used = keep & rows
         result[group] = {
-            name: _numbers(residual[some, k], pull[some, k]) for k, name in enumerate(names)
+            name: _numbers(scale[k] * residual[used, k], pull[used, k])
+            for k, name in enumerate(names)
         }
-        joint = {"n": int(some.sum())}
+        joint = {"n": int(used.sum())}
         for level in LEVELS:
-            inside = distance[some] < chi2.ppf(level, len(names))
+            inside = distance[used] < chi2.ppf(level, len(names))
             joint[f"cover{100 * level:.0f}"] = _mean(inside)
         result[group]["joint"] = joint
     return result
@@ -148,17 +152,20 @@ def _in_ln_parallax(
     return covariance, residual
 
 
-def _mahalanobis(some: np.ndarray, residual: np.ndarray) -> np.ndarray:
+def _mahalanobis(covariance: np.ndarray, residual: np.ndarray) -> np.ndarray:
     """r^T C^-1 r of every star, shape (n_star,)."""
     distance = np.full(len(residual), np.nan)
-    known = np.isfinite(some).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1)
-    solved = np.linalg.pinv(some[known], rcond=1e-300, hermitian=True) @ residual[known][:, :, None]
+    known = np.isfinite(covariance).all(axis=(1, 2)) & np.isfinite(residual).all(axis=1)
+    inverse = np.linalg.pinv(covariance[known], rcond=1e-300, hermitian=True)
+    solved = inverse @ residual[known][:, :, None]
     distance[known] = np.sum(residual[known] * solved[:, :, 0], axis=1)
     return distance
 
 
 def _numbers(residual: np.ndarray, pull: np.ndarray) -> dict[str, float]:
     """Bias, robust scatter, pull width and coverage of one parameter."""
+    from scipy.stats import chi2
+
     numbers: dict[str, float] = {"n": len(residual)}
     if not len(residual):
         residual = pull = np.array([np.nan])
@@ -172,5 +179,5 @@ def _numbers(residual: np.ndarray, pull: np.ndarray) -> dict[str, float]:
 
 
 def _mean(inside: np.ndarray) -> float:
-    """Share, NaN of nothing."""
+    """Fraction that is true, NaN if there are no values."""
     return float(np.mean(inside)) if len(inside) else float("nan")
