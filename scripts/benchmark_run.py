@@ -24,7 +24,7 @@ from xpfit import Fitter, load_model
 from xpfit.catalogue.run.executor import local_cluster
 from xpfit.catalogue.run.runner import RunSettings, run_catalogue
 from xpfit.prepare import iterate_spectra, write_spectra
-from xpfit.simulate.survey import SurveySettings, iterate_survey
+from xpfit.simulate import SurveySettings, iterate_survey
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[1] / "tests" / "data" / "three_labels.h5"
 STARS_PER_FILE = 100_000

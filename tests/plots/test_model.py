@@ -11,7 +11,6 @@ from xpfit.plots import extinction as module
 from xpfit.plots.extinction import extinction_figure
 from xpfit.plots.model import model_figures, model_residual_figure, training_figure
 from xpfit.plots.tracks import over_continuum, track_figure
-from xpfit.simulate.stars import giant_branch_teff, main_sequence_logg
 
 FIGURES = {
     "prior", "main_sequence", "giant_branch", "metallicity", "extinction_curve", "training",
@@ -43,17 +42,6 @@ def drawn_model(absolute_model, rng):
         "solar_type/width": np.array([2]),
     }
     return replace(absolute_model, training=training, diagnostics=diagnostics)
-
-
-def test_main_sequence_is_equation_28():
-    teff = np.array([4.0, 5.0, 5.5, 6.29, 6.3, 9.0])
-    np.testing.assert_allclose(main_sequence_logg(teff), [4.6, 4.6, 4.35, 3.955, 3.95, 3.95])
-
-
-def test_giant_branch_is_equation_29():
-    logg = np.array([0.65, 2.65, 3.649999, 3.65, 4.15])
-    expected = [5.2 - 0.44186 * 3.0, 5.2 - 0.44186, 5.2, 5.2, 5.9]
-    np.testing.assert_allclose(giant_branch_teff(logg), expected, atol=1e-6)
 
 
 def test_continuum_takes_out_a_polynomial_and_leaves_a_line():

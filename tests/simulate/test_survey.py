@@ -4,15 +4,9 @@ import pytest
 from xpfit import InputError, load_model, read_spectra
 from xpfit.cli import main
 from xpfit.data.spectra import whiten
+from xpfit.simulate import SurveySettings, iterate_survey, read_truth, simulate_survey
 from xpfit.simulate.noise import XPNoise, g_magnitude, gaia_parallax_err
-from xpfit.simulate.survey import (
-    CHUNK,
-    SurveySettings,
-    iterate_survey,
-    ln_luminosity,
-    read_truth,
-    simulate_survey,
-)
+from xpfit.simulate.survey import CHUNK
 
 
 @pytest.fixture(scope="module")
@@ -91,17 +85,6 @@ def test_magnitudes_and_parallax_errors_are_gaia_s(survey):
     np.testing.assert_allclose(
         gaia_parallax_err(np.array([10.0, 15.0, 17.0, 20.0])), [0.014, 0.029, 0.08, 0.55], rtol=0.2
     )
-
-
-def test_luminosities_are_those_of_known_stars():
-    """The Sun, a giant of log g 2.4 (nearly 100 times as bright), and 1 / g at fixed Teff."""
-    labels = np.array([[5.77, 0.0, 4.44], [4.8, 0.0, 2.4], [4.8, 0.0, 1.4]])
-    sun, clump, bright = ln_luminosity(labels, ("teff", "feh", "logg"))
-    # The Sun at 1 kpc has m_AB about 14.6 in r or i: 3631 Jy 10^(-0.4 m) c / lambda^2.
-    magnitude = -2.5 * np.log10(np.exp(sun) * 1e-18 * 687.0**2 / 2.998e17 / 3631e-26)
-    assert magnitude == pytest.approx(14.5, abs=0.2)
-    assert 4.0 < clump - sun < 4.8
-    assert bright - clump == pytest.approx(np.log(10.0), abs=1e-3)
 
 
 def test_library_errors_are_those_of_the_noise_model(sample):

@@ -1,14 +1,13 @@
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import Table, vstack
+from astropy.table import Table
 from astropy_healpix import HEALPix
 
 from xpfit import InputError, read_catalogue
 from xpfit.cli import main
 from xpfit.plots.sky import birdseye_figure, extinction_map_figure
 from xpfit.simulate.galaxy import Cloud, DustField, iterate_mock
-from xpfit.statistics import robust_width
 from xpfit.validate.sky import (
     SkyMeans,
     birdseye,
@@ -24,16 +23,6 @@ SIMPLE = DustField(clouds=(Cloud((600.0, 0.0, 0.0), 150.0, 2e-3),))
 @pytest.fixture(scope="module")
 def catalogue(model):
     return list(iterate_mock(model, 150_000, np.random.default_rng(3), SIMPLE))
-
-
-def test_extinction_is_the_integral_of_the_density(rng):
-    dust = DustField()
-    for place in rng.uniform(-800.0, 800.0, (20, 3)):
-        share = (np.arange(20_000) + 0.5) / 20_000
-        sum_ = dust.at(share[:, None] * place).mean() * np.linalg.norm(place)
-        assert dust.extinction(place) == pytest.approx(sum_, rel=1e-5)
-    in_plane = DustField(clouds=()).extinction(np.array([[300.0, 400.0, 0.0]]))
-    np.testing.assert_allclose(in_plane, 500.0 * 2e-4)
 
 
 def test_means_are_inverse_variance_weighted(rng):
@@ -171,18 +160,3 @@ def test_commands_simulate_a_catalogue_and_map_it(tmp_path):
         command = ["plot", what, str(path), "--nside", "32", "--output-dir", str(output)]
         assert main([*command, "--quiet"]) == 0
     assert {p.name for p in output.iterdir()} == {"extinction_maps.png", "birdseye.png"}
-
-
-def test_estimates_of_a_simulated_catalogue_are_honest(model):
-    table = vstack(list(iterate_mock(model, 30_000, np.random.default_rng(2))))
-    pull = (table["parallax"] - table["gaia_parallax"]) / np.hypot(
-        table["parallax_err"], table["gaia_parallax_error"]
-    )
-    good = table["quality_flags"] == 0
-    width = robust_width(pull[good])
-    assert width == pytest.approx(1.0, abs=0.05) and 0.9 < good.mean() < 0.99
-    seen = np.isfinite(table["ref_teff"]) & good
-    assert 0.03 < seen.mean() < 0.07
-    pull = (table["feh"] - table["ref_feh"]) / np.hypot(table["feh_err"], table["ref_feh_err"])
-    assert np.std(pull[seen]) == pytest.approx(1.0, abs=0.07)
-    assert len(np.unique(table["gdr3_source_id"])) == len(table)

@@ -19,7 +19,7 @@ from ..fit.binary import fit_binaries
 from ..model.store import load_model
 from ..plots.binaries import detection_figure
 from ..read.tables import match_ids
-from ..simulate.survey import read_truth, survey_ids
+from ..simulate import read_truth, survey_ids
 from ..validate.binaries import FALSE_ALARM_RATE, detection
 from .options import CATALOGUE_HELP, INPUT_HELP, add_command, add_tables, additions
 

@@ -14,8 +14,8 @@ from ..catalogue.parquet import write_parts
 from ..files import atomic_output, check_output
 from ..model.store import load_model
 from ..prepare import read_spectra
+from ..simulate import SurveySettings, iterate_survey, write_survey
 from ..simulate.galaxy import iterate_mock
-from ..simulate.survey import SurveySettings, iterate_survey, write_survey
 from .options import add_command
 
 

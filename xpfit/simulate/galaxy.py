@@ -1,7 +1,7 @@
-"""Simulated catalogues of any size: estimates with honest errors in a known field of dust.
+"""Simulated catalogues of any size: estimates with correct errors in a known dust field.
 
-No spectra are made and nothing is fitted, so that ten million stars take minutes: something to try
-maps and reports on, and to know what they should show.
+No spectra are simulated and nothing is fitted, so that ten million stars take minutes. Maps and
+reports can be tested on such catalogues, since what they should show is known.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..healpix import first_source_id
 from ..model import XPModel
 from ..quality import QualityFlag
+from ..quantities import BASIC_LABELS, quantity
 from .noise import G_ZERO_POINT, gaia_parallax_err
 from .stars import ln_luminosity
 
@@ -37,10 +38,13 @@ G_EXTINCTION = 2.4
 """A(G) over E(B-V), roughly."""
 
 BAD_SHARE = 0.03
-"""Stars that are no single stars: their chi2 is high, and their estimates are off."""
+"""Fraction of stars that are not single: their chi2 is high, their estimates are wrong."""
 
 SURVEY_SHARE = 0.05
-"""Stars with labels of a spectroscopic survey."""
+"""Fraction of stars with labels of a spectroscopic survey."""
+
+REFERENCE_ERR = {"teff": 0.03, "feh": 0.04, "logg": 0.05, "alpha_m": 0.02}
+"""Errors of that survey's labels, in kK and dex."""
 
 N_OBS = 66
 
@@ -125,7 +129,7 @@ def iterate_mock(
     Parameters
     ----------
     model : XPModel
-        Its prior says what stars there are; luminosities follow from log g.
+        Stars are drawn from its prior; luminosities follow from log g.
     n_star : int
     rng : numpy.random.Generator
     dust : DustField, optional
@@ -134,13 +138,13 @@ def iterate_mock(
     ------
     astropy.table.Table
         The columns of ZGR23's table 2, each parameter by name, magnitudes, and for one star in
-        twenty labels of a survey. Estimates scatter about the truth by the errors that they claim,
-        but for 3 % of the stars, which are off and have high chi2.
+        twenty labels of a survey. Estimates scatter about the truth by their errors, except for 3 %
+        of the stars, whose estimates are wrong and whose chi2 is high.
 
     Raises
     ------
     InputError
-        If there are to be no stars.
+        If `n_star` is less than one.
     """
     if n_star < 1:
         raise InputError(f"a catalogue needs at least one star, got {n_star}")
@@ -186,7 +190,7 @@ def _stars(model, n, rng, dust) -> dict[str, np.ndarray]:
 
 
 def _errors(g: np.ndarray, parallax: np.ndarray) -> dict[str, np.ndarray]:
-    """Typical errors of fits to stars of some magnitudes, in kK, dex, mag, mas."""
+    """Typical errors of fits to stars of given magnitudes, in kK, dex, mag, mas."""
     noise = 10.0 ** (0.2 * (g - 15.0))
     return {
         "teff": np.hypot(0.03, 0.05 * noise),
@@ -199,75 +203,79 @@ def _errors(g: np.ndarray, parallax: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _observe(model, truth, first, rng) -> Table:
-    """The catalogue of some stars."""
+    """The catalogue of simulated stars, numbered from `first`."""
     n, g = len(truth["g"]), truth["g"]
     names = (*model.label_names, "extinction", "parallax")
     errors = _errors(g, truth["parallax"])
     bad = rng.random(n) < BAD_SHARE
-    value = {
+    values = {
         name: truth[name] + np.where(bad, 8.0, 1.0) * errors[name] * rng.standard_normal(n)
         for name in names
     }
     for name in ("extinction", "parallax"):
-        value[name] = np.maximum(value[name], 0.1 * errors[name])
+        values[name] = np.maximum(values[name], 0.1 * errors[name])
     dof = N_OBS - len(names)
     chi2 = rng.chisquare(dof, n) * np.where(bad, 4.0, 1.0)
     position = SkyCoord(truth["longitude"] * u.deg, truth["latitude"] * u.deg, frame="galactic")
     ra, dec = position.icrs.ra.deg, position.icrs.dec.deg
-    five = [value[name] for name in STELLAR_PARAMETERS]
-    five_err = np.column_stack([errors[name] for name in STELLAR_PARAMETERS])
-    sure = np.where(bad, 0.3, 0.95)
     flags = np.where(bad, 7, 0) | np.where(chi2 > 2.0 * dof, int(QualityFlag.HIGH_CHI2), 0)
     flags |= np.where(truth["ln_prior"] < model.ln_prior_threshold, int(QualityFlag.LOW_PRIOR), 0)
-    table = Table(meta={"CREATOR": "xpfit simulate --catalogue", "MODELID": model.fingerprint})
+    estimate, error = (
+        np.column_stack([x[name] for name in STELLAR_PARAMETERS]) for x in (values, errors)
+    )
     columns = {
         "gdr3_source_id": first_source_id(ra, dec) + 1 + first + np.arange(n),
         "ra": ra,
         "dec": dec,
-        "stellar_params_est": np.column_stack(five),
-        "stellar_params_err": five_err,
+        "stellar_params_est": estimate,
+        "stellar_params_err": error,
         "chi2_opt": chi2,
         "ln_prior": truth["ln_prior"],
-        **{f"{name}_confidence": sure for name in ("teff", "feh", "logg")},
+        **{f"{name}_confidence": np.where(bad, 0.3, 0.95) for name in BASIC_LABELS},
         "quality_flags": flags.astype(np.uint8),
-        "stellar_params_icov_triu": _diagonals(five_err**-2.0),
-        "stellar_params_cov_triu": _diagonals(five_err**2),
+        "stellar_params_icov_triu": _diagonals(error**-2.0),
+        "stellar_params_cov_triu": _diagonals(error**2),
     }
     for name in names:
-        unit = 1000.0 if name == "teff" else 1.0
-        columns |= {name: unit * value[name], f"{name}_err": unit * errors[name]}
-    gaia_err = gaia_parallax_err(g)
-    colour = (5.04 / truth["teff"] - 0.493) / 0.509 + 1.3 * truth["extinction"]
+        factor = quantity(name).factor
+        columns |= {name: factor * values[name], f"{name}_err": factor * errors[name]}
     columns |= {
         "fit_flags": np.zeros(n, dtype=np.int16),
         "n_obs": np.full(n, N_OBS, dtype=np.int16),
         "status": np.zeros(n, dtype=np.uint8),
-        "gaia_parallax": truth["parallax"] + gaia_err * rng.standard_normal(n),
-        "gaia_parallax_error": gaia_err,
+    }
+    table = Table(meta={"CREATOR": "xpfit simulate --catalogue", "MODELID": model.fingerprint})
+    for name, column in (columns | _gaia_columns(truth, rng)).items():
+        add_column(table, name, column)
+    _add_reference_labels(table, model, truth, rng)
+    return table
+
+
+def _gaia_columns(truth, rng) -> dict[str, np.ndarray]:
+    """Gaia's parallaxes and magnitudes, by name."""
+    g, parallax_err = truth["g"], gaia_parallax_err(truth["g"])
+    colour = (5.04 / truth["teff"] - 0.493) / 0.509 + 1.3 * truth["extinction"]
+    return {
+        "gaia_parallax": truth["parallax"] + parallax_err * rng.standard_normal(len(g)),
+        "gaia_parallax_error": parallax_err,
         "phot_g_mean_mag": g,
         "phot_bp_mean_mag": g + 0.4 * colour,
         "phot_rp_mean_mag": g - 0.6 * colour,
     }
-    for name, values in columns.items():
-        add_column(table, name, values)
-    _add_survey(table, model, truth, rng)
-    return table
 
 
-def _add_survey(table, model, truth, rng) -> None:
-    """Labels of a spectroscopic survey, which saw some of the stars."""
+def _add_reference_labels(table, model, truth, rng) -> None:
+    """Add labels of a spectroscopic survey, which observed a few of the stars."""
     n = len(table)
-    seen = rng.random(n) < SURVEY_SHARE
-    for name, error in {"teff": 0.03, "feh": 0.04, "logg": 0.05, "alpha_m": 0.02}.items():
-        if name not in model.label_names:
-            continue
-        unit = 1000.0 if name == "teff" else 1.0
-        measured = unit * (truth[name] + error * rng.standard_normal(n))
-        for suffix, values in (("", measured), ("_err", np.full(n, unit * error))):
-            values = np.where(seen, values, np.nan)
+    observed = rng.random(n) < SURVEY_SHARE
+    for name in model.label_names:
+        error, factor = REFERENCE_ERR[name], quantity(name).factor
+        measured = truth[name] + error * rng.standard_normal(n)
+        for suffix, values in (("", measured), ("_err", np.full(n, error))):
+            values = np.where(observed, factor * values, np.nan)
             text = describe(name + suffix, REFERENCE_PREFIX)
             add_column(table, REFERENCE_PREFIX + name + suffix, values, text)
-    add_column(table, f"{REFERENCE_PREFIX}snr", np.where(seen, 100.0, np.nan))
+    add_column(table, f"{REFERENCE_PREFIX}snr", np.where(observed, 100.0, np.nan))
 
 
 def _diagonals(variance: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..quality import is_reliable
 from ..quantities import factors
 from ..read.ids import ID_COLUMNS
 from ..read.tables import integer_ids, match_ids
-from ..simulate.survey import read_truth, survey_ids
+from ..simulate import read_truth, survey_ids
 from ..statistics import robust_width
 from .metrics import GIANT_LOGG
 
@@ -34,7 +34,7 @@ def attach_truth(fitted: Table, survey: str | os.PathLike) -> dict[str, np.ndarr
     fitted : astropy.table.Table
         Catalogue of simulated stars.
     survey : path-like
-        The survey, as `xpfit.validate.write_survey` (`xpfit simulate`) wrote it.
+        The survey, as `xpfit.simulate.write_survey` (`xpfit simulate`) wrote it.
 
     Returns
     -------
@@ -79,8 +79,8 @@ def coverage(
     -------
     dict
         By group (``all``, ``giants``, ``dwarfs``, and by G) and by parameter (and ``joint``, the
-        five, or those that the model has, together): `n`, `bias`, `scatter`, `pull` (robust width of
-        residuals over errors), `cover68` and `cover95` (fractions of the stars whose truth is in
+        five, or those that the model has, together): `n`, `bias`, `scatter`, `pull` (robust width
+        of residuals over errors), `cover68` and `cover95` (fractions of the stars whose truth is in
         the central 68 and 95 % region). In K, dex, mag, mas; NaN where there are no stars.
 
     Notes

@@ -1,0 +1,95 @@
+"""Files of simulated surveys: prepared spectra, and the truth beside them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+
+from ..data.spectra import Spectra
+from ..errors import InputError
+from ..files import atomic_output
+from ..model import XPModel
+from ..prepare.store.hdf5 import write_spectra
+from .survey import Survey
+
+
+def write_survey(
+    parts: Iterator[Survey], model: XPModel, path: str | os.PathLike, *, overwrite: bool = False
+) -> int:
+    """Write a survey as prepared spectra (HDF5), the truth beside them in the group ``truth``.
+
+    Parameters
+    ----------
+    parts : iterable of Survey
+    model : XPModel
+        That made them; its extinction curve is part of the truth.
+    path : path-like
+    overwrite : bool
+
+    Returns
+    -------
+    int
+        Number of stars.
+
+    Raises
+    ------
+    OutputError
+        If the file exists or cannot be written.
+    """
+    truth: list[dict] = []
+
+    def spectra() -> Iterator[Spectra]:
+        for part in parts:
+            truth.append(part.truth)
+            yield part.spectra
+
+    with atomic_output(path, overwrite=overwrite) as whole:
+        n_star = write_spectra(spectra(), whole)
+        with h5py.File(whole, "a") as file:
+            for name in truth[0]:
+                file[f"truth/{name}"] = np.concatenate([part[name] for part in truth])
+            file["truth/extinction_curve"] = model.forward.extinction_curve
+            file["truth/label_names"] = [name.encode() for name in model.label_names]
+    return n_star
+
+
+def survey_ids(path: str | os.PathLike) -> np.ndarray:
+    """Source ids of the stars of a survey, in the order of its truth, shape (n_star,).
+
+    Raises
+    ------
+    InputError
+        If the file is not of a simulated survey.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return file["source_id"][()]
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not a simulated survey ({error})") from error
+
+
+def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """The truth of a survey that `write_survey` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    dict of str to ndarray
+        As `Survey.truth`, and `extinction_curve` and `label_names` (bytes).
+
+    Raises
+    ------
+    InputError
+        If the file is not of a simulated survey.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: values[()] for name, values in file["truth"].items()}
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: not a simulated survey ({error})") from error
