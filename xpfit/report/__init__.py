@@ -1,4 +1,4 @@
-"""A report on a catalogue: one HTML file that shows whether it can be trusted."""
+"""A report on a catalogue: one HTML file that shows how reliable it is."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ NO_OVERLAP = "No star of this catalogue is in the reference table {}; check its 
 
 NO_SPECTRA = "The stars' spectra are shown if they are given with --spectra."
 
-NO_MODEL = "The model of these fits is not known here; name it with --model."
+NO_MODEL = "The model of these fits is not available; name it with --model."
 
 OTHER_MODEL = (
-    "The catalogue was made with another model than that given with --model, of which nothing is "
-    "shown; give the one of the fits."
+    "The catalogue was made with another model than that given with --model, which is therefore "
+    "not shown; give the one of the fits."
 )
 
 
@@ -61,7 +61,7 @@ def write_report(
     reference : path-like, optional
         Table of labels to compare with; by default those that came with the spectra.
     model : path-like, optional
-        That of the fits; by default the one that comes with xpfit, if it is that.
+        That of the fits; by default the one that comes with xpfit, if the fits are by it.
     spectra : sequence of path-like
         Files in which spectra of the worst and the most typical stars are looked for.
     overwrite : bool
@@ -120,7 +120,7 @@ def _build(gathered, source, reference, model, no_model, spectra) -> str:
 
 
 def _model_of(gathered: Gathered, path: str | os.PathLike | None) -> tuple[XPModel | None, str]:
-    """The model of the fits, or why there is none: the one named, or xpfit's own if it is that."""
+    """The model named, or xpfit's own if it is that of the fits; or why there is none."""
     model, made_with = load_model(path), gathered.meta.get("MODELID")
     if path is not None:
         other = made_with not in (None, model.fingerprint)
@@ -129,14 +129,14 @@ def _model_of(gathered: Gathered, path: str | os.PathLike | None) -> tuple[XPMod
 
 
 def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) -> Section:
-    """The section on single stars, with spectra where they can be had."""
+    """The section on single stars, with their spectra if these are given."""
     if not spectra or model is None:
         return sections.stars_section(gathered, {}, no_model if spectra else NO_SPECTRA)
     wanted = np.concatenate(
         [
-            np.asarray(some["gdr3_source_id"], dtype=np.int64)
-            for some in (gathered.worst, gathered.typical)
-            if len(some)
+            np.asarray(stars["gdr3_source_id"], dtype=np.int64)
+            for stars in (gathered.worst, gathered.typical)
+            if len(stars)
         ]
         or [np.empty(0, dtype=np.int64)]
     )
@@ -151,17 +151,17 @@ def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) ->
     return sections.stars_section(gathered, pictures, why)
 
 
-def _draw(model, some) -> dict[int, str]:
+def _draw(model, stars) -> dict[int, str]:
     """Pictures of stars' spectra and fits, by source id."""
-    result = Fitter(model).fit(some, progress=False)
+    result = Fitter(model).fit(stars, progress=False)
     return {
-        int(some.source_id[i]): picture(
-            spectrum_figure(model, some, result, i),
-            f"Observed spectrum of source {some.source_id[i]} with errors, its best fit with and "
+        int(stars.source_id[i]): picture(
+            spectrum_figure(model, stars, result, i),
+            f"Observed spectrum of source {stars.source_id[i]} with errors, its best fit with and "
             "without dust, and residuals over errors below.",
-            f"Gaia DR3 {some.source_id[i]}, fitted anew from the file of spectra.",
+            f"Gaia DR3 {stars.source_id[i]}, fitted anew from the file of spectra.",
         )
-        for i in range(len(some))
+        for i in range(len(stars))
         if result.status[i] != FitStatus.NOT_FITTED
     }
 

@@ -1,4 +1,4 @@
-"""What a report says of a catalogue, gathered part by part in bounded memory."""
+"""Numbers of a catalogue for a report, gathered part by part in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from astropy.table import Table, vstack
 
-from ..catalogue import REFERENCE_PREFIX, STELLAR_PARAMETERS
+from ..catalogue import REFERENCE_PREFIX
 from ..catalogue.cuts import counts
 from ..errors import InputError
 from ..fit import FitStatus
-from ..quality import FitFlag, QualityFlag, is_basic, is_reliable
+from ..quality import FitFlag, QualityFlag, is_reliable
+from ..quantities import BASIC_LABELS, LABELS, STELLAR_PARAMETERS, quantity
 from ..read.tables import float_column
 from ..validate.sky import SkyMeans, cells_of, chi2_per_dof, good_for_maps
 
 SAMPLE = 50_000
-"""Stars of which pictures of many are made, drawn at random."""
+"""Stars that figures are made of, drawn at random."""
 
 REFERENCED = 50_000
 """Stars with a reference that are compared with it, drawn at random."""
@@ -31,14 +32,15 @@ KIEL_EDGES = (np.linspace(2500.0, 10_000.0, 151), np.linspace(-1.0, 6.0, 141))
 
 SKY_NSIDE = 64
 
-_VALUES = ("teff", "feh", "logg", "alpha_m", "extinction", "parallax")
+VALUES = (*LABELS, "extinction", "parallax")
+"""Parameters that a report shows."""
 
 COLUMNS = (
     "gdr3_source_id", "ra", "dec", "stellar_params_est", "stellar_params_err", "chi2_opt",
     "ln_prior", "teff_confidence", "feh_confidence", "logg_confidence", "quality_flags",
     "fit_flags", "n_obs", "status", "gaia_parallax", "gaia_parallax_error", "phot_g_mean_mag",
     "phot_bp_mean_mag", "phot_rp_mean_mag", "xi", "amplitude", "ref_snr",
-    *(f"{prefix}{name}{suffix}" for name in _VALUES for prefix in ("", REFERENCE_PREFIX)
+    *(f"{prefix}{name}{suffix}" for name in VALUES for prefix in ("", REFERENCE_PREFIX)
       for suffix in ("", "_err")),
 )  # fmt: skip
 """Columns that a report reads, as far as a catalogue has them."""
@@ -108,7 +110,7 @@ def gather(
     attach: Callable[[Table], Table] | None = None,
     seed: int = 1,
 ) -> Gathered:
-    """Gather what a report says.
+    """Gather the numbers of a report.
 
     Parameters
     ----------
@@ -146,21 +148,20 @@ def gather(
 
 
 def reliable(table: Table) -> np.ndarray:
-    """Rows whose fits can be trusted: `xpfit.is_reliable`, or the basic cut alone."""
-    if "fit_flags" in table.colnames:
-        return is_reliable(table["quality_flags"], table["fit_flags"])
-    return is_basic(table["quality_flags"])
+    """Rows that `xpfit.is_reliable` accepts; ZGR23's own catalogue has no `fit_flags`."""
+    fit = table["fit_flags"] if "fit_flags" in table.colnames else np.zeros(len(table), dtype=int)
+    return is_reliable(table["quality_flags"], fit)
 
 
 def _named(tables: Iterable[Table]) -> Iterator[Table]:
-    """Parts with each parameter by its name, of ZGR23's own catalogue too."""
+    """Parts with each parameter under its name, also of ZGR23's own catalogue."""
     for table in tables:
         part = table[[name for name in COLUMNS if name in table.colnames]]
         if "teff" not in part.colnames and "stellar_params_est" in part.colnames:
             for i, name in enumerate(STELLAR_PARAMETERS):
-                unit = 1000.0 if name == "teff" else 1.0
-                part[name] = unit * np.asarray(part["stellar_params_est"])[:, i]
-                part[f"{name}_err"] = unit * np.asarray(part["stellar_params_err"])[:, i]
+                factor = quantity(name).factor
+                part[name] = factor * np.asarray(part["stellar_params_est"])[:, i]
+                part[f"{name}_err"] = factor * np.asarray(part["stellar_params_err"])[:, i]
         arrays = [n for n in ("stellar_params_est", "stellar_params_err") if n in part.colnames]
         part.remove_columns(arrays)
         missing = [name for name in NEEDED if name not in part.colnames]
@@ -214,7 +215,7 @@ def _map(total: Gathered, part: Table) -> None:
 
 def _has_reference(part: Table) -> np.ndarray:
     """Stars with all three reference labels."""
-    names = [REFERENCE_PREFIX + name for name in ("teff", "feh", "logg")]
+    names = [REFERENCE_PREFIX + name for name in BASIC_LABELS]
     if not set(names) <= set(part.colnames):
         return np.zeros(len(part), dtype=bool)
     return np.isfinite([float_column(part[name]) for name in names]).all(axis=0)
@@ -239,10 +240,10 @@ class _Reservoir:
         self._keys = np.empty(0)
 
     def add(self, part: Table) -> None:
-        """Offer some rows."""
+        """Offer rows."""
         keys = self.rng.random(len(part))
         if len(self._keys) >= self.size:
-            # What cannot be among the smallest need not be kept.
+            # Keys above the largest that is kept cannot be among the smallest.
             rows = np.flatnonzero(keys < np.partition(self._keys, self.size - 1)[self.size - 1])
             part, keys = part[rows], keys[rows]
         if len(part):
@@ -257,7 +258,7 @@ class _Reservoir:
         return _stack(self._parts)
 
     def _prune(self) -> None:
-        """Forget all but the smallest."""
+        """Keep only rows with the smallest numbers."""
         if len(self._keys) > self.size:
             rows = np.sort(np.argpartition(self._keys, self.size)[: self.size])
             self._parts, self._keys = [_stack(self._parts)[rows]], self._keys[rows]

@@ -1,4 +1,4 @@
-"""The sections of a report: what was gathered, as tables, pictures and words."""
+"""The sections of a report: tables, figures and text."""
 
 from __future__ import annotations
 
@@ -16,41 +16,13 @@ from ..plots.extinction import extinction_figure
 from ..plots.model import prior_figure
 from ..plots.residuals import residual_figure, residual_grid_figure
 from ..quality import FitFlag, QualityFlag
+from ..quantities import quantity
 from ..read.tables import float_column
 from ..validate.metrics import Comparison, Selection, beside_zgr23, compare, metrics
 from ..validate.sky import chi2_per_dof
 from .figures import error_names, kiel_figure, map_figure, quality_figure
-from .gather import REFERENCED, SAMPLE, Gathered, reliable
+from .gather import REFERENCED, SAMPLE, VALUES, Gathered, reliable
 from .page import Section, details, heading, light, note, paragraph, picture, table
-
-TITLES = {
-    "teff": ("Teff", "K", 0),
-    "feh": ("[Fe/H]", "dex", 3),
-    "logg": ("log g", "dex", 3),
-    "alpha_m": ("[alpha/M]", "dex", 3),
-    "extinction": ("E", "mag", 3),
-    "parallax": ("parallax", "mas", 3),
-}
-"""Name, unit and digits of each parameter."""
-
-FLAG_MEANINGS = (
-    (QualityFlag.LOW_TEFF_CONFIDENCE, "confidence in Teff below 0.5, or unknown"),
-    (QualityFlag.LOW_FEH_CONFIDENCE, "confidence in [Fe/H] below 0.5, or unknown"),
-    (QualityFlag.LOW_LOGG_CONFIDENCE, "confidence in log g below 0.5, or unknown"),
-    (QualityFlag.HIGH_CHI2, "chi2 per degree of freedom above 2, or no fit"),
-    (QualityFlag.LOW_PRIOR, "stellar type outside 99.9 % of the prior, or no fit"),
-    (QualityFlag.PARALLAX, "parallax 10 sigma from Gaia's"),
-    (FitFlag.NOT_CONVERGED, "the fit did not converge"),
-    (FitFlag.OUT_OF_RANGE, "outside the trained range, or within the error of its edge"),
-    (FitFlag.BAD_INPUT, "bad input: no parameters"),
-    (FitFlag.MISSING_BAND, "a photometric band was missing"),
-    (FitFlag.MASKED_SAMPLES, "some XP samples were unusable"),
-    (FitFlag.MISSING_ID, "no source id"),
-    (FitFlag.DUPLICATE_ID, "the source stands in more than one row"),
-    (FitFlag.SECOND_MODE, "another mode of the posterior is nearly as good"),
-    (FitFlag.APPROXIMATE_POSITION, "position from the source id"),
-    (FitFlag.UNLIKE_TRAINING, "unlike an auto-encoder's training set"),
-)
 
 WIDTHS = ((0.8, 1.25), (0.6, 1.7))
 """Pull widths that count as good, and as fair."""
@@ -60,7 +32,7 @@ RATIOS = (1.15, 1.6)
 
 
 def fitted_section(gathered: Gathered, source: str) -> Section:
-    """What was fitted, with what."""
+    """What was fitted, with which model and settings."""
     meta = gathered.meta
     rows = [["catalogue", source], ["stars", f"{gathered.n_star:,}"]]
     if gathered.n_star:
@@ -74,7 +46,7 @@ def fitted_section(gathered: Gathered, source: str) -> Section:
         ("MODELID", "its fingerprint"),
         ("NTRAINED", "its training stars"),
         ("LABELS", "its labels"),
-        ("ABSOLUTE", "knows luminosities"),
+        ("ABSOLUTE", "model with luminosities"),
         ("CONFID", "confidence classifiers"),
     ):
         if key in meta:
@@ -114,10 +86,10 @@ def _magnitudes(sample: Table) -> list[list[str]]:
 
 
 def headline_section(gathered: Gathered, comparison: Comparison | None) -> Section:
-    """Headline numbers beside the paper's, with lights."""
+    """Headline numbers beside the paper's, each with a verdict."""
     rows = []
     for name in ("basic", "confident"):
-        if name in gathered.cuts and _knows(gathered, name):
+        if name in gathered.cuts and _has_cut(gathered, name):
             share = gathered.cuts[name] / gathered.n_star
             paper = 0.01 * ZGR23_PERCENTAGES[name]
             kind = "good" if share >= 0.9 * paper else "fair" if share >= 0.7 * paper else "poor"
@@ -138,8 +110,8 @@ def headline_section(gathered: Gathered, comparison: Comparison | None) -> Secti
     text = (
         "Scatter is 1.4826 times the median absolute deviation from the median. ZGR23's numbers "
         "are those of their section 4.4 (against LAMOST, Bayestar19 and Gaia) and table 3; of chi2 "
-        "and pulls, what honest errors give. Where the reference has large errors of its own, "
-        "scatter says more of it than of the fits; pulls reckon with both."
+        "and pulls, those of correct errors. Where the errors of the reference are large, they "
+        "dominate the scatter; pulls take both into account."
     )
     verdicts = [sum(light(kind) == row[-1] for row in rows) for kind in ("good", "fair", "poor")]
     body = paragraph("{} good, {} fair, {} poor.".format(*verdicts))
@@ -148,8 +120,8 @@ def headline_section(gathered: Gathered, comparison: Comparison | None) -> Secti
     return Section("headline", "Headline numbers", body)
 
 
-def _knows(gathered: Gathered, cut: str) -> bool:
-    """Whether a cut means something: confidence may be unknown for all stars."""
+def _has_cut(gathered: Gathered, cut: str) -> bool:
+    """Whether a cut can be applied: confidence may be unknown for all stars."""
     if cut != "confident" or not len(gathered.sample):
         return True
     return bool(np.isfinite(float_column(gathered.sample["teff_confidence"])).any())
@@ -159,9 +131,10 @@ def _typical_errors(sample: Table, names: list[str]) -> list[list[str]]:
     """Median errors."""
     rows = []
     for name in names:
-        title, unit, digits = TITLES[name]
+        kind = quantity(name)
         error = np.nanmedian(float_column(sample[f"{name}_err"]))
-        rows.append([f"median error of {title}", f"{error:.{digits}f} {unit}", "", light("none")])
+        text = f"{error:.{kind.digits}f} {kind.unit}"
+        rows.append([f"median error of {kind.title}", text, "", light("none")])
     return rows
 
 
@@ -171,23 +144,23 @@ def _against_paper(numbers: dict) -> list[list[str]]:
     for name, entry in numbers["all"].items():
         if entry["scatter"] is None:
             continue
-        title, unit, digits = TITLES[name]
-        ours, paper, kind = entry["scatter"], "", "none"
+        kind, ours, paper, verdict = quantity(name), entry["scatter"], "", "none"
         if name in beside and name != "parallax":
             theirs = beside[name][1]
-            paper = f"{theirs:.{min(digits, 2)}f} {unit}"
-            ratio = ours / theirs
-            kind = "good" if ratio <= RATIOS[0] else "fair" if ratio <= RATIOS[1] else "poor"
-        rows.append([f"scatter of {title}", f"{ours:.{digits}f} {unit}", paper, light(kind)])
+            paper = f"{theirs:.{min(kind.digits, 2)}f} {kind.unit}"
+            verdict = _judge(ours / theirs, ((0.0, RATIOS[0]), (0.0, RATIOS[1])))
+        text = f"{ours:.{kind.digits}f} {kind.unit}"
+        rows.append([f"scatter of {kind.title}", text, paper, light(verdict)])
     for name, entry in numbers["all"].items():
         if entry["pull"] is not None:
-            kind = light(_judge(entry["pull"], WIDTHS))
-            rows.append([f"pull width of {TITLES[name][0]}", f"{entry['pull']:.2f}", "1", kind])
+            verdict = light(_judge(entry["pull"], WIDTHS))
+            title = f"pull width of {quantity(name).title}"
+            rows.append([title, f"{entry['pull']:.2f}", "1", verdict])
     return rows
 
 
 def _judge(value: float, ranges) -> str:
-    """Light of a number that should lie in a range."""
+    """Verdict on a number that should be in a range."""
     for kind, (low, high) in zip(("good", "fair"), ranges, strict=True):
         if low <= value <= high:
             return kind
@@ -239,10 +212,10 @@ def _compare(gathered: Gathered) -> tuple[str, Comparison | None]:
     rows = []
     for group, by_name in numbers.items():
         for name, m in by_name.items():
-            title, unit, digits = TITLES[name]
+            kind = quantity(name)
             if m["n"]:
-                cells = [f"{m[k]:.{digits}f}" for k in ("bias", "scatter", "rmse")]
-                text = f"{group}: {title} [{unit}]"
+                cells = [f"{m[k]:.{kind.digits}f}" for k in ("bias", "scatter", "rmse")]
+                text = f"{group}: {kind.title} [{kind.unit}]"
                 rows.append([text, f"{m['n']:,}", *cells, f"{m['pull']:.2f}"])
     body += table(
         "Fitted minus reference", ["", "stars", "bias", "scatter", "rmse", "pull width"], rows
@@ -253,13 +226,13 @@ def _compare(gathered: Gathered) -> tuple[str, Comparison | None]:
         f"Above, residuals of each label against its reference for {n} stars, giants and dwarfs in "
         "two colours, with running 16, 50 and 84 percent lines; below, histograms of the residuals "
         "over the combined errors with a unit Gaussian. The table before has the numbers.",
-        "Residuals, and residuals over the combined errors (pulls); dotted: what honest errors "
-        "give (ZGR23, figs. 7, 8, 16).",
+        "Residuals, and residuals over the combined errors (pulls); dotted: as of correct "
+        "errors (ZGR23, figs. 7, 8, 16).",
     )
     body += picture(
         residual_grid_figure(comparison, normalised=True),
         "Grid of panels: residuals over combined errors of each quantity against each reference "
-        "label, with running 16, 50 and 84 percent lines, which honest errors put at -1, 0 and 1.",
+        "label, with running 16, 50 and 84 percent lines, which correct errors put at -1, 0 and 1.",
         "Residuals over the combined errors against each label (ZGR23, figs. 8, 11).",
     )
     return body, comparison
@@ -282,11 +255,11 @@ def flags_section(gathered: Gathered) -> Section:
     """Flags and cuts."""
     n = gathered.n_star
     rows = [
-        [meaning, f"{'quality' if isinstance(flag, QualityFlag) else 'fit'}_flags {int(flag)}",
-         *_share_cells(gathered.flags[flag.name], n)]
-        for flag, meaning in FLAG_MEANINGS
+        [flag.text, f"{column} {int(flag)}", *_share_cells(gathered.flags[flag.name], n)]
+        for column, kind in (("quality_flags", QualityFlag), ("fit_flags", FitFlag))
+        for flag in kind
         if flag.name in gathered.flags
-    ]  # fmt: skip
+    ]
     body = table("Flags", ["", "bit", "stars", "share"], rows)
     if gathered.cuts:
         rows = []
@@ -328,7 +301,7 @@ def sky_section(gathered: Gathered) -> Section:
         body = picture(
             map_figure(gathered),
             f"Map of the whole sky in Galactic coordinates: mean extinction of {gathered.n_mapped} "
-            "stars; high along the Galactic plane, if the stars are seen through its dust.",
+            "stars; high along the Galactic plane, if the stars are behind its dust.",
             "Mean extinction, weighted by its inverse variance; cells as small as three stars "
             "allow. Galactic coordinates, the centre of the Galaxy in the middle.",
         )
@@ -338,34 +311,30 @@ def sky_section(gathered: Gathered) -> Section:
 def stars_section(gathered: Gathered, spectra: Mapping[int, str], why_none: str) -> Section:
     """The worst and the most typical stars, with their spectra."""
     body = note(why_none) if why_none else ""
-    for title, some in (("Worst fits", gathered.worst), ("Typical fits", gathered.typical)):
+    for title, stars in (("Worst fits", gathered.worst), ("Typical fits", gathered.typical)):
         body += heading(title)
-        if not len(some):
+        if not len(stars):
             body += note("There are none.")
             continue
-        body += table(f"{title}, by chi2 per degree of freedom", *_star_rows(some))
-        body += "".join(spectra.get(int(i), "") for i in some["gdr3_source_id"])
+        body += table(f"{title}, by chi2 per degree of freedom", *_star_rows(stars))
+        body += "".join(spectra.get(int(i), "") for i in stars["gdr3_source_id"])
     return Section("stars", "Worst and typical stars", body)
 
 
-def _star_rows(some: Table) -> tuple[list[str], list[list[str]]]:
+def _star_rows(stars: Table) -> tuple[list[str], list[list[str]]]:
     """Head and rows of a table of stars."""
-    names = [name for name in TITLES if name in some.colnames]
-    names = [name for name in names if np.isfinite(float_column(some[name])).any()]
-    head = ["Gaia DR3 source", "chi2 / dof", *(f"{TITLES[n][0]} [{TITLES[n][1]}]" for n in names)]
-    head.append("flags")
-    chi2, rows = chi2_per_dof(some), []
-    for i, row in enumerate(some):
-        cells = [str(row["gdr3_source_id"]), f"{chi2[i]:.2f}"]
-        for name in names:
-            digits = min(TITLES[name][2], 2)
-            error = (
-                f" \u00b1 {row[f'{name}_err']:.{digits}f}" if f"{name}_err" in some.colnames else ""
-            )
-            cells.append(f"{row[name]:.{digits}f}{error}")
-        flags = str(row["quality_flags"])
-        flags += f", {row['fit_flags']}" if "fit_flags" in some.colnames else ""
-        rows.append([*cells, flags])
+    kinds = [quantity(name) for name in VALUES if name in stars.colnames]
+    kinds = [kind for kind in kinds if np.isfinite(float_column(stars[kind.name])).any()]
+    head = ["Gaia DR3 source", "chi2 / dof", *(f"{k.title} [{k.unit}]" for k in kinds), "flags"]
+    rows = []
+    for row, chi2 in zip(stars, chi2_per_dof(stars), strict=True):
+        cells = [str(row["gdr3_source_id"]), f"{chi2:.2f}"]
+        for kind in kinds:
+            names = [n for n in (kind.name, f"{kind.name}_err") if n in stars.colnames]
+            digits = min(kind.digits, 2)
+            cells.append(" \u00b1 ".join(f"{row[name]:.{digits}f}" for name in names))
+        flags = [n for n in ("quality_flags", "fit_flags") if n in stars.colnames]
+        rows.append([*cells, ", ".join(str(row[name]) for name in flags)])
     return head, rows
 
 
