@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from astropy.constants import GM_sun, kpc
+from scipy.constants import c, h, k
 
 from ..constants import AMPLITUDE_WINDOW, FLUX_UNIT_SI
 
@@ -58,16 +60,17 @@ def ln_luminosity(labels: np.ndarray, label_names: tuple[str, ...]) -> np.ndarra
     Notes
     -----
     A black body of radius R^2 = G M / g; M is 1.1 solar masses for giants and (Teff / 5.77 kK)^1.5
-    on the main sequence, with a smooth passage at log g = 3.8.
+    on the main sequence, with a smooth transition at log g = 3.8.
     """
     teff, logg = (labels[:, label_names.index(name)] for name in ("teff", "logg"))
     on_sequence = 1.0 / (1.0 + np.exp(-(logg - DWARF_LOGG) / 0.15))
     ln_mass = (1.0 - on_sequence) * np.log(1.1) + on_sequence * 1.5 * np.log(teff / 5.77)
-    # In SI: G M_sun = 1.327e20 m3 s-2, g in cm s-2, 1 kpc = 3.0857e19 m.
-    ln_dilution = np.log(1.327e20 / 1e-2 / 3.0857e19**2) + ln_mass - logg * np.log(10.0)
+    # (R / 1 kpc)^2, with g in cm s-2.
+    ln_dilution = np.log(100.0 * GM_sun.si.value / kpc.si.value**2) + ln_mass - logg * np.log(10.0)
     wavelength = np.mean(AMPLITUDE_WINDOW) * 1e-9
-    # Planck's law per wavelength: 2 h c^2 / l^5 / (exp(h c / l k T) - 1), times pi, per nm.
-    radiance = 1.1910e-16 / wavelength**5 / np.expm1(1.43878e-2 / (wavelength * 1e3 * teff))
+    # Planck's law, W m-2 sr-1 per m of wavelength.
+    exponent = h * c / (wavelength * k * 1e3 * teff)
+    radiance = 2.0 * h * c**2 / wavelength**5 / np.expm1(exponent)
     return ln_dilution + np.log(np.pi * radiance * 1e-9 / FLUX_UNIT_SI)
 
 
