@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
+from PIL import Image
 
 from xpfit import Spectra, XPModel
 from xpfit.model import ccm89_variation
@@ -72,7 +73,7 @@ def random_full_whiteners(flux_err: np.ndarray, rng: np.random.Generator) -> tup
 
 
 def simulated_catalogue(rng, n=4000, scatter=0.1):
-    """A catalogue with known offsets and scatter: 50 K and 100 K in Teff, honest errors."""
+    """A catalogue with known offsets and scatter: 50 K and 100 K in Teff, correct errors."""
     table = Table()
     teff = rng.uniform(4000.0, 6500.0, n)
     logg = np.where(np.arange(n) % 2 == 0, 2.5, 4.4)
@@ -89,3 +90,22 @@ def simulated_catalogue(rng, n=4000, scatter=0.1):
     table["quality_flags"] = np.zeros(n, dtype=np.uint8)
     table["fit_flags"] = np.zeros(n, dtype=np.int16)
     return table
+
+
+def n_points(axes):
+    """Points that lines of an axes mark with "." or ",", as those of single stars are."""
+    marked = [line for line in axes.lines if line.get_marker() in (".", ",")]
+    return sum(np.isfinite(line.get_xydata()).all(axis=1).sum() for line in marked)
+
+
+def legend_of(axes):
+    """Entries of the legend of an axes."""
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def picture_size(path, dpi=200):
+    """Width and height in inches of a PNG file, which must not be of one colour."""
+    with Image.open(path) as image:
+        low, high = image.convert("L").getextrema()
+        assert high - low > 100, f"{path} is blank"
+        return tuple(round(n / dpi, 1) for n in image.size)

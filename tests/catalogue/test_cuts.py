@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from astropy.table import Table
+from helpers import picture_size
 
 from xpfit import InputError, read_catalogue, write_catalogue
 from xpfit.catalogue.cuts import CUTS, counts, passes
@@ -78,7 +79,10 @@ def test_reliable_fraction_is_over_colour_and_absolute_magnitude(table):
     assert count[cell] == count.sum() == 7
     assert fraction[cell] == pytest.approx(5 / 7)
     assert np.isfinite(fraction).sum() == 1
-    reliability_diagram([table])
+    panel, bar = reliability_diagram([table]).axes
+    assert panel.get_title() == "7 sources" and panel.get_ylabel() == r"$M_G$ [mag]"
+    assert np.nanmax(panel.collections[0].get_array()) == pytest.approx(5 / 7)
+    assert bar.get_ylabel() == "fraction that passes the basic cut"
 
 
 def test_diagram_without_parallaxes_is_explained(table, tmp_path, capsys):
@@ -87,7 +91,8 @@ def test_diagram_without_parallaxes_is_explained(table, tmp_path, capsys):
     table = with_photometry(table)
     write_catalogue(table, tmp_path / "c.parquet")
     command = ["plot", "reliability", str(tmp_path / "c.parquet"), "--output-dir", str(tmp_path)]
-    assert main(command) == 0 and (tmp_path / "reliability.png").stat().st_size > 5000
+    assert main(command) == 0
+    assert picture_size(tmp_path / "reliability.png") == (5.2, 5.6)
     table["parallax"] = table["gaia_parallax"] = np.nan
     with pytest.raises(InputError, match="no source of this catalogue has a colour and a parallax"):
         reliable_fraction([table])

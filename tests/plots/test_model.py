@@ -3,6 +3,7 @@ from importlib import metadata
 
 import numpy as np
 import pytest
+from helpers import legend_of, picture_size
 from internal import coefficient_twin
 
 from xpfit import InputError
@@ -10,7 +11,8 @@ from xpfit.cli import main
 from xpfit.plots import extinction as module
 from xpfit.plots.extinction import extinction_figure
 from xpfit.plots.model import model_figures, model_residual_figure, training_figure
-from xpfit.plots.tracks import over_continuum, track_figure
+from xpfit.plots.style import save
+from xpfit.plots.tracks import TRACKS, over_continuum, track_figure
 
 FIGURES = {
     "prior", "main_sequence", "giant_branch", "metallicity", "extinction_curve", "training",
@@ -58,9 +60,24 @@ def test_all_pictures_are_drawn(drawn_model, tmp_path):
     figures = model_figures(drawn_model)
     assert set(figures) == FIGURES
     for name, figure in figures.items():
-        figure.savefig(tmp_path / f"{name}.png")
-        assert (tmp_path / f"{name}.png").stat().st_size > 5000
+        save(figure, tmp_path / f"{name}.png")
+        width, height = figure.get_size_inches()
+        assert picture_size(tmp_path / f"{name}.png") == pytest.approx((width, height), abs=0.1)
         assert all(ax.get_xlabel() or ax.get_ylabel() for ax in figure.axes), name
+    colours = {name: figures[name].axes[-1].get_ylabel() for name in TRACKS}
+    assert colours == {
+        "main_sequence": r"$T_{\rm eff}$ [K]",
+        "giant_branch": r"$\log g$ [dex]",
+        "metallicity": "[Fe/H] [dex]",
+    }
+    assert legend_of(figures["training"].axes[0]) == ["start", "joint"]
+    assert figures["training"].axes[0].lines[0].get_ydata().tolist() == [9.0, 5.0]
+    assert figures["cleaning"].axes[0].get_xlabel() == r"$\Delta\varpi / \sigma$"
+    n_kept, n_outside = (int(t.split("(")[1][:-1]) for t in legend_of(figures["cleaning"].axes[1]))
+    assert n_kept + n_outside == 300
+    for ax, label in zip(figures["prior"].axes, drawn_model.label_names[1:], strict=True):
+        assert ax.get_xlabel() == r"$T_{\rm eff}$ [K]" and label in ("feh", "logg", "alpha_m")
+        assert 3000.0 < min(ax.get_xlim()) < max(ax.get_xlim()) < 20_000.0
 
 
 def test_tracks_show_the_model_s_own_spectra(model):

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from helpers import simulated_catalogue
+from helpers import legend_of, n_points, simulated_catalogue
 
 from xpfit import write_catalogue
 from xpfit.cli import main
-from xpfit.plots.residuals import confidence_residual_figure, residual_grid_figure
+from xpfit.plots import confidence_residual_figure, residual_figure, residual_grid_figure
 from xpfit.validate import Selection, beside_zgr23, compare, metrics
 
 
@@ -84,11 +84,43 @@ def test_stars_without_confidence_are_shown_apart(table):
     assert titles[1].startswith("not confident: 1000 stars")
 
 
-def test_figures_of_few_stars_can_be_drawn(table):
-    for n in (1, 3):
-        few = table[:n]
-        residual_grid_figure(compare(few)).canvas.draw()
-        confidence_residual_figure(few).canvas.draw()
+@pytest.mark.parametrize("n", [1, 3])
+def test_few_stars_are_points_without_quantiles(table, n):
+    figure = residual_grid_figure(compare(table[:n]))
+    assert len(figure.axes) == 16
+    for panel in figure.axes:
+        assert n_points(panel) == n and not lines(panel)
+    figure = confidence_residual_figure(table[:n])
+    shown = np.array([n_points(panel) for panel in figure.axes]).reshape(3, 2)
+    np.testing.assert_array_equal(shown, [[n - 1, 1]] * 3)  # every fourth is not confident
+    assert not any(lines(panel) for panel in figure.axes)
+
+
+def test_overview_has_a_panel_of_residuals_and_of_pulls_per_label(rng):
+    comparison = compare(simulated_catalogue(rng, 300))
+    axes = np.array(residual_figure(comparison).axes).reshape(2, 3)
+    labels = [r"$T_{\rm eff}$ [K]", "[Fe/H] [dex]", r"$\log g$ [dex]"]
+    numbers = metrics(comparison)
+    for name, label, (top, bottom) in zip(comparison.labels, labels, axes.T, strict=True):
+        assert top.get_xlabel() == f"reference {label}" and n_points(top) == 300
+        assert top.get_ylabel() == f"residual {label}"
+        assert bottom.get_xlabel() == f"pull in {label.split(' [')[0]}"
+        scatter = [f"{g}: scatter {numbers[g][name]['scatter']:.3g}" for g in ("giants", "dwarfs")]
+        width = [f"{g}: width {numbers[g][name]['pull']:.2f}" for g in ("giants", "dwarfs")]
+        assert legend_of(top) == scatter and legend_of(bottom) == width
+        median = top.lines[-2]  # of the lines at 16, 50 and 84 %
+        entry = numbers["all"][name]
+        error = 0.5 * entry["scatter"]
+        assert np.median(median.get_ydata()) == pytest.approx(entry["bias"], abs=error)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_overview_of_few_stars_shows_each_of_them(rng, n):
+    figure = residual_figure(compare(simulated_catalogue(rng, n)))
+    figure.canvas.draw()
+    for panel in figure.axes[:3]:
+        assert n_points(panel) == n and len(panel.lines) == 3  # two groups and zero
+    assert legend_of(figure.axes[0])[0].startswith("giants: scatter")
 
 
 def test_a_catalogue_of_which_no_star_is_left_says_so(table, tmp_path, capsys):

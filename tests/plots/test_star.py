@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import picture_size
 
 import xpfit
 from xpfit import FitResult, InputError
@@ -25,7 +26,9 @@ def test_a_star_is_shown_with_its_numbers(fitted):
     assert len(residuals.lines[1].get_xdata()) == np.isfinite(spectra.flux_err[1]).sum()
     written = text.texts[0].get_text()
     assert f"{1000 * result['teff'][1]:.0f} +-" in written and "confidence" in written
+    assert kiel.get_ylabel() == r"$\log g$ [dex]" and metallicity.get_ylabel() == "[Fe/H] [dex]"
     for axes in (kiel, metallicity):
+        assert axes.get_xlabel() == r"$T_{\rm eff}$ [K]"
         x = 1000 * result["teff"][1]
         assert any(np.allclose(line.get_xdata(), x) for line in axes.lines if len(line.get_xdata()))
 
@@ -58,7 +61,7 @@ def test_stars_from_the_command_line(fitted, sample_path, tmp_path, capsys):
     command += ["--training", str(sample_path)]
     assert main([*command, "--source-id", ids[0], "--source-id", ids[1]]) == 0
     for source_id in ids:
-        assert (tmp_path / f"star-{source_id}.png").stat().st_size > 50_000
+        assert picture_size(tmp_path / f"star-{source_id}.png") == (11.0, 6.6)
     assert main([*command, "--source-id", "17"]) == 1
     assert "source 17 is not in this file" in capsys.readouterr().err
     assert main(command) == 1 and "--source-id" in capsys.readouterr().err

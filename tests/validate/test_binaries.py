@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from astropy.table import Table
+from helpers import legend_of, picture_size
 
 from xpfit import InputError
 from xpfit.cli import main
@@ -43,7 +44,12 @@ def test_completeness_needs_both_kinds(rng):
 def test_figure_shows_both_curves(rng):
     left, right = detection_figure(*population(rng)).axes
     assert left.get_xlabel() == "mass ratio" and right.get_xscale() == "log"
-    assert [t.get_text() for t in left.get_legend().get_texts()] == ["G 0-12", "G 12-14"]
+    assert legend_of(left) == ["G 0-12", "G 12-14"]
+    assert left.get_ylabel() == "fraction found" and left.get_title() == "at 1 % false alarms"
+    for line in right.lines[:2]:
+        alarm, complete = line.get_data()
+        at_limit = complete[np.searchsorted(alarm, 0.01)]
+        assert at_limit == pytest.approx(0.5, abs=0.06)  # as in the table
 
 
 def test_command_writes_a_table_and_judges_it_by_the_truth(tmp_path, capsys, simulated_model):
@@ -54,7 +60,7 @@ def test_command_writes_a_table_and_judges_it_by_the_truth(tmp_path, capsys, sim
     assert main([*command, "--truth", str(survey), "--figure", str(figure)]) == 0
     printed = capsys.readouterr().out
     curves = json.loads(printed[printed.index("{") :])
-    assert sum(c["n_binary"] for c in curves.values()) > 0 and figure.stat().st_size > 10_000
+    assert sum(c["n_binary"] for c in curves.values()) > 0 and picture_size(figure) == (9.0, 4.0)
     table = Table.read(output)
     assert len(table) == 60 and np.isfinite(table["delta_bic"]).sum() > 55
     assert main([*command, "--overwrite", "--figure", str(tmp_path / "x.png")]) == 1

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from helpers import numerical_gradient
+from helpers import numerical_gradient, picture_size
 from internal import coefficient_twin
 
 from xpfit import InputError
 from xpfit.cli import main
 from xpfit.constants import LN_PER_MAG
+from xpfit.plots.forecast import forecast_figure
 from xpfit.simulate.noise import XPNoise, g_magnitude, gaia_parallax_err
 from xpfit.validate.forecast import MAGNITUDE_ERR, _types, fisher_forecast
 
@@ -65,4 +66,16 @@ def test_forecast_from_the_command_line(absolute_model, tmp_path):
     absolute_model.save(tmp_path / "m.h5")
     command = ["plot", "forecast", str(tmp_path / "m.h5"), "--output-dir", str(tmp_path)]
     assert main([*command, "--g", "16"]) == 0
-    assert (tmp_path / "forecast.png").stat().st_size > 50_000
+    assert picture_size(tmp_path / "forecast.png") == (14.5, 6.2)
+
+
+def test_forecast_figure_has_units_and_both_cases(absolute_model):
+    figure = forecast_figure(absolute_model, g=G, extinction=E)
+    panels = [ax for ax in figure.axes if ax.get_xlabel()]
+    assert len(panels) == 2 * 5
+    assert {ax.get_xlabel() for ax in panels} == {r"$T_{\rm eff}$ [K]"}
+    assert [ax.get_title() for ax in panels[::5]] == ["without parallax", "with parallax"]
+    bars = [ax.get_ylabel() for ax in figure.axes if ax not in panels]
+    assert bars[0] == r"error of $T_{\rm eff}$ [K]" and bars.count("error of E [mag]") == 2
+    low, high = panels[0].collections[0].get_clim()
+    assert 5.0 < low < high < 2000.0  # K

@@ -147,8 +147,20 @@ def test_catalogues_without_distances_are_refused(catalogue):
         extinction_maps([table])
 
 
-def test_maps_of_few_stars_can_be_drawn(catalogue):
-    extinction_map_figure(extinction_maps([catalogue[0][:30]], nside=4)).canvas.draw()
+def test_maps_of_few_stars_show_how_many_and_are_mostly_unknown(catalogue):
+    maps = extinction_maps([catalogue[0][:30]], nside=4)
+    figure = extinction_map_figure(maps)
+    figure.canvas.draw()
+    *panels, bar = figure.axes
+    assert len(panels) == len(maps.n_star) == 8 and bar.get_ylabel() == r"$\Delta$E [mag]"
+    for panel, n, low, high in zip(
+        panels, maps.n_star, maps.edges[:-1], maps.edges[1:], strict=True
+    ):
+        assert panel.get_title() == f"{low:g}-{high:g} kpc ({n} stars)"
+        (image,) = panel.collections
+        drawn = np.ma.filled(image.get_array(), np.nan)
+        assert np.isnan(drawn).any() or n >= 10
+    assert 0 < maps.n_star.sum() <= 30
 
 
 def test_commands_simulate_a_catalogue_and_map_it(tmp_path):

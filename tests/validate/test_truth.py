@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from astropy.table import Table
+from helpers import legend_of, picture_size
 
 from xpfit import InputError, write_catalogue
 from xpfit.cli import main
@@ -108,5 +109,15 @@ def test_coverage_from_the_command_line(survey, rng, tmp_path, capsys):
     assert numbers["all"]["joint"]["n"] > 1000
     scatter = numbers["all"]["teff"]["scatter"]
     assert scatter == pytest.approx(50.0, rel=0.06) and f"{scatter:10.0f}" in said  # K
-    assert (out / "coverage.png").stat().st_size > 20_000
-    assert len(coverage_figure(numbers).axes[0].get_xticklabels()) == len(numbers)
+    assert picture_size(out / "coverage.png") == (7.2, 4.8)
+
+
+def test_coverage_is_drawn_by_group_and_parameter(survey, rng):
+    table = catalogue(survey[0], rng)
+    numbers = coverage(table, attach_truth(table, survey[1]))
+    (panel,) = coverage_figure(numbers).axes
+    assert len(panel.get_xticklabels()) == len(numbers)
+    symbols = [r"$T_{\rm eff}$", "[Fe/H]", r"$\log g$", "E", r"$\varpi$", "jointly"]
+    assert legend_of(panel) == symbols
+    drawn = {line.get_label(): line.get_ydata()[0] for line in panel.lines}
+    assert drawn["E"] == numbers["all"]["extinction"]["cover68"]

@@ -1,35 +1,25 @@
 import numpy as np
 import pytest
-from helpers import simulated_catalogue
 from internal import coefficient_twin, simulate_coefficients
 
-from xpfit.plots import residual_figure, spectrum_figure
+from xpfit.plots import spectrum_figure
 from xpfit.prepare import continuous_spectra
-from xpfit.validate import compare
 
 
-def test_residual_figure_has_a_panel_of_residuals_and_of_pulls_per_label(rng):
-    figure = residual_figure(compare(simulated_catalogue(rng, 300)))
-    assert len(figure.axes) == 6
-    for axes in figure.axes:
-        assert axes.get_xlabel() and axes.get_ylabel() and axes.get_legend()
-
-
-@pytest.mark.parametrize("n", [1, 3])
-def test_residual_figure_of_few_stars_can_be_drawn(rng, n, tmp_path):
-    residual_figure(compare(simulated_catalogue(rng, n))).savefig(tmp_path / "few.png")
-
-
-def test_spectrum_figure_shows_data_model_and_residuals(model, sample, tmp_path):
+def test_spectrum_figure_shows_data_model_and_residuals(model, sample):
     spectra = sample[:1]
     result = model.fit(spectra, progress=False, n_starts=1)
     figure = spectrum_figure(model, spectra, result, 0)
     top, bottom = figure.axes
     assert str(spectra.source_id[0]) in top.get_title()
+    teff, error = (1000.0 * x[0] for x in (result["teff"], result.error("teff")))
+    assert rf"$T_{{\rm eff}}$ = {teff:.0f} $\pm$ {error:.0f} K" in top.get_title()
+    assert "[Fe/H] = " in top.get_title() and " mag" in top.get_title()
+    assert top.get_ylabel() == r"flux [$10^{-18}$ W m$^{-2}$ nm$^{-1}$]"
+    assert bottom.get_xlabel() == "wavelength [nm]"
     residual = bottom.lines[1].get_ydata()
     assert len(residual) == 64
     assert np.sum(residual**2) == pytest.approx(result.chi2[0], rel=1e-6)
-    figure.savefig(tmp_path / "star.png")
 
 
 def test_spectrum_figure_in_coefficient_space(model):
