@@ -21,6 +21,7 @@ import numpy as np
 import psutil
 
 from xpfit import Fitter, load_model
+from xpfit.catalogue.pipeline import Pipeline
 from xpfit.catalogue.run.executor import local_cluster
 from xpfit.catalogue.run.runner import RunSettings, run_catalogue
 from xpfit.prepare import iterate_spectra, write_spectra
@@ -70,7 +71,7 @@ def timed(model, stores, settings) -> tuple[float, float, int]:
     """Seconds, peak memory (GB) and number of stars of one run."""
     with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
         start = time.perf_counter()
-        account = run_catalogue(stores, Path(folder) / "run", model, settings=settings)
+        account = run_catalogue(stores, Path(folder) / "run", Pipeline(model), settings=settings)
         seconds = time.perf_counter() - start
     return seconds, peak[0] / 1e9, account.n_fitted + account.n_flagged
 

@@ -6,7 +6,12 @@ import pytest
 
 import xpfit
 from xpfit import InputError, read_catalogue
-from xpfit.catalogue.companion_columns import add_opinions, check_companions, companion_table
+from xpfit.catalogue.companion_columns import (
+    add_companion_columns,
+    check_companions,
+    companion_table,
+)
+from xpfit.catalogue.pipeline import Pipeline
 from xpfit.catalogue.run.runner import run_catalogue
 from xpfit.cli import main
 from xpfit.companion import load_companion
@@ -34,7 +39,7 @@ def fitted(stars):
 
 def test_opinions_stand_beside_the_fit_with_their_disagreement(fitted, stars, companions):
     table = fitted.copy()
-    add_opinions(table, stars, companions)
+    add_companion_columns(table, stars, companions)
     for kind, labels in (
         ("uncertain", ("teff", "feh", "logg", "alpha_m")),
         ("gaianet", ("teff", "feh", "logg")),
@@ -55,7 +60,7 @@ def test_a_spectrum_that_is_no_star_s_is_flagged(fitted, stars, companions):
     odd = replace(stars, flux=stars.flux.copy())
     odd.flux[7, 88:96] *= 1.5
     table = fitted.copy()
-    add_opinions(table, odd, companions[1:2])
+    add_companion_columns(table, odd, companions[1:2])
     flagged = (table["fit_flags"] & int(FitFlag.UNLIKE_TRAINING)) != 0
     assert flagged[7] and flagged.mean() < 0.15
     assert stars.space.wavelength[84] < table["oddest_wavelength"][7] < stars.space.wavelength[100]
@@ -84,16 +89,14 @@ def test_catalogues_of_a_run_hold_the_same_opinions_however_it_goes(
     write_spectra([stars[np.arange(60)]], store)
     model = xpfit.load_model()
     quiet = xpfit.catalogue.run.runner.RunSettings(progress=False)
+    pipeline = Pipeline(model, start_from=companions[0], companions=companions)
     for name in ("a", "b"):
-        run_catalogue(
-            [store], tmp_path / name, model, start_from=companions[0], companions=companions,
-            stars_per_chunk=25, settings=quiet,
-        )  # fmt: skip
+        run_catalogue([store], tmp_path / name, pipeline, stars_per_chunk=25, settings=quiet)
     sums = [(tmp_path / name / "checksums.sha256").read_text() for name in ("a", "b")]
     assert sums[0] == sums[1]
     with pytest.raises(InputError, match="other start_from"):
         run_catalogue(
-            [store], tmp_path / "a", model, companions=companions, stars_per_chunk=25,
+            [store], tmp_path / "a", Pipeline(model, companions=companions), stars_per_chunk=25,
             settings=quiet,
         )  # fmt: skip
     options = [
@@ -105,7 +108,7 @@ def test_catalogues_of_a_run_hold_the_same_opinions_however_it_goes(
     assert main([*command, *options, "--start-from", str(companion_path)]) == 0
     by_fit = read_catalogue(tmp_path / "f.fits")
     assert by_fit.meta["STARTS"] == companion_path.name
-    assert by_fit.meta["OPINIONS"].count(",") == 2
+    assert by_fit.meta["COMPANIO"].count(",") == 2
     rows = [
         read_catalogue(path)
         for path in (tmp_path / "c" / "catalogue" / "dataset").rglob("Npix=*.parquet")

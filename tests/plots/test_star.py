@@ -63,7 +63,7 @@ def test_stars_from_the_command_line(fitted, sample_path, tmp_path, capsys):
     for source_id in ids:
         assert picture_size(tmp_path / f"star-{source_id}.png") == (11.0, 6.6)
     assert main([*command, "--source-id", "17"]) == 1
-    assert "source 17 is not in this file" in capsys.readouterr().err
+    assert "source 17 is in none of the files" in capsys.readouterr().err
     assert main(command) == 1 and "--source-id" in capsys.readouterr().err
     assert main(["plot", "star", "--output-dir", str(tmp_path), "--source-id", "1"]) == 1
     assert "name the file" in capsys.readouterr().err

@@ -70,7 +70,7 @@ def companion_table(companion: Companion, spectra: Spectra, seed: int = SEED) ->
     return table
 
 
-def add_opinions(table: Table, spectra: Spectra, companions: Sequence[Companion]) -> None:
+def add_companion_columns(table: Table, spectra: Spectra, companions: Sequence[Companion]) -> None:
     """Add columns with second opinions to a catalogue, and flag spectra unlike the training set.
 
     Parameters

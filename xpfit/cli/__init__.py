@@ -1,4 +1,8 @@
-"""The command line: one command per verb, one module per command."""
+"""The command line: one command per verb, one module per command.
+
+A module is imported when its command is asked for. It has ``add``, which adds arguments to the
+command's parser, and ``run``, which does the work.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +10,39 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 
 from .._version import __version__
 from ..errors import XpfitError
-from . import (
-    binaries,
-    companion,
-    convert,
-    download,
-    fit,
-    plot,
-    prepare,
-    recipe,
-    report,
-    run,
-    sample,
-    select,
-    simulate,
-    train,
-    train_confidence,
-    validate,
-)
 
 COMMANDS = (
-    download,
-    prepare,
-    simulate,
-    recipe,
-    train,
-    train_confidence,
-    plot,
-    fit,
-    run,
-    convert,
-    select,
-    validate,
-    report,
-    sample,
-    binaries,
-    companion,
+    ("download", "download", "Download spectra, astrometry and photometry from the Gaia archive."),
+    ("prepare", "prepare", "Prepare spectra once, for repeated fits and trainings."),
+    ("simulate", "simulate", "Simulate a survey with known truth, to train on and to fit."),
+    ("recipe", "recipe", "Print a training recipe, as a TOML file to modify."),
+    ("train", "train", "Train a model on spectra of stars with known labels."),
+    ("train-confidence", "train_confidence", "Train classifiers of reliable fits for a model."),
+    ("plot", "plot", "Draw figures of a model, a catalogue or single stars."),
+    ("fit", "fit", "Fit stellar parameters to XP spectra."),
+    ("run", "run", "Make a catalogue of any number of spectra; can be interrupted and resumed."),
+    ("convert", "convert", "Write a catalogue in another format, without loss."),
+    ("select", "select", "Count the stars that pass the cuts of ZGR23's table 3, and write them."),
+    ("validate", "validate", "Compare fitted with reference labels."),
+    ("report", "report", "Write a report on a catalogue, as one HTML file."),
+    ("sample", "sample", "Sample the posterior of some stars, and compare it with the fit."),
+    ("binaries", "binaries", "Fit two stars to each spectrum, and compare with the fit of one."),
+    ("companion", "companion", "Train and use other models of the same spectra."),
 )
-"""Modules with `add`, which adds the command to a parser, in the order in which users meet them."""
+"""Name, module and help of each command, in the order in which users need them."""
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the defaults that the help does not mention."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, []) or "(default" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         Exit status: 0, or 1 after an error that was explained on standard error.
     """
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # No option before the command takes a value.
+    command = next((a for a in arguments if not a.startswith("-")), None)
+    options = build_parser(command).parse_args(arguments)
     warnings.showwarning = _show_warning
     try:
         options.run(options)
@@ -80,13 +79,30 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     print(f"xpfit: warning: {message}", file=sys.stderr)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Parser of all commands."""
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Parser of the command line.
+
+    Parameters
+    ----------
+    command : str, optional
+        The command whose arguments are added; of the others only names and help.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+    """
     parser = argparse.ArgumentParser(
         prog="xpfit", description="Stellar parameters from Gaia BP/RP spectra (Zhang+ 2023)."
     )
     parser.add_argument("--version", action="version", version=f"xpfit {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add(commands)
+    for name, module_name, text in COMMANDS:
+        subparser = commands.add_parser(
+            name, help=text, description=text, formatter_class=HelpFormatter
+        )
+        if name == command:
+            module = import_module(f".{module_name}", __name__)
+            subparser.description = module.__doc__
+            module.add(subparser)
+            subparser.set_defaults(run=module.run)
     return parser

@@ -1,4 +1,4 @@
-"""``xpfit companion``."""
+"""Train and use other models of the same spectra, which give independent estimates."""
 
 from __future__ import annotations
 
@@ -10,105 +10,87 @@ from pathlib import Path
 
 import numpy as np
 from astropy.table import vstack
-from tqdm.auto import tqdm
 
 from ..catalogue import catalogue_format, write_catalogue
 from ..catalogue.companion_columns import companion_table
-from ..catalogue.run.plan import model_spectra
 from ..companion import KINDS, load_companion, save_companion
 from ..errors import InputError
 from ..files import check_output
-from ..prepare import read_spectra, sampled_space
-from ..read import read_source_ids
-from .options import (
-    CATALOGUE_HELP,
-    INPUT_HELP,
-    Interrupted,
-    add_command,
-    add_tables,
-    add_wavelength,
-    additions,
-)
+from ..prepare import iterate_file, read_spectra, sampled_space
+from . import options as shared
 
 
-def add(commands) -> None:
-    """Add the command and its three verbs."""
-    command = commands.add_parser(
-        "companion",
-        help="Train and use other models of the same spectra, for second opinions.",
-        description="Train and use other models of the same spectra, for second opinions.",
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's verbs and their arguments."""
     verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
-    _add_train(verbs)
-    _add_predict(verbs)
-    card = add_command(verbs, "card", _card, "Say how a companion came to be.", overwrite=False)
-    card.add_argument("companion", metavar="COMPANION.h5")
+    for name, add_arguments, work, text in (
+        ("train", _add_train, _train, "Train a companion on labelled spectra."),
+        ("predict", _add_predict, _predict, "Write a companion's estimates for spectra."),
+        ("card", _add_card, _card, "Show how a companion was trained."),
+    ):
+        verb = verbs.add_parser(
+            name, help=text, description=text, formatter_class=command.formatter_class
+        )
+        add_arguments(verb)
+        verb.set_defaults(work=work)
 
 
-def _add_train(verbs) -> None:
-    """Add ``xpfit companion train``."""
-    command = add_command(verbs, "train", _train, "Train a companion on labelled spectra.")
+def run(options: argparse.Namespace) -> None:
+    """Do what the verb says."""
+    options.work(options)
+
+
+def _add_train(command: argparse.ArgumentParser) -> None:
+    """Add arguments of ``xpfit companion train``."""
+    shared.add_output_options(command)
     command.add_argument(
         "spectra", metavar="SPECTRA", help="the APOGEE-XP library, or prepared spectra with labels"
     )
     command.add_argument("--kind", required=True, choices=tuple(KINDS), help="which companion")
     command.add_argument("--output", required=True, metavar="COMPANION.h5", help="file to write")
-    command.add_argument(
-        "--labels",
-        help="comma-separated (default: Teff, [Fe/H], log g, and [alpha/M] for uncertain)",
+    shared.add_labels(
+        command, None, "(default: Teff, [Fe/H], log g, and [alpha/M] for uncertain) labels to learn"
     )
-    add_wavelength(command)
-    command.add_argument(
-        "--exclude",
-        metavar="IDS",
-        help="source ids never to train on: text, one a line, or a table with ids",
-    )
+    shared.add_wavelength(command)
+    shared.add_exclude(command)
     command.add_argument("--n-epochs", type=int, help="length of the training")
-    command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
+    shared.add_seed(command)
 
 
-def _add_predict(verbs) -> None:
-    """Add ``xpfit companion predict``."""
-    command = add_command(verbs, "predict", _predict, "Say what a companion sees in spectra.")
-    command.add_argument("spectra", metavar="SPECTRA", nargs="+", help=INPUT_HELP)
+def _add_predict(command: argparse.ArgumentParser) -> None:
+    """Add arguments of ``xpfit companion predict``."""
+    shared.add_output_options(command)
+    command.add_argument("spectra", metavar="SPECTRA", nargs="+", help=shared.INPUT_HELP)
     command.add_argument("--companion", required=True, metavar="COMPANION.h5")
-    command.add_argument("--output", required=True, metavar="TABLE", help=CATALOGUE_HELP)
-    command.add_argument(
-        "--seed",
-        type=int,
-        default=1,
-        help="seed of dropout and redrawn spectra, with each source_id",
-    )
-    add_tables(command)
+    command.add_argument("--output", required=True, metavar="TABLE", help=shared.CATALOGUE_HELP)
+    shared.add_seed(command)
+    shared.add_tables(command)
+
+
+def _add_card(command: argparse.ArgumentParser) -> None:
+    """Add arguments of ``xpfit companion card``."""
+    command.add_argument("companion", metavar="COMPANION.h5")
 
 
 def _train(options: argparse.Namespace) -> None:
     """Train a companion and write it."""
     check_output(options.output, overwrite=options.overwrite)
     space = None if options.wavelength is None else sampled_space(options.wavelength)
-    spectra = read_spectra(options.spectra, space=space)
-    if options.exclude:
-        spectra = spectra[
-            np.flatnonzero(~np.isin(spectra.source_id, read_source_ids(options.exclude)))
-        ]
+    spectra = shared.without_excluded(options, read_spectra(options.spectra, space=space))
     kind = KINDS[options.kind]
     settings = kind.settings_kind()
     if options.n_epochs is not None:
         settings = replace(settings, n_epochs=options.n_epochs)
-    labels = options.labels and {"label_names": [n.strip() for n in options.labels.split(",")]}
-    companion = kind(**(labels or {}), settings=settings)
+    labels = shared.label_names(options)
+    companion = kind(**({"label_names": list(labels)} if labels else {}), settings=settings)
     checkpoint, start = Path(f"{options.output}.checkpoint"), time.perf_counter()
-    try:
+    with shared.resumable(f"rerun the same command to resume from {checkpoint}", checkpoint):
         companion.fit(
             spectra,
             rng=np.random.default_rng(options.seed),
             progress=not options.quiet,
             checkpoint=checkpoint,
         )
-    except KeyboardInterrupt:
-        if not checkpoint.exists():
-            raise
-        raise Interrupted(f"the same command goes on from {checkpoint}") from None
     companion.card_ |= {
         "spectra": Path(options.spectra).name,
         "seed": options.seed,
@@ -121,25 +103,24 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _predict(options: argparse.Namespace) -> None:
-    """Predict labels and write them."""
+    """Predict and write."""
     catalogue_format(options.output)
     check_output(options.output, overwrite=options.overwrite)
-    companion, extra = load_companion(options.companion), additions(options)
-    tables = []
-    with tqdm(unit="star", disable=options.quiet) as bar:
-        for path in options.spectra:
-            for part in model_spectra(companion, Path(path)):
-                part = extra.apply(part)
-                tables.append(companion_table(companion, part, options.seed))
-                bar.update(len(part))
-    table = vstack(tables)
+    companion, tables = load_companion(options.companion), shared.joined_tables(options)
+    parts = (part for path in options.spectra for part in iterate_file(path, model=companion))
+    table = vstack(
+        [
+            companion_table(companion, spectra, options.seed)
+            for spectra in shared.progress(options, map(tables.apply, parts))
+        ]
+    )
     write_catalogue(table, options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(f"wrote {len(table)} stars to {options.output}")
 
 
 def _card(options: argparse.Namespace) -> None:
-    """Print how a companion came to be."""
+    """Print how a companion was trained."""
     card = load_companion(options.companion).card_
     history = card.pop("history", [])
     if history:

@@ -1,4 +1,4 @@
-"""``xpfit convert``."""
+"""Write a catalogue in another format, without loss."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import argparse
 
 from ..catalogue import catalogue_format, read_catalogue, write_catalogue
 from ..files import check_output
-from .options import CATALOGUE_HELP, add_command
+from . import options as shared
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(
-        commands, "convert", _convert, "Write a catalogue in another format; nothing is lost."
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command)
     command.add_argument(
         "catalogue",
         metavar="CATALOGUE",
         help="catalogue in any format that xpfit writes, or the directory of 'xpfit run'",
     )
-    command.add_argument("output", metavar="OUT", help=CATALOGUE_HELP)
+    command.add_argument("output", metavar="OUT", help=shared.CATALOGUE_HELP)
 
 
-def _convert(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Read and write."""
     check_output(options.output, overwrite=options.overwrite)
     catalogue_format(options.output)

@@ -1,48 +1,120 @@
-"""What several commands share: options, and the tables that they name."""
+"""Options that several commands share, and what these make of them."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..catalogue.companion_columns import check_companions
-from ..companion import Companion, UncertainNetwork, load_companion
 from ..errors import InputError
-from ..fit.engines import ENGINES
-from ..fit.fitter import N_STARTS, STARTS
-from ..prepare import Additions
-from ..read import read_table
+from ..files import atomic_output
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from ..catalogue.pipeline import Pipeline
+    from ..companion import UncertainNetwork
+    from ..data.spectra import Spectra
+    from ..prepare import Additions
 
 INPUT_HELP = (
     "XP continuous or sampled spectra (CSV, ECSV, FITS, VOTable, HDF5), the APOGEE-XP library "
     "(FITS), or prepared spectra (HDF5, Parquet); gzipped or not"
 )
 
-
 CATALOGUE_HELP = "catalogue to write: OUT.fits, .vot, .ecsv, .parquet or .h5"
 
 
 class Interrupted(KeyboardInterrupt):
-    """An interruption after which there is a way to go on, which the message tells."""
+    """An interruption of work that can be resumed, as its message explains."""
 
 
-def add_command(
-    commands, name: str, run, text: str, *, overwrite: bool = True
-) -> argparse.ArgumentParser:
-    """Add a command with the options that all have, or all that write a file."""
-    command = commands.add_parser(
-        name,
-        help=text,
-        description=text,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    command.set_defaults(run=run)
+@contextmanager
+def resumable(how: str, checkpoint: Path | None = None) -> Iterator[None]:
+    """Work that can be resumed when it is interrupted.
+
+    Parameters
+    ----------
+    how : str
+        How to resume.
+    checkpoint : Path, optional
+        Without this file the work cannot be resumed.
+
+    Raises
+    ------
+    Interrupted
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint is not None and not checkpoint.exists():
+            raise
+        raise Interrupted(how) from None
+
+
+def add_output_options(command: argparse.ArgumentParser, *, overwrite: bool = True) -> None:
+    """Add the options of commands that write files."""
     if overwrite:
         command.add_argument("--overwrite", action="store_true", help="replace existing output")
     command.add_argument("--quiet", action="store_true", help="no progress bar, no summary")
-    return command
+
+
+def add_model(command: argparse.ArgumentParser, text: str = "model file") -> None:
+    """Add the option for the model."""
+    command.add_argument(
+        "--model", metavar="MODEL.h5", help=f"{text} (default: the one that comes with xpfit)"
+    )
+
+
+def add_seed(command: argparse.ArgumentParser) -> None:
+    """Add the option for the seed."""
+    command.add_argument("--seed", type=int, default=1, help="seed of all random numbers")
+
+
+def add_jobs(command: argparse.ArgumentParser, default: int = 1) -> None:
+    """Add the option for the number of threads."""
+    command.add_argument(
+        "--jobs",
+        type=int,
+        default=default,
+        help="threads for the fits (processes for scipy); -1 for one per processor",
+    )
+
+
+def add_exclude(command: argparse.ArgumentParser) -> None:
+    """Add the option for stars that are not trained on."""
+    command.add_argument(
+        "--exclude",
+        metavar="IDS",
+        help="source ids never to train on: text, one per line, or a table with ids",
+    )
+
+
+def without_excluded(options: argparse.Namespace, spectra: Spectra) -> Spectra:
+    """Spectra without the stars of ``--exclude``."""
+    from ..read import read_source_ids
+
+    if not options.exclude:
+        return spectra
+    excluded = np.isin(spectra.source_id, read_source_ids(options.exclude))
+    return spectra[np.flatnonzero(~excluded)]
+
+
+def add_labels(command: argparse.ArgumentParser, default: str | None, text: str) -> None:
+    """Add the option for names of labels."""
+    command.add_argument("--labels", default=default, help=f"{text}, comma-separated")
+
+
+def label_names(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """Names of the labels of ``--labels``; None if it was not given."""
+    return options.labels and tuple(name.strip() for name in options.labels.split(","))
 
 
 def add_wavelength(command: argparse.ArgumentParser) -> None:
@@ -61,61 +133,57 @@ def _wavelength_grid(text: str) -> np.ndarray:
     return start + step * np.arange(np.floor((stop - start) / step + 1e-9) + 1)
 
 
-def add_confidence(command: argparse.ArgumentParser) -> None:
-    """Add the option for confidence classifiers."""
+def add_tables(command: argparse.ArgumentParser) -> None:
+    """Add the options for tables to be joined to spectra."""
     command.add_argument(
-        "--confidence",
-        metavar="CONFIDENCE.h5",
-        help="classifiers of 'xpfit train-confidence' (default: for xpfit's own model those that "
-        "come with it, for others none)",
+        "--photometry",
+        metavar="TABLE",
+        help="table of 2MASS and WISE magnitudes with source ids (FITS, ECSV, CSV, VOTable)",
+    )
+    command.add_argument(
+        "--astrometry",
+        metavar="TABLE",
+        help="rows of gaia_source: parallaxes, and the columns that their zero point depends on",
+    )
+    command.add_argument(
+        "--no-zero-point",
+        action="store_true",
+        help="do not subtract the zero point from parallaxes",
     )
 
 
-def add_companions(command: argparse.ArgumentParser) -> None:
-    """Add the options for starts and second opinions by companions."""
-    command.add_argument(
-        "--start-from",
-        metavar="COMPANION.h5",
-        help="start from the predictions of an uncertain network ('xpfit companion train') instead "
-        "of looking for starts: half the time, and a few stars end in a worse mode",
-    )
-    command.add_argument(
-        "--companion",
-        action="append",
-        default=[],
-        metavar="COMPANION.h5",
-        help="add columns with a companion's opinion, and how far the fit is from it; of an "
-        "auto-encoder, how unlike the training set a spectrum is (may be given once for each kind)",
+def joined_tables(options: argparse.Namespace, **more) -> Additions:
+    """Tables of the options of `add_tables`, read; `more` goes to `Additions`."""
+    from ..prepare import Additions
+    from ..read import read_table
+
+    return Additions(
+        photometry=read_table(options.photometry) if options.photometry else None,
+        astrometry=read_table(options.astrometry) if options.astrometry else None,
+        zero_point=not options.no_zero_point,
+        **more,
     )
 
 
-def companions_of(options: argparse.Namespace) -> tuple[Companion | None, tuple[Companion, ...]]:
-    """Companion to start from, if any, and those whose opinion is asked for."""
-    start = load_companion(options.start_from) if options.start_from else None
-    if start is not None and start.kind != UncertainNetwork.kind:
-        raise InputError(
-            f"{options.start_from}: a companion of kind {start.kind!r} cannot say where to start; "
-            "give an uncertain network"
-        )
-    asked = tuple(load_companion(path) for path in options.companion)
-    check_companions(asked)
-    return start, asked
+def add_model_covariance(command: argparse.ArgumentParser) -> None:
+    """Add the option for errors of the measurement alone."""
+    command.add_argument(
+        "--no-model-covariance",
+        action="store_true",
+        help="neglect the emulator's own error: errors of the measurement alone, as in ZGR23",
+    )
 
 
-def companion_provenance(options: argparse.Namespace) -> dict[str, str]:
-    """Names of the companions, to be recorded in a catalogue."""
-    names = [Path(path).name for path in options.companion]
-    start = Path(options.start_from).name if options.start_from else "none"
-    return {"STARTS": start, "OPINIONS": ",".join(names) or "none"}
+def add_fit_settings(command: argparse.ArgumentParser) -> None:
+    """Add the options of the fit on which results depend."""
+    from ..fit.engines import ENGINES
+    from ..fit.fitter import N_STARTS, STARTS
 
-
-def add_fitter(command: argparse.ArgumentParser) -> None:
-    """Add the options of `xpfit.Fitter` on which results depend."""
     command.add_argument(
         "--engine",
         choices=ENGINES,
         default="auto",
-        help="what descends: auto is numba if it is installed, else array",
+        help="optimiser back end; auto: numba if installed, else array",
     )
     command.add_argument(
         "--device", choices=("cpu", "gpu"), default="cpu", help="where to fit; a GPU needs CuPy"
@@ -123,13 +191,9 @@ def add_fitter(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--single",
         action="store_true",
-        help="descend in single precision and finish in double (array engine)",
+        help="optimise in single precision, the last steps in double (array engine)",
     )
-    command.add_argument(
-        "--no-model-covariance",
-        action="store_true",
-        help="take the emulator to be exact: errors of the measurement alone, as in ZGR23",
-    )
+    add_model_covariance(command)
     command.add_argument("--n-starts", type=int, default=N_STARTS, help="starts tried per star")
     command.add_argument(
         "--starts",
@@ -141,45 +205,150 @@ def add_fitter(command: argparse.ArgumentParser) -> None:
         "--multistart",
         type=int,
         metavar="K",
-        help="follow K starts to their end, and tell of second modes",
+        help="run K starts to convergence and report secondary modes",
     )
 
 
-def fitter_options(options: argparse.Namespace) -> dict:
-    """What the options of `add_fitter` say, as arguments of `xpfit.Fitter`."""
-    return {
-        "engine": options.engine,
-        "device": options.device,
-        "single": options.single,
-        "starts": options.starts,
-        "n_starts": options.n_starts,
-        "multistart": options.multistart,
-        "model_covariance": not options.no_model_covariance,
-    }
+FIT_SETTINGS = ("engine", "device", "single", "starts", "n_starts", "multistart")
 
 
-def add_tables(command: argparse.ArgumentParser) -> None:
-    """Add the options that name tables to be joined to spectra."""
+def fit_settings(options: argparse.Namespace) -> dict:
+    """Options of `xpfit.Fitter`, as far as the command has them."""
+    given = vars(options)
+    settings = {name: given[name] for name in FIT_SETTINGS if name in given}
+    return settings | {"model_covariance": not given.get("no_model_covariance", False)}
+
+
+def add_companions(command: argparse.ArgumentParser) -> None:
+    """Add the options for confidence classifiers and companions."""
     command.add_argument(
-        "--photometry",
-        metavar="TABLE",
-        help="table of 2MASS and WISE magnitudes with source ids (FITS, ECSV, CSV, VOTable)",
+        "--confidence",
+        metavar="CONFIDENCE.h5",
+        help="classifiers of 'xpfit train-confidence' (default: for xpfit's own model those that "
+        "come with it, for others none)",
     )
     command.add_argument(
-        "--astrometry",
-        metavar="TABLE",
-        help="rows of gaia_source: parallaxes, and what their zero point depends on",
+        "--start-from",
+        metavar="COMPANION.h5",
+        help="start from the predictions of an uncertain network ('xpfit companion train') instead "
+        "of searching for starts: half the time, and a few stars end in a worse mode",
     )
     command.add_argument(
-        "--no-zero-point", action="store_true", help="leave the zero point in the parallaxes"
+        "--companion",
+        action="append",
+        default=[],
+        metavar="COMPANION.h5",
+        help="add columns with a companion's independent estimate, and by how many errors the fit "
+        "differs; of an auto-encoder, how unlike the training set a spectrum is (repeatable, once "
+        "for each kind)",
     )
 
 
-def additions(options: argparse.Namespace, **more) -> Additions:
-    """Tables that the options of `add_tables` name, read."""
-    return Additions(
-        photometry=read_table(options.photometry) if options.photometry else None,
-        astrometry=read_table(options.astrometry) if options.astrometry else None,
-        zero_point=not options.no_zero_point,
-        **more,
+def _starting_companion(path: str | None) -> UncertainNetwork | None:
+    """The companion that predicts where fits start."""
+    from ..companion import UncertainNetwork, load_companion
+
+    start = load_companion(path) if path else None
+    if start is not None and start.kind != UncertainNetwork.kind:
+        raise InputError(
+            f"{path}: a companion of kind {start.kind!r} does not predict starts; give an "
+            "uncertain network"
+        )
+    return start
+
+
+def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLike]) -> Pipeline:
+    """From spectra to rows of a catalogue, as the options say.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        With those of `add_model` and `add_tables`, and perhaps of `add_fit_settings`,
+        `add_companions` and `add_jobs`.
+    inputs : sequence of path-like
+        Files of spectra.
+
+    Returns
+    -------
+    Pipeline
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If a file cannot be read, or an option of the fit is wrong.
+    """
+    from ..catalogue.pipeline import Pipeline, provenance
+    from ..companion import load_companion
+    from ..model.store import load_model
+    from ..quality import confidence_for
+
+    given = vars(options)
+    model = load_model(options.model)
+    start_from, companions = given.get("start_from"), given.get("companion") or []
+    if isinstance(companions, str):  # of ``plot``, which draws one
+        companions = []
+    pipeline = Pipeline(
+        model,
+        confidence_for(model, options.confidence) if "confidence" in given else None,
+        fit_settings(options),
+        start_from=_starting_companion(start_from),
+        companions=tuple(load_companion(path) for path in companions),
+        provenance=provenance(
+            inputs,
+            model=options.model,
+            tables={name: given[name] for name in ("photometry", "astrometry")},
+            zero_point=not options.no_zero_point,
+            start_from=start_from,
+            companions=companions,
+        ),
+        n_jobs=given.get("jobs", 1),
+        additions=joined_tables(options),
     )
+    pipeline.fitter  # noqa: B018  what is wrong with an option is an error before any work
+    return pipeline
+
+
+def progress(
+    options: argparse.Namespace,
+    parts: Iterable,
+    length: Callable = len,
+    total: int | None = None,
+) -> Iterator:
+    """The same parts, with a progress bar over their stars that appears with the first part."""
+    from tqdm.auto import tqdm
+
+    parts = iter(parts)
+    first = list(islice(parts, 1))
+    with tqdm(total=total, unit="star", disable=options.quiet) as bar:
+        for part in chain(first, parts):
+            yield part
+            bar.update(length(part))
+
+
+def save_json(values: dict, path: Path, *, overwrite: bool = False) -> None:
+    """Write numbers as JSON, whole or not at all."""
+    with atomic_output(path, overwrite=overwrite) as part:
+        part.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def save_catalogue(
+    tables: Iterable[Table], path: str | os.PathLike, *, overwrite: bool = False
+) -> int:
+    """Write a catalogue from its parts; in bounded memory if it is Parquet.
+
+    Returns
+    -------
+    int
+        Number of rows.
+    """
+    from astropy.table import vstack
+
+    from ..catalogue import catalogue_format, write_catalogue
+    from ..catalogue.parquet import write_parts
+
+    if catalogue_format(path) == "Parquet":
+        with atomic_output(path, overwrite=overwrite) as part:
+            return write_parts(tables, part)
+    table = vstack(list(tables), metadata_conflicts="silent")
+    write_catalogue(table, path, overwrite=overwrite)
+    return len(table)

@@ -1,4 +1,4 @@
-"""``xpfit plot``."""
+"""Draw figures of a model, a catalogue or single stars."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from ..catalogue.cuts import iterate_catalogue
-from ..catalogue.run.plan import model_spectra
 from ..companion import Companion, GaiaNet, ScatterAutoencoder, UncertainNetwork, load_companion
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..files import atomic_output, check_output, output_directory
-from ..fit import Fitter
+from ..files import check_output, output_directory
+from ..model import XPModel
 from ..model.store import load_model
+from ..plots import save
 from ..plots.attention import attention_figure
 from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
 from ..plots.forecast import forecast_figure
@@ -40,16 +39,19 @@ from ..validate.sky import (
     birdseye_edges,
     extinction_maps,
 )
-from .options import add_command, add_tables, additions
+from . import options as shared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf", "svg")
 
+CLUMP_LOGG, CLUMP_TEFF = (2.4, 0.3), (4.75, 0.2)
+"""Centre and half width of the ranges of log g and Teff (kK) of red-clump giants."""
+
 
 def _of_model(options: argparse.Namespace) -> dict[str, Figure]:
-    """Pictures of a model."""
+    """Figures of a model."""
     return model_figures(load_model(options.file))
 
 
@@ -60,35 +62,29 @@ def _of_catalogue(options: argparse.Namespace) -> dict[str, Figure]:
 
 def _of_stars(options: argparse.Namespace) -> dict[str, Figure]:
     """Single stars."""
-    model = load_model(options.model)
     if not options.source_id:
         raise InputError("name the stars with --source-id")
-    figures, extra = {}, additions(options)
-    training = read_spectra(options.training, space=model.space) if options.training else None
-    for part in model_spectra(model, _file(options)):
-        some = part[np.flatnonzero(np.isin(part.source_id, options.source_id))]
-        if len(some):
-            some = extra.apply(some)
-            result = Fitter(model).fit(some, progress=False)
-            for row, source_id in enumerate(some.source_id):
-                figures[f"star-{source_id}"] = star_figure(model, some, result, row, training)
-    missing = [i for i in options.source_id if f"star-{i}" not in figures]
-    if missing:
-        raise InputError(f"{options.file}: source {missing[0]} is not in this file; check the id")
-    return figures
+    path = _file(options)
+    pipeline = shared.make_pipeline(options, [path])
+    model, spectra = pipeline.model, pipeline.stars([path], options.source_id)
+    training = _training(options, model)
+    result = pipeline.fit(spectra)
+    return {
+        f"star-{source_id}": star_figure(model, spectra, result, row, training)
+        for row, source_id in enumerate(spectra.source_id)
+    }
 
 
 def _of_residuals(options: argparse.Namespace) -> dict[str, Figure]:
     """Flux residuals by label and over the sky."""
-    model, extra, parts = load_model(options.model), additions(options), []
-    fitter = Fitter(model, n_jobs=options.jobs)
-    with tqdm(unit="star", disable=options.quiet) as bar:
-        for part in model_spectra(model, _file(options)):
-            part = extra.apply(part)
-            result = fitter.fit(part, progress=False)
-            parts.append(flux_residuals(model, part, result))
-            bar.update(len(part))
-    residuals = FluxResiduals.concatenate(parts)
+    path = _file(options)
+    pipeline = shared.make_pipeline(options, [path])
+    residuals = FluxResiduals.concatenate(
+        [
+            flux_residuals(pipeline.model, spectra, pipeline.fit(spectra))
+            for spectra in shared.progress(options, pipeline.spectra(path))
+        ]
+    )
     return {
         "flux_residuals": flux_residual_figure(residuals),
         "flux_residual_maps": flux_residual_map_figure(residuals),
@@ -117,39 +113,38 @@ def _from_above(options: argparse.Namespace) -> dict[str, Figure]:
 
 
 def _file(options: argparse.Namespace) -> Path:
-    """The file, which must be named."""
+    """The file, without which there is nothing to draw."""
     if options.file is None:
-        raise InputError(f"name the file of which the {options.what} is to be drawn")
+        raise InputError(f"name the file to draw {options.what} of")
     return Path(options.file)
 
 
 def _of_forecast(options: argparse.Namespace) -> dict[str, Figure]:
-    """What spectra can measure."""
+    """Expected errors."""
     return {"forecast": forecast_figure(load_model(options.file), g=options.g)}
 
 
 def _of_attention(options: argparse.Namespace) -> dict[str, Figure]:
-    """What a network that predicts labels looks at."""
+    """Sensitivity of a companion's labels to the wavelengths."""
     network, spectra = _companion(options, (UncertainNetwork.kind, GaiaNet.kind))
-    model = load_model(options.model)
     logg, teff = (spectra.labels.get(name) for name in ("logg", "teff"))
     if logg is None or teff is None:
         raise InputError(f"{options.file}: no labels by which red-clump giants could be chosen")
-    clump = (np.abs(logg - 2.4) < CLUMP_LOGG) & (np.abs(teff - 4.75) < CLUMP_TEFF)
-    same = model if model.space.matches(network.space) else None
-    return {"attention": attention_figure(network, spectra[np.flatnonzero(clump)], same)}
+    clump = np.ones(len(spectra), dtype=bool)
+    for values, (centre, half_width) in ((logg, CLUMP_LOGG), (teff, CLUMP_TEFF)):
+        clump &= np.abs(values - centre) < half_width
+    model = _model_in_space_of(options, network)
+    return {"attention": attention_figure(network, spectra[np.flatnonzero(clump)], model)}
 
 
 def _of_latent(options: argparse.Namespace) -> dict[str, Figure]:
-    """What an auto-encoder reconstructs and what its latent numbers know."""
+    """Reconstructions and latent numbers of an auto-encoder."""
     network, spectra = _companion(options, (ScatterAutoencoder.kind,))
-    training = read_spectra(options.training, space=network.space) if options.training else None
-    model = load_model(options.model)
-    same = model if model.space.matches(network.space) else None
+    training, model = _training(options, network), _model_in_space_of(options, network)
     figures = {
         "latent_tracks": latent_figure(network, spectra if training is None else training),
         "reconstruction": reconstruction_figure(
-            reconstruction_errors(network, spectra, training, same)
+            reconstruction_errors(network, spectra, training, model)
         ),
     }
     if training is not None:
@@ -158,21 +153,29 @@ def _of_latent(options: argparse.Namespace) -> dict[str, Figure]:
     return figures
 
 
+def _training(options: argparse.Namespace, model: XPModel | Companion) -> Spectra | None:
+    """The labelled spectra that were named, if any, in the space of a model."""
+    return read_spectra(options.training, space=model.space) if options.training else None
+
+
+def _model_in_space_of(options: argparse.Namespace, network: Companion) -> XPModel | None:
+    """The model, if it works in the observation space of a companion."""
+    model = load_model(options.model)
+    return model if model.space.matches(network.space) else None
+
+
 def _companion(options: argparse.Namespace, kinds: tuple[str, ...]) -> tuple[Companion, Spectra]:
-    """The companion, which must be of these kinds, and the spectra as it wants them."""
+    """The companion, of one of these kinds, and the spectra in its observation space."""
     if options.companion is None:
         raise InputError("name the companion with --companion")
     network = load_companion(options.companion)
     if network.kind not in kinds:
         raise InputError(
-            f"{options.companion}: a companion of kind {network.kind!r}; {options.what} is drawn "
-            f"of {' or '.join(kinds)}"
+            f"{options.companion}: a companion of kind {network.kind!r}; {options.what} needs "
+            f"kind {' or '.join(kinds)}"
         )
     return network, read_spectra(_file(options), space=network.space)
 
-
-CLUMP_LOGG, CLUMP_TEFF = 0.3, 0.2
-"""How far from log g = 2.4 and Teff = 4750 K stars are taken for red-clump giants."""
 
 PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "model": _of_model,
@@ -185,24 +188,22 @@ PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "attention": _of_attention,
     "latent": _of_latent,
 }
-"""What can be drawn; each makes figures by name."""
+"""Subjects, and functions that make figures by name."""
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(
-        commands, "plot", _plot, "Draw pictures of a model, a catalogue or stars."
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command)
     command.add_argument(
         "what",
         choices=tuple(PLOTS),
-        help="model: a trained model; reliability: the share of a catalogue's sources that pass "
+        help="model: a trained model; reliability: the fraction of a catalogue's sources that pass "
         "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); star: "
-        "spectrum, fit, parameters and place in the prior of single stars; forecast: errors to be "
-        "expected over the Kiel diagram; residuals: of flux, by label and over the sky (figs. 9, "
-        "25, 26); sky: extinction in slices of distance (fig. 22); birdseye: the dust seen from "
-        "above (fig. 24); attention: what a companion that predicts labels looks at; latent: what "
-        "an auto-encoder's latent numbers know, and how well it reconstructs spectra",
+        "spectrum, fit, parameters and prior of single stars; forecast: expected errors over the "
+        "Kiel diagram; residuals: of flux, by label and over the sky (figs. 9, 25, 26); sky: "
+        "extinction in slices of distance (fig. 22); birdseye: the dust seen from above (fig. 24); "
+        "attention: sensitivity of a companion's labels to the wavelengths; latent: an "
+        "auto-encoder's latent numbers, and how well it reconstructs spectra",
     )
     command.add_argument(
         "file",
@@ -214,18 +215,16 @@ def add(commands) -> None:
     command.add_argument(
         "--source-id", type=int, action="append", metavar="ID", help="star to draw (repeatable)"
     )
-    command.add_argument(
-        "--model", metavar="MODEL.h5", help="for stars (default: the one that comes with xpfit)"
-    )
+    shared.add_model(command, "model to fit spectra with")
     command.add_argument(
         "--training",
         metavar="FILE",
-        help="labelled spectra, of which a star's nearest are shown; for latent, those for "
-        "principal components and classifiers",
+        help="labelled spectra: for star, those nearest to it are shown; for latent, principal "
+        "components and classifiers are learned from them",
     )
     command.add_argument("--companion", metavar="COMPANION.h5", help="for attention and latent")
     command.add_argument("--g", type=float, default=15.0, help="magnitude of the forecast")
-    command.add_argument("--jobs", type=int, default=1, help="threads of the fits for residuals")
+    shared.add_jobs(command)
     command.add_argument(
         "--nside", type=int, default=NSIDE, help="HEALPix nside of the smallest cells of maps"
     )
@@ -236,22 +235,21 @@ def add(commands) -> None:
         metavar="KPC",
         help="edges of the slices (default: eight to 4 kpc; of birdseye, ZGR23's forty to 5 kpc)",
     )
-    add_tables(command)
+    shared.add_tables(command)
     command.add_argument(
-        "--output-dir", required=True, metavar="DIR", help="directory for the pictures"
+        "--output-dir", required=True, metavar="DIR", help="directory for the figures"
     )
-    command.add_argument("--format", choices=FORMATS, default="png", help="of the pictures")
+    command.add_argument("--format", choices=FORMATS, default="png", help="of the figures")
 
 
-def _plot(options: argparse.Namespace) -> None:
-    """Draw and write all pictures."""
+def run(options: argparse.Namespace) -> None:
+    """Draw and write all figures."""
     directory = output_directory(options.output_dir)
     figures = PLOTS[options.what](options)
     paths = {name: directory / f"{name}.{options.format}" for name in figures}
     for path in paths.values():
         check_output(path, overwrite=options.overwrite)
     for name, figure in figures.items():
-        with atomic_output(paths[name], overwrite=options.overwrite) as part:
-            figure.savefig(part, dpi=200)
+        save(figure, paths[name], overwrite=options.overwrite)
     if not options.quiet:
         print(f"wrote {', '.join(path.name for path in paths.values())} to {directory}")

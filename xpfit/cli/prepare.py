@@ -1,4 +1,4 @@
-"""``xpfit prepare``."""
+"""Prepare spectra once, for repeated fits and trainings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import warnings
 from dataclasses import replace
 
 from astropy.table import Table
-from tqdm.auto import tqdm
 
 from ..data.preparation import XPSettings
 from ..data.space import ObservationSpace
@@ -17,35 +16,28 @@ from ..model.store import load_model
 from ..prepare import TrainingCuts, iterate_file, sampled_space, write_spectra
 from ..prepare.labels import LABEL_EPOCH
 from ..read import read_apogee, read_labels, read_lamost
-from .options import INPUT_HELP, add_command, add_tables, add_wavelength, additions
+from . import options as shared
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(
-        commands, "prepare", _prepare, "Prepare spectra once, for repeated fits and trainings."
-    )
-    command.add_argument("inputs", metavar="INPUT", nargs="+", help=INPUT_HELP)
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command)
+    command.add_argument("inputs", metavar="INPUT", nargs="+", help=shared.INPUT_HELP)
     command.add_argument(
         "--output", required=True, metavar="OUT", help="file to write: OUT.h5 or OUT.parquet"
     )
     command.add_argument(
         "--space",
         choices=("sampled", "coefficient"),
-        help="what spectra become: flux at wavelengths (ZGR23's, or those of --wavelength), or "
+        help="observation space: flux at wavelengths (ZGR23's, or those of --wavelength), or "
         "Gaia's coefficients (default: the model's)",
     )
-    command.add_argument(
-        "--model",
-        metavar="MODEL.h5",
-        help="prepare the spectra as those that this model was trained on (default: the model that "
-        "comes with xpfit)",
-    )
-    add_wavelength(command)
+    shared.add_model(command, "prepare the spectra as those that this model was trained on")
+    shared.add_wavelength(command)
     command.add_argument(
         "--truncate", action="store_true", help="use only the coefficients that Gaia found relevant"
     )
-    add_tables(command)
+    shared.add_tables(command)
     command.add_argument("--labels", metavar="TABLE", help="labels of a survey, to train on")
     command.add_argument(
         "--survey",
@@ -103,7 +95,7 @@ def _space(options: argparse.Namespace) -> ObservationSpace | str | None:
     return options.space
 
 
-def _prepare(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Prepare files of spectra into one."""
     check_output(options.output, overwrite=options.overwrite)
     space = _space(options)
@@ -113,27 +105,25 @@ def _prepare(options: argparse.Namespace) -> None:
         trained = model.preparation.settings_of(XPSettings) if model else XPSettings()
         settings = replace(trained, truncate=True)
     labels = _labels(options)
-    extra = additions(
+    tables = shared.joined_tables(
         options,
         labels=labels,
         epoch=options.label_epoch,
         cuts=TrainingCuts() if options.training_cuts else None,
     )
-    with tqdm(unit="star", disable=options.quiet) as bar:
-
-        def parts():
-            for path in options.inputs:
-                for part in iterate_file(path, model=model, space=space, settings=settings):
-                    yield extra.apply(part)
-                    bar.update(len(part))
-
-        n_star = write_spectra(parts(), options.output, overwrite=options.overwrite)
-    if labels is not None and not extra.n_labelled:
+    parts = (
+        tables.apply(part)
+        for path in options.inputs
+        for part in iterate_file(path, model=model, space=space, settings=settings)
+    )
+    watched = shared.progress(options, parts)
+    n_star = write_spectra(watched, options.output, overwrite=options.overwrite)
+    if labels is not None and not tables.n_labelled:
         warnings.warn("none of these stars is in the table of labels", stacklevel=1)
     if not options.quiet:
-        counts = {**(labels.meta["removed"] if labels is not None else {}), **extra.removed}
+        counts = {**(labels.meta["removed"] if labels is not None else {}), **tables.removed}
         if labels is not None:
-            print(f"  {extra.n_labelled:8d} stars with labels")
+            print(f"  {tables.n_labelled:8d} stars with labels")
         for reason, count in counts.items():
             print(f"  {count:8d} left out: {reason}")
         print(f"wrote {n_star} stars to {options.output}")

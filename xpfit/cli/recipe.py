@@ -1,4 +1,4 @@
-"""``xpfit recipe``."""
+"""Print a training recipe, as a TOML file to modify."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import argparse
 from ..train.recipe_file import RECIPES, load_recipe, recipe_text
 
 
-def add(commands) -> None:
-    """Add the command."""
-    text = "Show a training recipe, as a TOML file to start one's own from."
-    command = commands.add_parser("recipe", help=text, description=text)
-    command.set_defaults(run=_recipe)
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
     command.add_argument("action", choices=("show",))
     command.add_argument(
         "name", metavar="NAME", help=f"{', '.join(RECIPES)}, or a TOML file, which is checked"
     )
 
 
-def _recipe(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Print a recipe."""
     print(recipe_text(load_recipe(options.name)), end="")

@@ -1,24 +1,18 @@
-"""``xpfit report``."""
+"""Write a report on a catalogue: one HTML file that shows whether it can be trusted."""
 
 from __future__ import annotations
 
 import argparse
-
-from tqdm.auto import tqdm
+from functools import partial
 
 from ..files import check_output
 from ..report import write_report
-from .options import INPUT_HELP, add_command
+from . import options as shared
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(
-        commands,
-        "report",
-        _report,
-        "Write a report on a catalogue: one HTML file that shows whether it can be trusted.",
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command)
     command.add_argument(
         "catalogue",
         metavar="CATALOGUE",
@@ -33,27 +27,20 @@ def add(commands) -> None:
     command.add_argument(
         "--model",
         metavar="MODEL.h5",
-        help="that of the fits (default: the one that comes with xpfit, if it is that)",
+        help="model of the fits (default: the one that comes with xpfit, if it was used)",
     )
     command.add_argument(
         "--spectra",
         metavar="FILE",
         nargs="+",
         default=[],
-        help="where to look for the spectra of the worst and the most typical stars: " + INPUT_HELP,
+        help=f"files with the spectra of the worst and the most typical stars: {shared.INPUT_HELP}",
     )
 
 
-def _report(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Write a report."""
     check_output(options.output, overwrite=options.overwrite)
-
-    def watch(parts):
-        with tqdm(unit="star", disable=options.quiet) as bar:
-            for part in parts:
-                yield part
-                bar.update(len(part))
-
     gathered = write_report(
         options.catalogue,
         options.output,
@@ -61,7 +48,7 @@ def _report(options: argparse.Namespace) -> None:
         model=options.model,
         spectra=options.spectra,
         overwrite=options.overwrite,
-        watch=watch,
+        watch=partial(shared.progress, options),
     )
     if not options.quiet:
         print(f"wrote {options.output}: {gathered.n_star} stars, {gathered.n_reliable} reliable")

@@ -1,54 +1,32 @@
-"""``xpfit run``."""
+"""Make a catalogue of any number of spectra.
+
+Rerun the same command to resume a run that was interrupted or killed.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from joblib import cpu_count
 
 from ..catalogue.run.plan import STARS_PER_CHUNK
 from ..catalogue.run.runner import RETRIES, RunSettings, run_catalogue
-from ..model.store import load_model
-from ..quality import confidence_for
-from .options import (
-    INPUT_HELP,
-    Interrupted,
-    add_command,
-    add_companions,
-    add_confidence,
-    add_fitter,
-    add_tables,
-    additions,
-    companion_provenance,
-    companions_of,
-    fitter_options,
-)
+from . import options as shared
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(
-        commands,
-        "run",
-        _run,
-        "Make a catalogue of any number of spectra. The same command goes on with a run that was "
-        "interrupted or killed.",
-        overwrite=False,
-    )
-    command.add_argument("inputs", metavar="INPUT", nargs="+", help=INPUT_HELP)
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command, overwrite=False)
+    command.add_argument("inputs", metavar="INPUT", nargs="+", help=shared.INPUT_HELP)
     command.add_argument(
         "--output-dir",
         required=True,
         metavar="DIR",
         help="directory of the run, with the catalogue (HATS, Parquet) in DIR/catalogue",
     )
-    command.add_argument(
-        "--model", metavar="MODEL.h5", help="model file (default: the one that comes with xpfit)"
-    )
-    add_confidence(command)
-    add_tables(command)
+    shared.add_model(command)
+    shared.add_tables(command)
     command.add_argument(
         "--workers",
         type=int,
@@ -59,8 +37,8 @@ def add(commands) -> None:
     command.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="Dask scheduler, such as tcp://host:8786, whose workers do the work instead; they "
-        "must see the same files",
+        help="Dask scheduler, such as tcp://host:8786, whose workers are used instead; they must "
+        "have access to the same files",
     )
     command.add_argument(
         "--chunk-size",
@@ -78,26 +56,12 @@ def add(commands) -> None:
     command.add_argument(
         "--keep-parts", action="store_true", help="keep the rows of chunks when all is done"
     )
-    add_fitter(command)
-    add_companions(command)
+    shared.add_fit_settings(command)
+    shared.add_companions(command)
 
 
-def _run(options: argparse.Namespace) -> None:
-    """Run, and tell what became of every source."""
-    model = load_model(options.model)
-    provenance = {
-        "MODEL": Path(options.model).name if options.model else "default",
-        "TABLES": json.dumps(
-            {
-                name: Path(path).name
-                for name in ("photometry", "astrometry")
-                if (path := getattr(options, name))
-            }
-        ),
-        "ZEROPT": str(not options.no_zero_point),
-        **companion_provenance(options),
-    }
-    start, companions = companions_of(options)
+def run(options: argparse.Namespace) -> None:
+    """Run, and print the outcome for all sources."""
     settings = RunSettings(
         n_workers=options.workers,
         scheduler=options.scheduler,
@@ -106,22 +70,15 @@ def _run(options: argparse.Namespace) -> None:
         keep_parts=options.keep_parts,
         progress=not options.quiet,
     )
-    try:
+    pipeline = shared.make_pipeline(options, options.inputs)
+    with shared.resumable("rerun the same command to resume"):
         account = run_catalogue(
             options.inputs,
             options.output_dir,
-            model,
-            confidence=confidence_for(model, options.confidence),
-            options=fitter_options(options),
-            additions=additions(options),
-            start_from=start,
-            companions=companions,
-            provenance=provenance,
+            pipeline,
             stars_per_chunk=options.chunk_size,
             settings=settings,
         )
-    except KeyboardInterrupt:
-        raise Interrupted("the same command goes on") from None
     if not options.quiet:
         print(account)
         print(f"wrote {Path(options.output_dir) / 'catalogue'}")

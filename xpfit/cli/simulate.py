@@ -1,34 +1,24 @@
-"""``xpfit simulate``."""
+"""Simulate a survey with known truth: spectra, parallaxes and labels to train and fit on."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
 
 import numpy as np
-from astropy.table import vstack
-from tqdm.auto import tqdm
 
-from ..catalogue import catalogue_format, write_catalogue
-from ..catalogue.parquet import write_parts
-from ..files import atomic_output, check_output
+from ..files import check_output
 from ..model.store import load_model
 from ..prepare import read_spectra
 from ..simulate import SurveySettings, iterate_survey, write_survey
 from ..simulate.galaxy import iterate_mock
-from .options import add_command
+from . import options as shared
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(
-        commands,
-        "simulate",
-        _simulate,
-        "Simulate a survey with known truth: spectra, parallaxes and labels to train and fit on.",
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command)
     command.add_argument("--n", type=int, required=True, metavar="N", help="number of stars")
-    command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
+    shared.add_seed(command)
     command.add_argument(
         "--output",
         required=True,
@@ -38,14 +28,10 @@ def add(commands) -> None:
     command.add_argument(
         "--catalogue",
         action="store_true",
-        help="write a catalogue of estimates in a known field of dust instead, without spectra and "
-        "fits: something to try maps and reports on (Parquet for many stars)",
+        help="write a catalogue of estimates in a known dust field instead, without spectra and "
+        "fits, to try maps and reports on (Parquet for many stars)",
     )
-    command.add_argument(
-        "--model",
-        metavar="MODEL.h5",
-        help="model of the spectra, in sampled space (default: the one that comes with xpfit)",
-    )
+    shared.add_model(command, "model of the spectra, in sampled space")
     command.add_argument(
         "--library",
         metavar="FILE",
@@ -54,8 +40,8 @@ def add(commands) -> None:
     )
     defaults = SurveySettings()
     for option, name, text in (
-        ("--binaries", "binary_fraction", "share of the dwarfs that have a companion"),
-        ("--wrong-labels", "wrong_label_fraction", "share of stars with another star's labels"),
+        ("--binaries", "binary_fraction", "fraction of the dwarfs that have a companion star"),
+        ("--wrong-labels", "wrong_label_fraction", "fraction of stars with another star's labels"),
         ("--mean-extinction", "mean_extinction", "mean E in mag"),
         ("--label-errors", "label_err", "factor on LAMOST-like errors of the labels"),
     ):
@@ -72,7 +58,7 @@ def add(commands) -> None:
     )
 
 
-def _simulate(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Simulate and write a survey."""
     check_output(options.output, overwrite=options.overwrite)
     if options.catalogue:
@@ -91,8 +77,7 @@ def _simulate(options: argparse.Namespace) -> None:
         labels = read_spectra(options.library).labels
         types = np.column_stack([labels[name] for name in model.label_names])
     parts = iterate_survey(model, options.n, np.random.default_rng(options.seed), settings, types)
-
-    watched = _watched(options, parts, lambda part: len(part.spectra))
+    watched = shared.progress(options, parts, lambda part: len(part.spectra), options.n)
     n_star = write_survey(watched, model, options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(f"wrote {n_star} stars to {options.output}")
@@ -101,19 +86,7 @@ def _simulate(options: argparse.Namespace) -> None:
 def _simulate_catalogue(options: argparse.Namespace) -> None:
     """Simulate and write a catalogue."""
     parts = iterate_mock(load_model(options.model), options.n, np.random.default_rng(options.seed))
-    watched = _watched(options, parts, len)
-    if catalogue_format(options.output) == "Parquet":
-        with atomic_output(options.output, overwrite=options.overwrite) as part:
-            write_parts(watched, part)
-    else:
-        write_catalogue(vstack(list(watched)), options.output, overwrite=options.overwrite)
+    watched = shared.progress(options, parts, total=options.n)
+    shared.save_catalogue(watched, options.output, overwrite=options.overwrite)
     if not options.quiet:
         print(f"wrote {options.n} stars to {options.output}")
-
-
-def _watched(options: argparse.Namespace, parts: Iterator, length: Callable) -> Iterator:
-    """The same parts, with a progress bar."""
-    with tqdm(total=options.n, unit="star", disable=options.quiet) as bar:
-        for part in parts:
-            yield part
-            bar.update(length(part))

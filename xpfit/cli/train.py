@@ -1,4 +1,4 @@
-"""``xpfit train``."""
+"""Train a model on spectra of stars with known labels."""
 
 from __future__ import annotations
 
@@ -16,17 +16,15 @@ from ..prepare import read_spectra, sampled_space
 from ..read import read_source_ids
 from ..train import load_recipe, train_model
 from ..train.trainer import CHECKPOINT_MINUTES
-from .options import Interrupted, add_command, add_wavelength
+from . import options as shared
 
 CHECKPOINT_SUFFIX = ".checkpoint"
 """Added to the name of the model file; the checkpoint is removed when the model is written."""
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(
-        commands, "train", _train, "Train a model on spectra of stars with known labels."
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command)
     command.add_argument(
         "library",
         metavar="LIBRARY",
@@ -34,36 +32,30 @@ def add(commands) -> None:
         "parallaxes are used if they have any",
     )
     command.add_argument("--output", required=True, metavar="MODEL.h5", help="model file to write")
-    add_wavelength(command)
-    command.add_argument(
-        "--labels", default="teff,feh,logg", help="labels of the stellar type, comma-separated"
-    )
-    command.add_argument(
-        "--exclude",
-        metavar="IDS",
-        help="source ids never to train on: text, one a line, or a table with ids",
-    )
+    shared.add_wavelength(command)
+    shared.add_labels(command, "teff,feh,logg", "labels of the stellar type")
+    shared.add_exclude(command)
     command.add_argument(
         "--recipe",
         default="default",
         metavar="NAME|FILE",
-        help="training recipe: a name, or a TOML file ('xpfit recipe show default' is a start)",
+        help="training recipe: a name, or a TOML file ('xpfit recipe show default' prints one)",
     )
     command.add_argument(
         "--log",
         metavar="FILE.jsonl",
-        help="write loss, rate and stars of every epoch, as JSON lines",
+        help="write loss, learning rate and number of stars of every epoch, as JSON lines",
     )
     command.add_argument(
         "--no-parallax",
         action="store_true",
-        help="learn the shapes of spectra alone, though the stars have parallaxes",
+        help="learn only the shapes of spectra, even if the stars have parallaxes",
     )
     command.add_argument(
         "--resume",
         action="store_true",
-        help=f"go on with an interrupted training, from MODEL.h5{CHECKPOINT_SUFFIX}; all other "
-        "options as they were",
+        help=f"resume an interrupted training from MODEL.h5{CHECKPOINT_SUFFIX}; all other options "
+        "must be unchanged",
     )
     command.add_argument(
         "--checkpoint-minutes",
@@ -72,28 +64,29 @@ def add(commands) -> None:
         metavar="MINUTES",
         help="time between checkpoints, which are also written after every phase and on Ctrl-C",
     )
-    command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
+    shared.add_seed(command)
 
 
-def _train(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Train a model and write it."""
     check_output(options.output, overwrite=options.overwrite)
     checkpoint = Path(f"{options.output}{CHECKPOINT_SUFFIX}")
     if checkpoint.exists() and not (options.resume or options.overwrite):
         raise OutputError(
-            f"{checkpoint} is of an unfinished training: --resume goes on with it, --overwrite "
+            f"{checkpoint} is from an unfinished training: --resume continues it, --overwrite "
             "starts again"
         )
     exclude = read_source_ids(options.exclude) if options.exclude else ()
     recipe = load_recipe(options.recipe)
-    labels = tuple(name.strip() for name in options.labels.split(","))
+    labels = shared.label_names(options)
     spectra = _read(options)
     with ExitStack() as stack:
         log = None
         if options.log:
             path = check_output(options.log, overwrite=options.overwrite or options.resume)
             log = stack.enter_context(path.open("w", encoding="utf-8"))
-        try:
+        how = f"rerun the same command with --resume to resume from {checkpoint}"
+        with shared.resumable(how, checkpoint):
             model, summary = train_model(
                 spectra,
                 labels,
@@ -108,10 +101,6 @@ def _train(options: argparse.Namespace) -> None:
                 checkpoint_minutes=options.checkpoint_minutes,
                 resume=options.resume,
             )
-        except KeyboardInterrupt:
-            if not checkpoint.exists():
-                raise
-            raise Interrupted(f"the same command with --resume goes on from {checkpoint}") from None
     model.save(options.output, overwrite=options.overwrite)
     checkpoint.unlink(missing_ok=True)
     if not options.quiet:
@@ -121,7 +110,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace) -> Spectra:
-    """The stars, at the wavelengths that were asked for."""
+    """The stars, at the wavelengths that the options ask for."""
     if options.wavelength is None:
         return read_spectra(options.library)
     space = sampled_space(options.wavelength)
@@ -135,7 +124,7 @@ def _read(options: argparse.Namespace) -> Spectra:
 
 
 def _curve_summary(model: XPModel) -> str:
-    """How far the learned curve is from CCM89, both divided by their value at 542 nm."""
+    """Largest ratio of the learned curve to CCM89, both divided by their value at 542 nm."""
     chosen = (model.wavelength >= 450.0) & (model.wavelength <= 1000.0) & model.trained_grid
     visual = np.argmin(np.where(chosen, np.abs(model.wavelength - 542.0), np.inf))
     curve, published = model.forward.extinction_curve, ccm89_curve(model.wavelength)

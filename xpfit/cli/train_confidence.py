@@ -1,62 +1,51 @@
-"""``xpfit train-confidence``."""
+"""Train the classifiers of a model's reliable fits (ZGR23, section 4.4)."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..files import atomic_output, check_output, output_directory
+from ..files import check_output, output_directory
 from ..fit import Fitter
+from ..model import XPModel
 from ..model.store import load_model
+from ..plots import save
 from ..plots.reliability import reliability_figure
 from ..prepare import read_spectra
 from ..quality import CONFIDENCE_LABELS, judge, labelled_fits, train_confidence
 from ..quality.training import with_report
-from ..read import read_source_ids
-from .options import add_command
+from . import options as shared
 
 FIGURE_NAME = "reliability.png"
 REPORT_NAME = "confidence.json"
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(
-        commands,
-        "train-confidence",
-        _train_confidence,
-        "Train the classifiers that say which of a model's fits to trust (ZGR23, section 4.4).",
-    )
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command)
     command.add_argument(
         "inputs",
         metavar="INPUT",
         nargs="+",
         help="spectra of stars with known labels: the APOGEE-XP library, or prepared spectra",
     )
-    command.add_argument(
-        "--model", metavar="MODEL.h5", help="model file (default: the one that comes with xpfit)"
-    )
+    shared.add_model(command)
     command.add_argument(
         "--output", required=True, metavar="CONFIDENCE.h5", help="classifiers to write"
     )
-    command.add_argument(
-        "--exclude",
-        metavar="IDS",
-        help="source ids never to train on: text, one a line, or a table with ids",
-    )
-    command.add_argument("--jobs", type=int, default=-1, help="threads for the fits; -1 for all")
-    command.add_argument("--seed", type=int, default=1, help="seed of all randomness")
+    shared.add_exclude(command)
+    shared.add_jobs(command, default=-1)
+    shared.add_seed(command)
     command.add_argument(
         "--report", metavar="DIR", help=f"directory for {FIGURE_NAME} and {REPORT_NAME}"
     )
 
 
-def _train_confidence(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Fit stars with known labels, and learn which fits agree with them."""
     check_output(options.output, overwrite=options.overwrite)
     directory = output_directory(options.report) if options.report else None
@@ -73,22 +62,18 @@ def _train_confidence(options: argparse.Namespace) -> None:
     report = judge(confidence, held_out)
     with_report(confidence, report).save(options.output, overwrite=options.overwrite)
     if directory:
-        with atomic_output(directory / REPORT_NAME, overwrite=options.overwrite) as part:
-            part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-        with atomic_output(directory / FIGURE_NAME, overwrite=options.overwrite) as part:
-            reliability_figure(report).savefig(part, dpi=200)
+        shared.save_json(report, directory / REPORT_NAME, overwrite=options.overwrite)
+        figure = reliability_figure(report)
+        save(figure, directory / FIGURE_NAME, overwrite=options.overwrite)
     if not options.quiet:
         print(_report_text(report))
         print(f"wrote {options.output}")
 
 
-def _read(options: argparse.Namespace, model) -> Spectra:
-    """Stars of all inputs, without those to be left out."""
+def _read(options: argparse.Namespace, model: XPModel) -> Spectra:
+    """Stars of all inputs that are not excluded."""
     parts = [read_spectra(path, model=model) for path in options.inputs]
-    spectra = Spectra.concatenate(parts)
-    if options.exclude:
-        keep = ~np.isin(spectra.source_id, read_source_ids(options.exclude))
-        spectra = spectra[np.flatnonzero(keep)]
+    spectra = shared.without_excluded(options, Spectra.concatenate(parts))
     if not len(spectra):
         raise InputError(f"{Path(options.inputs[0]).name}: no stars are left to train on")
     return spectra

@@ -1,4 +1,4 @@
-"""``xpfit validate``."""
+"""Compare fitted with reference labels, a simulated truth or a dust map."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from astropy.table import Table
 
 from .. import plots, validate
 from ..catalogue import read_catalogue
-from ..files import atomic_output, check_output, output_directory
+from ..files import check_output, output_directory
 from ..read import read_table
-from .options import add_command
+from . import options as shared
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,9 +30,9 @@ NOTHING_LEFT = (
 )
 
 
-def add(commands) -> None:
-    """Add the command."""
-    command = add_command(commands, "validate", _validate, "Compare fitted with reference labels.")
+def add(command: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    shared.add_output_options(command)
     command.add_argument("fitted", metavar="FITTED", help="catalogue written by 'xpfit fit'")
     command.add_argument(
         "--reference",
@@ -42,8 +42,8 @@ def add(commands) -> None:
     command.add_argument(
         "--truth",
         metavar="SURVEY.h5",
-        help="simulated survey of which this is the catalogue: bias, scatter, pulls and coverage "
-        "by magnitude, against what is true",
+        help="simulated survey that the catalogue is of: bias, scatter, pulls and coverage of the "
+        "true values, by magnitude",
     )
     command.add_argument(
         "--dust-map",
@@ -69,7 +69,7 @@ def add(commands) -> None:
     )
 
 
-def _validate(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Compare fitted with reference labels; print and write the outcome."""
     directory = _output_directory(options)
     fitted = read_catalogue(options.fitted)
@@ -94,10 +94,9 @@ def _validate(options: argparse.Namespace) -> None:
         numbers["dust"] = validate.dust_numbers(behind, rows)
         figures[DUST_FIGURE_NAME] = plots.dust_figure(behind, rows, options.dust_map)
         lines.append(f"E against {options.dust_map}: {json.dumps(numbers['dust'])}")
-    text = json.dumps(numbers, indent=2)
-    print(text if options.json else "\n\n".join(lines))
+    print(json.dumps(numbers, indent=2) if options.json else "\n\n".join(lines))
     if directory:
-        _write(options, directory, text, figures)
+        _write(options, directory, numbers, figures)
 
 
 def _figures(
@@ -119,21 +118,19 @@ def _validate_truth(options: argparse.Namespace, directory: Path | None, fitted:
     """Compare with the truth of a simulated survey; print and write the outcome."""
     truth = validate.attach_truth(fitted, options.truth)
     numbers = validate.coverage(fitted, truth, include_flagged=options.include_flagged)
-    text = json.dumps(numbers, indent=2)
-    print(text if options.json else _coverage_text(numbers))
+    print(json.dumps(numbers, indent=2) if options.json else _coverage_text(numbers))
     if directory:
-        _write(options, directory, text, {TRUTH_FIGURE_NAME: plots.coverage_figure(numbers)})
+        figure = plots.coverage_figure(numbers)
+        _write(options, directory, numbers, {TRUTH_FIGURE_NAME: figure})
 
 
 def _write(
-    options: argparse.Namespace, directory: Path, text: str, figures: dict[str, Figure]
+    options: argparse.Namespace, directory: Path, numbers: dict, figures: dict[str, Figure]
 ) -> None:
     """Write numbers and figures."""
-    with atomic_output(directory / METRICS_NAME, overwrite=options.overwrite) as part:
-        part.write_text(text + "\n", encoding="utf-8")
+    shared.save_json(numbers, directory / METRICS_NAME, overwrite=options.overwrite)
     for name, figure in figures.items():
-        with atomic_output(directory / name, overwrite=options.overwrite) as part:
-            figure.savefig(part, dpi=200)
+        plots.save(figure, directory / name, overwrite=options.overwrite)
     names = ", ".join((METRICS_NAME, *figures))
     print(f"wrote {names} to {directory}", file=sys.stderr)
 

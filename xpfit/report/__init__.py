@@ -11,9 +11,9 @@ from astropy.table import Table
 
 from .._version import __version__
 from ..catalogue.cuts import iterate_catalogue
-from ..catalogue.run.plan import model_spectra
+from ..catalogue.pipeline import Pipeline, find_stars
 from ..files import atomic_output
-from ..fit import FitStatus, Fitter
+from ..fit import FitStatus
 from ..model import XPModel
 from ..model.store import load_model
 from ..plots.spectrum import spectrum_figure
@@ -140,23 +140,22 @@ def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) ->
         ]
         or [np.empty(0, dtype=np.int64)]
     )
+    pipeline = Pipeline(model)
+    parts = (part for path in spectra for part in pipeline.spectra(path))
     pictures = {}
-    for path in spectra:
-        for part in model_spectra(model, path):
-            rows = np.flatnonzero(np.isin(part.source_id, wanted))
-            if len(rows):
-                pictures |= _draw(model, part[rows])
+    for part in find_stars(parts, wanted)[0]:
+        pictures |= _draw(pipeline, part)
     missing = [i for i in wanted.tolist() if i not in pictures]
     why = f"Of {len(missing)} of these stars no spectrum was found." if missing else ""
     return sections.stars_section(gathered, pictures, why)
 
 
-def _draw(model, stars) -> dict[int, str]:
+def _draw(pipeline, stars) -> dict[int, str]:
     """Pictures of stars' spectra and fits, by source id."""
-    result = Fitter(model).fit(stars, progress=False)
+    result = pipeline.fit(stars)
     return {
         int(stars.source_id[i]): picture(
-            spectrum_figure(model, stars, result, i),
+            spectrum_figure(pipeline.model, stars, result, i),
             f"Observed spectrum of source {stars.source_id[i]} with errors, its best fit with and "
             "without dust, and residuals over errors below.",
             f"Gaia DR3 {stars.source_id[i]}, fitted anew from the file of spectra.",

@@ -15,6 +15,7 @@ from archive import archive_sources, write_archive
 import xpfit
 from xpfit import InputError, OutputError, read_catalogue
 from xpfit.catalogue import parquet
+from xpfit.catalogue.pipeline import Pipeline
 from xpfit.catalogue.run import manifest, work
 from xpfit.catalogue.run.executor import attempt, executor_of, local_cluster
 from xpfit.catalogue.run.manifest import RunDirectory
@@ -38,12 +39,11 @@ def stores(absolute_model, tmp_path_factory):
     return folder, spectra
 
 
-def run(stores, output, inputs=("a.h5", "b.parquet"), settings=QUIET, **options):
+def run(stores, output, inputs=("a.h5", "b.parquet"), settings=QUIET, chunk=CHUNK, **options):
     folder, _ = stores
     paths = [folder / name for name in inputs]
-    model = xpfit.load_model(folder / "model.h5")
-    options = {"stars_per_chunk": CHUNK, **options}
-    return run_catalogue(paths, output, model, settings=settings, **options)
+    pipeline = Pipeline(xpfit.load_model(folder / "model.h5"), **options)
+    return run_catalogue(paths, output, pipeline, stars_per_chunk=chunk, settings=settings)
 
 
 def checksums(directory):
@@ -180,20 +180,20 @@ def test_a_damaged_input_is_refused_with_its_reason_and_the_rest_go_on(stores, t
 
 
 def test_what_was_refused_is_tried_again_when_asked(stores, undisturbed, tmp_path, monkeypatch):
-    fit_table, seen = work.fit_table, []
+    table, calls = Pipeline.table, []
 
-    def fails_on_b(job, spectra):
-        seen.append(len(spectra))
+    def fails_on_b(pipeline, spectra, **options):
+        calls.append(len(spectra))
         if spectra.source_id[0] == stores[1].source_id[70]:
             raise RuntimeError("cosmic ray")
-        return fit_table(job, spectra)
+        return table(pipeline, spectra, **options)
 
-    monkeypatch.setattr(work, "fit_table", fails_on_b)
+    monkeypatch.setattr(Pipeline, "table", fails_on_b)
     account = run(stores, tmp_path / "run")
-    assert len(seen) == 4 + 3  # one chunk, three attempts
+    assert len(calls) == 4 + 3  # one chunk, three attempts
     assert account.n_refused == 25 and "cosmic ray" in str(account)
     assert account.n_fitted + account.n_flagged == N_STAR - 25
-    monkeypatch.setattr(work, "fit_table", fit_table)
+    monkeypatch.setattr(Pipeline, "table", table)
     assert run(stores, tmp_path / "run") == account
     again = replace(QUIET, retry_refused=True)
     assert run(stores, tmp_path / "run", settings=again) == undisturbed[1]
@@ -215,7 +215,7 @@ def test_two_runs_in_one_directory_are_refused(stores, tmp_path):
 @pytest.mark.parametrize(
     ("options", "what"),
     [
-        ({"stars_per_chunk": 30}, "stars_per_chunk"),
+        ({"chunk": 30}, "stars_per_chunk"),
         ({"options": {"n_starts": 3}}, "settings"),
         ({"inputs": ("a.h5",)}, "inputs"),
     ],
@@ -375,7 +375,7 @@ def test_two_workers_give_the_same_bytes_even_if_killed(command, from_the_comman
 @pytest.mark.slow
 def test_killed_twenty_times_at_random_moments(command, from_the_command_line, tmp_path):
     """Moments from before the first chunk to after the last; time is counted from the first."""
-    rng, n_killed = np.random.default_rng(), 0
+    rng, n_killed = np.random.default_rng(1), 0
     for _ in range(200):
         process = command(tmp_path / "run", workers=1)
         try:
@@ -404,7 +404,7 @@ def test_a_task_that_kills_its_workers_is_refused_and_the_rest_go_on():
 
 
 @pytest.mark.slow
-def test_workers_killed_during_a_distributed_run(stores, undisturbed, tmp_path):
+def test_workers_killed_during_a_distributed_run(stores, undisturbed, tmp_path, monkeypatch):
     import psutil
 
     append, killed = RunDirectory.append, []
@@ -416,11 +416,8 @@ def test_workers_killed_during_a_distributed_run(stores, undisturbed, tmp_path):
             workers[-1].kill()
             killed.append(entry)
 
-    RunDirectory.append = kills
-    try:
-        account = run(stores, tmp_path / "run", settings=replace(QUIET, n_workers=2))
-    finally:
-        RunDirectory.append = append
+    monkeypatch.setattr(RunDirectory, "append", kills)
+    account = run(stores, tmp_path / "run", settings=replace(QUIET, n_workers=2))
     assert len(killed) == 2
     assert account == undisturbed[1]
     assert checksums(tmp_path / "run") == checksums(undisturbed[0])

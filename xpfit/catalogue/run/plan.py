@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import InputError
-from ...model import XPModel
-from ...prepare import iterate_file
 from ...prepare.store.hdf5 import count_spectra
 from ...read import spectra_kind
 
@@ -90,8 +88,3 @@ def _pieces(path: str, size: int) -> list[tuple[int, int] | tuple[()]]:
     except InputError:
         return [()]
     return [(start, min(start + size, n_star)) for start in range(0, n_star, size)]
-
-
-def model_spectra(model: XPModel, path: str | os.PathLike, rows: range | None = None):
-    """Spectra of a file as a model wants them (`xpfit.prepare.iterate_file`)."""
-    return iterate_file(path, rows, model=model)

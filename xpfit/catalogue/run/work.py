@@ -4,65 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table, vstack
 from threadpoolctl import threadpool_limits
 
-from ...companion import Companion, UncertainNetwork
-from ...data.spectra import Spectra
 from ...files import atomic_output
-from ...fit import Fitter
 from ...healpix import healpix_29
-from ...model import XPModel
-from ...prepare import Additions
-from ...quality import Confidence, is_reliable
+from ...quality import is_reliable
 from .. import parquet
-from ..columns import add_column, result_table
-from ..companion_columns import add_opinions
-from .plan import Chunk, model_spectra
+from ..columns import add_column
+from ..pipeline import Pipeline
+from .plan import Chunk
 
 ROWS_PER_PART = 50_000
 """Rows of a file, at most: those of an input of unknown length are written in several."""
 
 HEALPIX_COLUMN = "_healpix_29"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every chunk of a run is to be fitted with; sent to all workers.
-
-    Parameters
-    ----------
-    model : XPModel
-    confidence : Confidence or None
-    options : dict
-        Of `xpfit.Fitter`.
-    additions : Additions
-        Tables to be joined to the spectra.
-    start_from : UncertainNetwork or None
-        Says where fits start.
-    companions : tuple of Companion
-        Whose opinion is asked for.
-    provenance : dict of str to str
-        Recorded in every file.
-    """
-
-    model: XPModel
-    confidence: Confidence | None
-    options: dict
-    additions: Additions
-    start_from: UncertainNetwork | None = None
-    companions: tuple[Companion, ...] = ()
-    provenance: dict[str, str] = field(default_factory=dict)
-
-    @cached_property
-    def fitter(self) -> Fitter:
-        """Made once per worker. One thread: results must not depend on how many there are."""
-        return Fitter(self.model, **self.options, n_jobs=1)
 
 
 @dataclass(frozen=True)
@@ -82,6 +42,10 @@ class Part:
     size: int
     sha256: str
 
+    def is_on_disk(self, path: Path) -> bool:
+        """Whether the file exists with the size that it had when it was written."""
+        return path.is_file() and path.stat().st_size == self.size
+
 
 @dataclass(frozen=True)
 class ChunkResult:
@@ -91,9 +55,9 @@ class ChunkResult:
     ----------
     parts : tuple of Part
     n_fitted : int
-        Sources with a fit that passes the basic cut.
+        Sources with a reliable fit (`xpfit.is_reliable`).
     n_flagged : int
-        Sources that are in the catalogue, but flagged.
+        The other sources in the catalogue.
     """
 
     parts: tuple[Part, ...]
@@ -111,12 +75,12 @@ class ChunkResult:
         return cls(parts, values["n_fitted"], values["n_flagged"])
 
 
-def fit_chunk(job: Job, chunk: Chunk, directory: str) -> ChunkResult:
+def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
     """Fit a chunk and write its rows.
 
     Parameters
     ----------
-    job : Job
+    pipeline : Pipeline
     chunk : Chunk
     directory : str
         Where to write; names of files follow from the chunk.
@@ -134,7 +98,7 @@ def fit_chunk(job: Job, chunk: Chunk, directory: str) -> ChunkResult:
     """
     parts: list[Part] = []
     tables: list[Table] = []
-    n_fitted = n_rows = n_waiting = 0
+    n_reliable = 0
 
     def write() -> None:
         path = Path(directory) / f"{chunk.index:06d}-{len(parts):03d}.parquet"
@@ -143,32 +107,17 @@ def fit_chunk(job: Job, chunk: Chunk, directory: str) -> ChunkResult:
 
     rows = None if chunk.stop is None else range(chunk.start, chunk.stop)
     with threadpool_limits(1):
-        for spectra in model_spectra(job.model, chunk.path, rows):
-            table = fit_table(job, job.additions.apply(spectra))
-            good = is_reliable(table["quality_flags"], table["fit_flags"])
-            n_fitted += int(good.sum())
-            n_rows += len(table)
-            n_waiting += len(table)
+        for spectra in pipeline.spectra(chunk.path, rows):
+            table = pipeline.table(spectra, reference=False)
+            cells = healpix_29(np.asarray(table["ra"]), np.asarray(table["dec"]))
+            add_column(table, HEALPIX_COLUMN, cells)
+            n_reliable += int(is_reliable(table["quality_flags"], table["fit_flags"]).sum())
             tables.append(table)
-            if n_waiting >= ROWS_PER_PART:
+            if sum(map(len, tables)) >= ROWS_PER_PART:
                 write()
-                n_waiting = 0
         if tables:
             write()
-    return ChunkResult(tuple(parts), n_fitted, n_rows - n_fitted)
-
-
-def fit_table(job: Job, spectra: Spectra) -> Table:
-    """Rows of the catalogue for some spectra."""
-    guesses = job.start_from and job.start_from.guesses(spectra, job.model.label_names)
-    result = job.fitter.fit(spectra, progress=False, guesses=guesses)
-    table = result_table(
-        job.model, spectra, result, job.confidence, reference=False, provenance=job.provenance
-    )
-    add_opinions(table, spectra, job.companions)
-    cells = healpix_29(np.asarray(table["ra"]), np.asarray(table["dec"]))
-    add_column(table, HEALPIX_COLUMN, cells)
-    return table
+    return ChunkResult(tuple(parts), n_reliable, sum(part.rows for part in parts) - n_reliable)
 
 
 def sorted_rows(table: Table) -> Table:
