@@ -5,6 +5,7 @@ import pytest
 
 from xpfit import load_model, read_spectra, result_table, train_model
 from xpfit.model import ccm89_curve
+from xpfit.train import TrainingIO
 from xpfit.validate import compare, metrics
 
 LIMITS = {
@@ -92,7 +93,11 @@ def test_training_anew_with_another_seed_is_as_good(model, sample, sample_path):
     spectra = read_spectra(library, space=model.space)
     rng = np.random.default_rng(2)
     model, _ = train_model(
-        spectra, model.label_names, rng=rng, exclude=sample.source_id, progress=False
+        spectra,
+        model.label_names,
+        rng=rng,
+        exclude=sample.source_id,
+        io=TrainingIO(progress=False),
     )
     result = model.fit(sample, n_jobs=2, progress=False)
     comparison = compare(result_table(model, sample, result))

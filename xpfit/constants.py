@@ -9,6 +9,12 @@ import numpy as np
 FLUX_UNIT_SI = 1e-18
 """One unit of `flux` inside xpfit, in W m-2 nm-1."""
 
+AB_ZERO_POINT_SI = 3631e-26
+"""Flux density of AB magnitude zero, 3631 Jy, in W m-2 Hz-1."""
+
+SPEED_OF_LIGHT = 299_792_458.0
+"""m s-1."""
+
 REFERENCE_PARALLAX = 1.0
 """Parallax (mas) of the distance, 1 kpc, at which `absolute flux` is given."""
 

@@ -7,9 +7,10 @@ import pytest
 
 from xpfit import InputError, Recipe, train_model
 from xpfit.simulate import SurveySettings, simulate_survey
-from xpfit.train import Phase
+from xpfit.train import Phase, TrainingIO
 from xpfit.train.cleaning import CleanFlag, label_flag
 
+QUIET = TrainingIO(progress=False)
 SHORT = Recipe(
     phases=(
         Phase("start", 60, stars="low_extinction", learning_rate=3e-3,
@@ -35,7 +36,7 @@ def survey(model):
 @pytest.fixture(scope="module")
 def trained(survey):
     rng = np.random.default_rng(2)
-    return train_model(survey.spectra, rng=rng, recipe=SHORT, progress=False)
+    return train_model(survey.spectra, rng=rng, recipe=SHORT, io=QUIET)
 
 
 def test_parallaxes_make_the_model_absolute(survey, trained):
@@ -53,14 +54,14 @@ def test_parallaxes_make_the_model_absolute(survey, trained):
 def test_shapes_alone_can_be_learned_from_the_same_stars(survey):
     recipe = replace(SHORT, phases=SHORT.phases[:1])
     model, _ = train_model(survey.spectra, rng=np.random.default_rng(2), recipe=recipe,
-                           progress=False, absolute=False)  # fmt: skip
+                           io=QUIET, absolute=False)  # fmt: skip
     assert not model.absolute
     assert not (model.clean_flags & int(CleanFlag.PARALLAX)).any()
 
 
 def test_absolute_training_without_parallaxes_is_refused(sample):
     with pytest.raises(InputError, match="needs parallaxes"):
-        train_model(sample, rng=np.random.default_rng(1), absolute=True, progress=False)
+        train_model(sample, rng=np.random.default_rng(1), absolute=True, io=QUIET)
 
 
 def test_wrong_labels_and_twins_are_dropped_with_their_reasons(survey, trained):
@@ -96,7 +97,7 @@ def test_a_varying_curve_is_learned_in_its_gauge(varying_model):
     )
     recipe = replace(SHORT, extinction_variation=True, low_extinction=0.5)
     model, _ = train_model(survey.spectra, rng=np.random.default_rng(2), recipe=recipe,
-                           progress=False)  # fmt: skip
+                           io=QUIET)  # fmt: skip
     learned, true = model.forward.variation, varying_model.forward.variation
     assert learned[63] == 0.0  # the gauge: nothing varies in Ks
     optical = np.arange(5, 61)

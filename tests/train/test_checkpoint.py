@@ -12,7 +12,7 @@ import pytest
 import xpfit
 from xpfit import InputError, Recipe, train_model
 from xpfit.cli import main
-from xpfit.train import Phase, recipe_text
+from xpfit.train import Phase, TrainingIO, recipe_text
 from xpfit.train.checkpoint import read_checkpoint
 
 LABELS = ("teff", "feh", "logg")
@@ -52,9 +52,10 @@ class StoppingLog:
         pass
 
 
-def train(sample, **options):
-    options = {"recipe": RECIPE, "progress": False, "checkpoint_minutes": 0.0, **options}
-    return train_model(sample, LABELS, rng=np.random.default_rng(5), **options)
+def train(sample, recipe=RECIPE, exclude=(), seed=5, **io):
+    io = TrainingIO(**{"progress": False, "minutes": 0.0, **io})
+    rng = np.random.default_rng(seed)
+    return train_model(sample, LABELS, rng=rng, recipe=recipe, exclude=exclude, io=io)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_interruption_keeps_the_last_whole_epoch(few, unstopped, tmp_path):
     checkpoint = tmp_path / "c"
     with pytest.raises(KeyboardInterrupt):
         train(few, checkpoint=checkpoint, log=StoppingLog(9, KeyboardInterrupt),
-              checkpoint_minutes=60.0)  # fmt: skip
+              minutes=60.0)  # fmt: skip
     with np.load(checkpoint) as file:
         assert json.loads(str(file["facts"]))["position"] == [0, 1, 2]
     assert_same_model(train(few, checkpoint=checkpoint, resume=True)[0], unstopped)
@@ -124,7 +125,7 @@ def test_interruption_keeps_the_last_whole_epoch(few, unstopped, tmp_path):
 def test_checkpoints_come_after_every_phase_whatever_the_interval(few, tmp_path):
     checkpoint = tmp_path / "c"
     with pytest.raises(Stop):
-        train(few, checkpoint=checkpoint, log=StoppingLog(24, Stop), checkpoint_minutes=60.0)
+        train(few, checkpoint=checkpoint, log=StoppingLog(24, Stop), minutes=60.0)
     with np.load(checkpoint) as file:
         assert json.loads(str(file["facts"]))["position"] == [4, 0, 0]
 
@@ -136,8 +137,7 @@ def test_checkpoint_of_another_training_is_refused(few, tmp_path):
         with pytest.raises(InputError, match="of a training with other stars"):
             train(few, checkpoint=checkpoint, resume=True, **change)
     with pytest.raises(InputError, match="of a training with other stars"):
-        train_model(few, LABELS, rng=np.random.default_rng(6), recipe=RECIPE, progress=False,
-                    checkpoint=checkpoint, resume=True)  # fmt: skip
+        train(few, seed=6, checkpoint=checkpoint, resume=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 broken"])
@@ -218,7 +218,7 @@ def test_interrupted_command_says_how_to_go_on(sample_path, tmp_path, capsys, mo
     gauss_newton = trainer.gauss_newton
     monkeypatch.setattr(trainer, "gauss_newton", interrupt)
     arguments = command(sample_path, recipe, tmp_path / "m.h5")
-    monkeypatch.setattr(trainer, "MIN_STARS", 10)
+    monkeypatch.setattr(trainer, "MIN_TRAINING_STARS", 10)
     calls.append(1)
     assert main(arguments) == 130
     assert "--resume goes on from" in capsys.readouterr().err

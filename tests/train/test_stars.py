@@ -38,7 +38,12 @@ def make_case(model, rng, *, absolute=False, varies=False):
     known.extinction_err[:3], known.extinction[:3] = np.inf, np.nan
     theta = np.column_stack([known.labels, np.log(truth[:, 3:5]), *truth.T[5:]])
     theta += 0.1 * rng.standard_normal(theta.shape)
-    return model.forward, theta, truth, StarData(spectra.flux, spectra.whitener, known)
+    return (
+        model.forward,
+        theta,
+        truth,
+        StarData(spectra.flux, spectra.flux_err, spectra.whitener, known),
+    )
 
 
 KINDS = {

@@ -7,6 +7,7 @@ from xpfit import train_model
 from xpfit.fit import FitStatus
 from xpfit.simulate import simulate_survey
 from xpfit.statistics import robust_width
+from xpfit.train import TrainingIO
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,9 @@ def survey(model, sample):
 
 @pytest.fixture(scope="module")
 def trained(survey):
-    return train_model(survey.spectra, rng=np.random.default_rng(1), progress=False)[0]
+    return train_model(survey.spectra, rng=np.random.default_rng(1), io=TrainingIO(progress=False))[
+        0
+    ]
 
 
 @pytest.mark.slow

@@ -12,10 +12,11 @@ from xpfit.model import ccm89_curve
 from xpfit.model.gauge import amplitude_channels
 from xpfit.nn import chi2
 from xpfit.prepare import continuous_spectra
-from xpfit.train import Phase, Trainer
+from xpfit.train import Phase, Trainer, TrainingIO
 from xpfit.train.loss import model_loss
 from xpfit.train.stars import StarConstraints, StarData, project
 
+QUIET = TrainingIO(progress=False)
 SHORT = Recipe(
     phases=(
         Phase(
@@ -41,6 +42,11 @@ SHORT = Recipe(
 LABELS = ("teff", "feh", "logg")
 
 
+@pytest.fixture(scope="module")
+def trained(sample):
+    return train_model(sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, io=QUIET)
+
+
 def usable(sample):
     good = np.isfinite([sample.labels[name] for name in LABELS]).all(axis=0)
     return sample[good]
@@ -62,7 +68,9 @@ def test_gradient_of_the_training_loss(model, varying_model, rng, turnover, kind
             truth[:, :3], np.full((3, 3), 0.05), truth[:, 3], np.full(3, 0.05), truth[:, 4],
             np.full(3, 0.3), absolute=True,
         )  # fmt: skip
-        projection = project(forward, theta, StarData(spectra.flux, whitener, known))
+        projection = project(
+            forward, theta, StarData(spectra.flux, spectra.flux_err, whitener, known)
+        )
     start = forward.parameters
 
     def loss(parameters):
@@ -88,8 +96,8 @@ def test_training_loss_is_equation_12(model, rng):
 
 def test_every_free_parameter_moves_and_no_frozen_one_does(sample):
     stars = usable(sample)[:400]
-    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), progress=False)
-    free = trainer.forward.channel_mask(trainer.trained_channels)
+    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), io=QUIET)
+    free = trainer.forward.channel_mask(trainer.trained_grid)
     start, joint = SHORT.phases
     n_network = trainer.forward.network.n_parameters
 
@@ -108,7 +116,7 @@ def test_every_free_parameter_moves_and_no_frozen_one_does(sample):
 
 def test_first_phase_leaves_the_shape_of_the_extinction_curve_alone(sample):
     stars = usable(sample)[:400]
-    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), progress=False)
+    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), io=QUIET)
     trainer.run_phase(SHORT.phases[0])
     np.testing.assert_allclose(
         trainer.forward.extinction_curve, ccm89_curve(WAVELENGTH), rtol=1e-12
@@ -117,23 +125,22 @@ def test_first_phase_leaves_the_shape_of_the_extinction_curve_alone(sample):
 
 def test_floor_of_the_flux_errors_is_for_training_alone(sample):
     stars = usable(sample)[:400]
-    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), progress=False)
-    np.testing.assert_array_equal(trainer.measured.flux_err, stars.flux_err)
+    trainer = Trainer(stars, LABELS, SHORT, np.random.default_rng(1), io=QUIET)
+    np.testing.assert_array_equal(trainer.spectra.flux_err, stars.flux_err)
+    data = trainer.data
     floored = np.hypot(stars.flux_err[:, :61], 0.02 * stars.flux[:, :61])
-    np.testing.assert_allclose(trainer.spectra.flux_err[:, :61], floored)
-    np.testing.assert_array_equal(trainer.spectra.flux_err[:, 61:], stars.flux_err[:, 61:])
-    np.testing.assert_allclose(trainer.spectra.whitener, 1.0 / trainer.spectra.flux_err)
+    np.testing.assert_allclose(data.flux_err[:, :61], floored)
+    np.testing.assert_array_equal(data.flux_err[:, 61:], stars.flux_err[:, 61:])
+    np.testing.assert_allclose(data.whitener, 1.0 / data.flux_err)
     full = replace(stars, whitener=np.eye(66) / stars.flux_err[:, None, :])
-    again = Trainer(full, LABELS, SHORT, np.random.default_rng(1), progress=False).spectra
-    np.testing.assert_allclose(again.flux_err, trainer.spectra.flux_err)
+    again = Trainer(full, LABELS, SHORT, np.random.default_rng(1), io=QUIET).data
+    np.testing.assert_allclose(again.flux_err, data.flux_err)
     diagonal = np.linalg.norm(again.whitener, axis=1)
-    np.testing.assert_allclose(diagonal, trainer.spectra.whitener, rtol=1e-9)
+    np.testing.assert_allclose(diagonal, data.whitener, rtol=1e-9)
 
 
-def test_model_covariance_explains_the_residuals(sample):
-    model, _ = train_model(
-        sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, progress=False
-    )
+def test_model_covariance_explains_the_residuals(sample, trained):
+    model, _ = trained
     matrix = model.covariance.matrix()
     trained = model.trained_channels
     assert np.linalg.eigvalsh(matrix[np.ix_(trained, trained)])[0] > 0
@@ -147,20 +154,19 @@ def test_model_covariance_explains_the_residuals(sample):
     assert np.median(chi2_with) < 0.5 * np.median(chi2_without)
 
 
-def test_training_lowers_the_loss(sample):
-    _, summary = train_model(
-        sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, progress=False
-    )
+def test_training_lowers_the_loss(trained):
+    _, summary = trained
     assert len(summary.loss) == SHORT.n_epochs
     assert summary.loss[14] < 0.5 * summary.loss[0]
     assert summary.n_used + sum(summary.dropped.values()) == summary.n_read == 2000
     assert "stars trained on" in str(summary)
 
 
-def test_same_seed_gives_the_same_model_and_another_seed_another(sample):
-    first, second, other = (
-        train_model(sample, LABELS, rng=np.random.default_rng(s), recipe=SHORT, progress=False)[0]
-        for s in (3, 3, 4)
+def test_same_seed_gives_the_same_model_and_another_seed_another(sample, trained):
+    first = trained[0]
+    second, other = (
+        train_model(sample, LABELS, rng=np.random.default_rng(s), recipe=SHORT, io=QUIET)[0]
+        for s in (1, 4)
     )
     np.testing.assert_array_equal(first.forward.parameters, second.forward.parameters)
     np.testing.assert_array_equal(first.prior.means, second.prior.means)
@@ -176,7 +182,7 @@ def test_trained_model_records_what_it_is(sample, tmp_path):
         rng=np.random.default_rng(1),
         recipe=SHORT,
         exclude=exclude,
-        progress=False,
+        io=QUIET,
         provenance={"seed": 1},
     )
     assert model.label_names == (*LABELS, "alpha_m") and not model.absolute
@@ -189,10 +195,8 @@ def test_trained_model_records_what_it_is(sample, tmp_path):
     model.save(tmp_path / "model.h5")
 
 
-def test_trained_model_is_in_the_documented_gauge(sample):
-    model, _ = train_model(
-        sample, LABELS, rng=np.random.default_rng(1), recipe=SHORT, progress=False
-    )
+def test_trained_model_is_in_the_documented_gauge(trained):
+    model, _ = trained
     ln_flux = np.log(model.predict([[4.8, -0.2, 2.5], [5.6, 0.0, 4.3]]))
     window = amplitude_channels(model.space)
     np.testing.assert_allclose(ln_flux[:, window].mean(axis=1), 0.0, atol=1e-12)
@@ -201,13 +205,28 @@ def test_trained_model_is_in_the_documented_gauge(sample):
 
 def test_too_few_stars_are_refused(sample):
     with pytest.raises(InputError, match="at least 160"):
-        train_model(sample[:50], rng=np.random.default_rng(1), progress=False)
+        train_model(sample[:50], rng=np.random.default_rng(1), io=QUIET)
+
+
+def test_options_of_the_previous_version_work_with_a_warning(sample, tmp_path):
+    recipe = Recipe(phases=(Phase("one", 2, learning_rate=1e-3),), covariance_rank=0)
+    with pytest.warns(FutureWarning, match=r"takes progress, checkpoint as io=TrainingIO"):
+        train_model(
+            sample[:300],
+            rng=np.random.default_rng(1),
+            recipe=recipe,
+            progress=False,
+            checkpoint=tmp_path / "c",
+        )
+    assert (tmp_path / "c").exists()
+    with pytest.warns(FutureWarning, match="checkpoint_minutes"), pytest.raises(InputError):
+        train_model(sample[:50], rng=np.random.default_rng(1), checkpoint_minutes=1.0)
 
 
 def test_phase_without_stars_is_named(sample):
     recipe = Recipe(phases=SHORT.phases, low_extinction=-5.0)
     with pytest.raises(InputError, match="only 0 stars for training phase 'start'"):
-        train_model(sample, rng=np.random.default_rng(1), recipe=recipe, progress=False)
+        train_model(sample, rng=np.random.default_rng(1), recipe=recipe, io=QUIET)
 
 
 def test_divergence_is_an_error_that_names_the_phase(sample):
@@ -218,7 +237,7 @@ def test_divergence_is_an_error_that_names_the_phase(sample):
         np.errstate(all="ignore"),
         pytest.raises(XpfitError, match=r"diverged in phase 'wild'.*learning rate"),
     ):
-        train_model(sample, rng=np.random.default_rng(1), recipe=recipe, progress=False)
+        train_model(sample, rng=np.random.default_rng(1), recipe=recipe, io=QUIET)
 
 
 def test_training_in_coefficient_space_learns_spectra_and_dust(model):
@@ -262,7 +281,7 @@ def test_training_in_coefficient_space_learns_spectra_and_dust(model):
         low_extinction=0.5,
         batch_size=128,
     )
-    trained, summary = train_model(spectra, LABELS, rng=rng, recipe=recipe, progress=False)
+    trained, summary = train_model(spectra, LABELS, rng=rng, recipe=recipe, io=QUIET)
     assert trained.space.matches(twin.space)
     assert summary.loss[-1] < 0.2 * summary.loss[0]
     assert summary.median_chi2 < 1.3

@@ -14,8 +14,8 @@ from ..files import check_output
 from ..model import XPModel, ccm89_curve
 from ..prepare import read_spectra, sampled_space
 from ..read import read_source_ids
-from ..train import load_recipe, train_model
-from ..train.trainer import CHECKPOINT_MINUTES
+from ..train import TrainingIO, load_recipe, train_model
+from ..train.record import CHECKPOINT_MINUTES
 from . import options as shared
 
 CHECKPOINT_SUFFIX = ".checkpoint"
@@ -94,12 +94,14 @@ def run(options: argparse.Namespace) -> None:
                 recipe=recipe,
                 absolute=False if options.no_parallax else None,
                 exclude=exclude,
-                progress=not options.quiet,
                 provenance={"library": Path(options.library).name, "seed": options.seed},
-                log=log,
-                checkpoint=checkpoint,
-                checkpoint_minutes=options.checkpoint_minutes,
-                resume=options.resume,
+                io=TrainingIO(
+                    progress=not options.quiet,
+                    log=log,
+                    checkpoint=checkpoint,
+                    minutes=options.checkpoint_minutes,
+                    resume=options.resume,
+                ),
             )
     model.save(options.output, overwrite=options.overwrite)
     checkpoint.unlink(missing_ok=True)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..constants import FLUX_UNIT_SI, LN_PER_MAG, Band
-
-AB_ZERO_POINT_SI = 3631e-26
-"""Flux density of AB magnitude zero, 3631 Jy, in W m-2 Hz-1."""
-
-SPEED_OF_LIGHT = 299_792_458.0
-"""m s-1."""
+from ..constants import AB_ZERO_POINT_SI, FLUX_UNIT_SI, LN_PER_MAG, SPEED_OF_LIGHT, Band
 
 
 def band_flux(

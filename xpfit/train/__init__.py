@@ -2,6 +2,7 @@
 
 from .recipe import Phase, Recipe
 from .recipe_file import RECIPES, load_recipe, recipe_text
+from .record import TrainingIO
 from .trainer import Trainer
 from .training import TrainingSummary, train_model
 
@@ -10,6 +11,7 @@ __all__ = [
     "Phase",
     "Recipe",
     "Trainer",
+    "TrainingIO",
     "TrainingSummary",
     "load_recipe",
     "recipe_text",

@@ -72,12 +72,13 @@ class StarData:
 
     Parameters
     ----------
-    flux : ndarray, shape (n_star, n_obs)
+    flux, flux_err : ndarray, shape (n_star, n_obs)
     whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
     constraints : StarConstraints
     """
 
     flux: np.ndarray
+    flux_err: np.ndarray
     whitener: np.ndarray
     constraints: StarConstraints
 
@@ -85,7 +86,7 @@ class StarData:
         return len(self.flux)
 
     def __getitem__(self, rows) -> StarData:
-        return StarData(self.flux[rows], self.whitener[rows], self.constraints[rows])
+        return StarData(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, StarData]]:
         """The stars `rows` a few thousand at a time, with their rows."""
@@ -113,6 +114,12 @@ def stellar_loss(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np
     """
     value, _ = chi2(whiten(data.whitener, forward.flux(theta) - data.flux))
     return value + _constraint_terms(theta, data.constraints)[0]
+
+
+def chi2_per_dof(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
+    """chi2 of the flux per degree of freedom, shape (n_star,); arguments as of `stellar_loss`."""
+    value, _ = chi2(whiten(data.whitener, forward.flux(theta) - data.flux))
+    return value / (np.isfinite(data.flux_err).sum(axis=1) - theta.shape[1])
 
 
 def loss_derivatives(forward: ForwardModel, theta: np.ndarray, data: StarData) -> Terms:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import os
 import time
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TextIO
+from dataclasses import dataclass, field, replace
+from functools import wraps
 
 import numpy as np
 
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from .cleaning import trainable
+from .cleaning import clean_reasons, trainable
 from .outcome import assemble
 from .recipe import Recipe
-from .trainer import CHECKPOINT_MINUTES, MIN_STARS, Trainer
+from .record import TrainingIO
+from .stars import chi2_per_dof
+from .trainer import MIN_TRAINING_STARS, Trainer
+
+OLD_OPTIONS = {
+    "progress": "progress",
+    "log": "log",
+    "checkpoint": "checkpoint",
+    "checkpoint_minutes": "minutes",
+    "resume": "resume",
+}
+"""Options of `train_model` before 0.2 that are now fields of `TrainingIO`."""
 
 
 @dataclass
@@ -62,6 +73,27 @@ def _counts(reasons: dict[str, int]) -> str:
     return ", ".join(f"{n} {reason}" for reason, n in reasons.items() if n) or "none"
 
 
+def _accept_old_options(function):
+    """Let `train_model` take the options that are now in `TrainingIO` by their old names."""
+
+    @wraps(function)
+    def wrapper(*args, **options):
+        old = {name: options.pop(name) for name in list(options) if name in OLD_OPTIONS}
+        if old:
+            warnings.warn(
+                f"train_model takes {', '.join(old)} as io=TrainingIO(...); the old keywords will "
+                "not work in the next version",
+                FutureWarning,
+                stacklevel=2,
+            )
+            io = options.get("io") or TrainingIO()
+            options["io"] = replace(io, **{OLD_OPTIONS[n]: value for n, value in old.items()})
+        return function(*args, **options)
+
+    return wrapper
+
+
+@_accept_old_options
 def train_model(
     spectra: Spectra,
     label_names: Sequence[str] = ("teff", "feh", "logg"),
@@ -70,12 +102,8 @@ def train_model(
     recipe: Recipe | None = None,
     absolute: bool | None = None,
     exclude: Sequence[int] = (),
-    progress: bool = True,
     provenance: dict | None = None,
-    log: TextIO | None = None,
-    checkpoint: str | os.PathLike | None = None,
-    checkpoint_minutes: float = CHECKPOINT_MINUTES,
-    resume: bool = False,
+    io: TrainingIO | None = None,
 ) -> tuple[XPModel, TrainingSummary]:
     """Train a model on stars with known labels.
 
@@ -93,30 +121,26 @@ def train_model(
         has one.
     exclude : sequence of int
         Source ids never to be trained on.
-    progress : bool
-        Show a progress bar.
     provenance : dict, optional
         JSON-able facts (data file, seed, ...) to be kept in the model.
-    log : file open for writing text, optional
-        Gets one line of JSON per epoch (see `Trainer`).
-    checkpoint : path-like, optional
-        File for the state of the training (see `Trainer`); it is left there at the end.
-    checkpoint_minutes : float
-    resume : bool
-        Go on from `checkpoint`. All else must be as it was, the state of `rng` too; the model then
-        is the same as if the training had not stopped.
+    io : TrainingIO, optional
+        Progress bar, log, checkpoint, and whether to resume from it.
 
     Returns
     -------
     model : XPModel
-        If ``absolute`` is False it knows shapes, not luminosities.
+        If ``absolute`` is False, of the shapes of spectra alone, not of luminosities.
     summary : TrainingSummary
 
     Raises
     ------
     InputError
-        If labels or parallaxes are missing, too few stars are left, or the checkpoint is of
-        another training.
+        If labels or parallaxes are missing, too few stars are left, or the checkpoint is damaged
+        or of another training.
+    FileNotFoundError
+        If there is no checkpoint to resume from.
+    XpfitError
+        If the training diverges.
 
     Notes
     -----
@@ -129,30 +153,19 @@ def train_model(
     if absolute and not has_parallax:
         raise InputError("an absolute model needs parallaxes, and none of these stars has one")
     rows, dropped = trainable(spectra, label_names, np.asarray(exclude, dtype=np.int64))
-    if len(rows) < MIN_STARS:
-        raise InputError(f"{len(rows)} usable stars; training needs at least {MIN_STARS}")
-    trainer = Trainer(
-        spectra[rows],
-        label_names,
-        recipe,
-        rng,
-        absolute=absolute,
-        progress=progress,
-        log=log,
-        checkpoint=checkpoint,
-        checkpoint_minutes=checkpoint_minutes,
-    )
-    if resume:
-        trainer.resume()
-    trainer.run()
+    if len(rows) < MIN_TRAINING_STARS:
+        raise InputError(f"{len(rows)} usable stars; training needs at least {MIN_TRAINING_STARS}")
+    trainer = Trainer(spectra[rows], label_names, recipe, rng, absolute=absolute, io=io)
+    result = trainer.run()
+    kept = result.kept
     summary = TrainingSummary(
         n_read=len(spectra),
         n_used=len(rows),
         dropped=dropped,
-        n_cleaned=len(rows) - len(trainer.kept),
-        cleaned=trainer.clean_reasons,
-        loss=[line["loss"] for line in trainer.history],
-        median_chi2=float(np.median(trainer.chi2_per_dof()[trainer.kept])),
+        n_cleaned=len(rows) - len(kept),
+        cleaned=clean_reasons(result.clean_flags, result.label_names),
+        loss=[line["loss"] for line in result.history],
+        median_chi2=float(np.median(chi2_per_dof(result.forward, result.theta, result.data)[kept])),
         seconds=time.perf_counter() - started,
     )
     facts = {
@@ -163,4 +176,4 @@ def train_model(
         "cleaned": summary.cleaned,
         "median_chi2_per_dof": summary.median_chi2,
     }
-    return assemble(trainer, facts), summary
+    return assemble(result, rng, facts), summary

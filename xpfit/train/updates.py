@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..data.spectra import whiten
 from ..model.forward import ForwardModel
+from ..model.gauge import best_ln_parallax
 from ..nn import Adam
 from .stars import StarData, loss_derivatives, stellar_loss
 
@@ -28,6 +30,36 @@ where no flux is left, which a very bad star would even prefer.
 
 MAX_HALVINGS = 20
 """How often a step of gradient descent is halved until the star's loss falls."""
+
+
+def fit_amplitude(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
+    """Fit every star's amplitude to its flux, all else fixed.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    theta : ndarray, shape (n_star, n_stellar)
+    data : StarData
+
+    Returns
+    -------
+    ndarray, shape (n_star, n_stellar)
+    """
+    updated, amplitude = theta.copy(), forward.n_label + 1
+    predicted = whiten(data.whitener, forward.flux(theta))
+    observed = whiten(data.whitener, data.flux)
+    updated[:, amplitude] = best_ln_parallax(theta[:, amplitude], predicted, observed)
+    return updated
+
+
+def xi_variance(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
+    """Variance of xi from the curvature of the stellar loss, shape (n_star,)."""
+    variance = np.empty(len(theta))
+    for rows, part in data.chunks(np.arange(len(theta))):
+        _, _, hessian = loss_derivatives(forward, theta[rows], part)
+        # The loss is -2 ln p: half its Hessian is the inverse covariance.
+        variance[rows] = 2.0 * np.linalg.inv(hessian)[:, -1, -1]
+    return variance
 
 
 def gauss_newton(
