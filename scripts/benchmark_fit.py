@@ -27,7 +27,7 @@ from xpfit import Spectra, XPModel, load_model, read_spectra
 from xpfit.data.spectra import drop_channels, whiten
 from xpfit.fit import Fitter
 from xpfit.fit.objective import Objective
-from xpfit.fit.start import ProfileStarts
+from xpfit.fit.starts import ProfileStarts
 from xpfit.nn import Adam, StepSchedule, chi2
 from xpfit.prepare import iterate_spectra, write_spectra
 from xpfit.simulate import SurveySettings, simulate_survey

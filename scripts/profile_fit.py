@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from xpfit import Spectra, XPModel
 from xpfit.fit import Fitter, engines, fitter, search
-from xpfit.fit.start import N_PROFILE_TYPES, RANK, ProfileStarts, Starts
+from xpfit.fit.starts import ProfileStarts, Starts
+from xpfit.fit.starts.profile import N_PROFILE_TYPES, RANK
 
 EXPONENTIAL = 20
 """Operations that an exponential counts as."""
@@ -56,13 +57,13 @@ def stopwatch(seconds: dict, targets: list):
 
 TARGETS = [
     (Fitter, "fit", "chunks, checks, results"),
-    (engines.NumbaEngine, "load", "whiteners taken in"),
+    (engines.numba.NumbaEngine, "load", "whiteners taken in"),
     (ProfileStarts, "candidates", "starts: types compared"),
     (Starts, "find", "starts: set apart"),
-    (engines._NumbaStars, "begin", "descents"),
-    (engines._NumbaStars, "descend", "descents"),
+    (engines.numba.NumbaStars, "begin", "descents"),
+    (engines.numba.NumbaStars, "iterate", "descents"),
     (search, "_promising", "descents judged on the way"),
-    (search, "judge", "Hessians"),
+    (search, "check_convergence", "Hessians"),
     (fitter, "fisher_matrix", "Fisher matrices"),
     (fitter, "safe_inverse", "Fisher matrices"),
 ]
@@ -117,16 +118,16 @@ def profile(model: XPModel, spectra: Spectra) -> None:
     one.fit(spectra[:100], False)
     seconds: dict[str, float] = defaultdict(float)
     evaluations = [0]
-    begin = engines._NumbaStars.begin
+    begin = engines.numba.NumbaStars.begin
 
     def counting(self, star, theta):
         evaluations[0] += len(star)
         return begin(self, star, theta)
 
-    engines._NumbaStars.begin = counting
+    engines.numba.NumbaStars.begin = counting
     with stopwatch(seconds, TARGETS):
         result = one.fit(spectra, False)
-    engines._NumbaStars.begin = begin
+    engines.numba.NumbaStars.begin = begin
     n_evaluations = result.n_iterations.mean() + evaluations[0] / len(spectra)
     with threadpool_limits(1):
         flops, bandwidth = machine()

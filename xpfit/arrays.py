@@ -39,3 +39,8 @@ def with_arrays(value: T, asarray: Callable[[np.ndarray], Any]) -> T:
         {name: with_arrays(item, asarray) for name, item in vars(value).items()},
     )
     return twin
+
+
+def batches(n: int, size: int) -> list[slice]:
+    """Slices of at most `size` elements each that together cover `n` elements."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]

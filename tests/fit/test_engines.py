@@ -12,8 +12,10 @@ from situations import SITUATIONS, near, situation
 
 from xpfit import FitStatus, InputError
 from xpfit.fit import Fitter, engines
-from xpfit.fit.device import CPU, Device, device_of
-from xpfit.fit.engines import ArrayEngine, NumbaEngine, ScipyEngine, choose_engine
+from xpfit.fit.device import CPU, Device, get_device
+from xpfit.fit.engines import ArrayEngine, choose_engine
+from xpfit.fit.engines.numba import NumbaEngine
+from xpfit.fit.engines.scipy import ScipyEngine
 from xpfit.nn import Dense, Network
 
 STRICT = Device("strict", array_api_strict.asarray, np.from_dlpack, lambda: 2**26, nullcontext)
@@ -50,7 +52,7 @@ def test_engines_find_the_same_optimum(name, rng):
 def test_whole_fit_is_the_same_in_another_namespace(name, rng, monkeypatch):
     model, spectra, _ = situation(name, 4, rng)
     here = Fitter(model, engine="array", n_starts=3).fit(spectra, False)
-    monkeypatch.setattr(engines, "device_of", lambda name: STRICT)
+    monkeypatch.setattr(engines, "get_device", lambda name: STRICT)
     there = Fitter(model, engine="array", n_starts=3).fit(spectra, False)
     np.testing.assert_allclose(there.parameters, here.parameters, rtol=1e-10)
     np.testing.assert_allclose(there.covariance, here.covariance, rtol=1e-8)
@@ -77,7 +79,7 @@ def test_no_descent_ends_above_its_start(kind, rng):
         descents = stars.begin(star, near(model, np.repeat(theta, 2, axis=0), rng, 1.0))
         before = descents.loss.copy()
         for _ in range(4):
-            stars.descend(descents, np.arange(40), 1)
+            stars.iterate(descents, np.arange(40), 1)
             assert np.all(descents.loss <= before)
         stars.finish(descents, np.arange(40), 100)
     assert np.all(descents.loss < before)
@@ -156,7 +158,7 @@ def test_cupy_without_a_gpu_is_a_clear_error(broken, monkeypatch):
     fake = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
     monkeypatch.setitem(sys.modules, "cupy", fake)
     with pytest.raises(InputError, match=r"GPU.*use the processor"):
-        device_of("gpu")
+        get_device("gpu")
 
 
 def test_reduced_precision_of_the_gpu_is_refused(monkeypatch):
@@ -165,7 +167,7 @@ def test_reduced_precision_of_the_gpu_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", fake)
     monkeypatch.setenv("CUPY_TF32", "1")
     with pytest.raises(InputError, match="unset CUPY_TF32"):
-        device_of("gpu")
+        get_device("gpu")
 
 
 @pytest.mark.gpu

@@ -7,11 +7,13 @@ import pytest
 from helpers import random_full_whiteners
 from situations import SITUATIONS, near, objective_of, situation
 
-from xpfit.fit.descent import Descents, descend
-from xpfit.fit.engines import ArrayEngine, NumbaEngine
+from xpfit.fit.descent import Descents, iterate
+from xpfit.fit.engines.array import ArrayEngine
+from xpfit.fit.engines.numba import NumbaEngine
 from xpfit.model.covariance import inflate
 
 kernel = pytest.importorskip("xpfit.fit.kernel", reason="needs Numba")
+linalg = pytest.importorskip("xpfit.fit.kernel.linalg", reason="needs Numba")
 
 
 @pytest.fixture(params=SITUATIONS)
@@ -37,7 +39,7 @@ def test_descents_take_the_steps_of_the_array_code(case):
         stars = engine.load(spectra)
         descents = stars.begin(np.arange(12), theta)
         with np.errstate(all="ignore"):
-            stars.descend(descents, np.arange(12), 3)
+            stars.iterate(descents, np.arange(12), 3)
             middle = descents.theta.copy()
             stars.finish(descents, np.arange(12), 100)
         ends.append((middle, descents))
@@ -103,21 +105,21 @@ def test_model_covariance_is_that_of_the_array_code(rng, kind):
 def test_exponential_is_exact_to_rounding(rng):
     x = np.concatenate([rng.uniform(-30, 30, 1000), [0.0, -700.0, 700.0, 1e-300]])
     y = x.copy()
-    kernel._exponential(y, len(y), np.empty(len(y), dtype=np.int64))
+    linalg.exponentiate(y, len(y), np.empty(len(y), dtype=np.int64))
     expected = np.array([math.exp(v) for v in x])
     assert np.all(np.abs(y / expected - 1.0) < 1e-15 * (1.0 + np.abs(x)))
     odd = np.array([np.nan, 1e4, -1e4])
-    kernel._exponential(odd, 3, np.empty(3, dtype=np.int64))
+    linalg.exponentiate(odd, 3, np.empty(3, dtype=np.int64))
     assert np.isnan(odd[0]) and odd[1] > 1e300 and odd[2] < 1e-300
 
 
 def test_array_code_yields_every_row_once(rng):
     model, spectra, theta = situation("shapes", 9, rng)
     engine = ArrayEngine(model)
-    descents = Descents.empty(np.arange(9), near(model, theta, rng, 0.5), engine.rules)
-    descents.stand_at(objective_of(model, spectra).evaluate(descents.theta))
+    descents = Descents.empty(np.arange(9), near(model, theta, rng, 0.5), engine.lm_settings)
+    descents.set_evaluation(objective_of(model, spectra).evaluate(descents.theta))
     with np.errstate(all="ignore"):
-        parts = list(descend(objective_of(model, spectra), engine.rules, descents, 100))
+        parts = list(iterate(objective_of(model, spectra), engine.lm_settings, descents, 100))
     rows = np.concatenate([rows for rows, _ in parts])
     np.testing.assert_array_equal(np.sort(rows), np.arange(9))
     assert len(parts) > 1

@@ -1,8 +1,14 @@
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from xpfit.fit import precompile
+
+entry = pytest.importorskip("xpfit.fit.kernel.entry", reason="needs Numba")
 
 CODE = """
 import hashlib
@@ -13,7 +19,7 @@ from xpfit.fit import kernel
 model = xpfit.load_model()
 spectra = xpfit.read_spectra({path!r}, slice(0, 3), space=model.space)
 result = model.fit(spectra, progress=False)
-assert not any(kernel.descend.stats.cache_misses.values()), "compiled here"
+assert not any(kernel.iterate.stats.cache_misses.values()), "compiled here"
 print(hashlib.sha256(result.parameters.tobytes()).hexdigest())
 """
 
@@ -31,11 +37,38 @@ def test_the_core_is_never_run_as_just_compiled(sample_path, tmp_path):
 
 
 def test_a_process_that_compiles_starts_no_other(monkeypatch):
-    from xpfit.fit import precompile
-
     def never(*arguments, **options):
         pytest.fail("started another process")
 
     monkeypatch.setenv(precompile.COMPILING, "1")
     monkeypatch.setattr(precompile.subprocess, "run", never)
     precompile._precompile.__wrapped__()
+
+
+def cache_key(digest):
+    """What of a function's key in Numba's cache depends on the sources."""
+    from numba.core.registry import cpu_target
+
+    function = entry.make_entry_points(digest).evaluate
+    return function._cache._index_key(None, cpu_target.target_context.codegen())
+
+
+def test_an_edit_of_any_kernel_module_changes_the_key_in_the_cache(tmp_path):
+    folder = Path(entry.__file__).parent
+    names = {path.name for path in entry.SOURCES}
+    assert names >= {path.name for path in folder.glob("*.py")} | {"lm_settings.py"}
+    original = entry.digest_sources(entry.SOURCES)
+    assert cache_key(original) == cache_key(entry.digest_sources(reversed(entry.SOURCES)))
+    for source in entry.SOURCES:
+        copies = [
+            Path(shutil.copy(path, tmp_path / f"{i}")) for i, path in enumerate(entry.SOURCES)
+        ]
+        edited = copies[entry.SOURCES.index(source)]
+        edited.write_text(edited.read_text().replace("0", "1", 1) + "# edited\n")
+        assert cache_key(entry.digest_sources(copies)) != cache_key(original), source
+
+
+def test_kernels_of_other_sources_do_not_count_as_cached():
+    precompile.precompile()
+    assert all(map(precompile.is_cached, entry.ENTRY_POINTS))
+    assert not any(map(precompile.is_cached, entry.make_entry_points("digest of other sources")))

@@ -9,7 +9,7 @@ import pytest
 from xpfit import load_model, read_spectra
 from xpfit.data.spectra import drop_channels, whiten
 from xpfit.fit import Fitter
-from xpfit.fit.start import EXTINCTIONS
+from xpfit.fit.starts.grid import EXTINCTIONS
 from xpfit.model.gauge import best_ln_parallax
 from xpfit.simulate import SurveySettings, simulate_survey
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from situations import near, situation
 
-from xpfit.fit.engines import NumbaEngine
-from xpfit.fit.search import MAX_RESTARTS, _promising, judge, search
-from xpfit.fit.start import ProfileStarts
+from xpfit.fit.engines.numba import NumbaEngine
+from xpfit.fit.search import MAX_RESTARTS, _promising, check_convergence, search
+from xpfit.fit.starts import ProfileStarts
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def none(rows):
 def run(engine, stars, starts, more=none, **options):
     options = {"max_iterations": 100, "cut": True, **options}
     with np.errstate(all="ignore"):
-        return search(stars, starts, engine.rules, more_starts=more, **options)
+        return search(stars, starts, engine.lm_settings, more_starts=more, **options)
 
 
 def test_minima_are_told_from_saddles_and_slopes(loaded):
@@ -32,20 +32,23 @@ def test_minima_are_told_from_saddles_and_slopes(loaded):
     saddle = optima.best.take(np.arange(8))
     saddle.hessian = saddle.hessian.copy()
     saddle.hessian[:, 2, 2] -= 1e6
-    assert not judge(saddle, engine.rules)[0].any()
+    assert not check_convergence(saddle, engine.lm_settings)[0].any()
     slope = stars.begin(np.arange(8), optima.best.theta + 0.1 * model.forward.scale)
-    assert not judge(slope, engine.rules)[0].any()
+    assert not check_convergence(slope, engine.lm_settings)[0].any()
     undefined = optima.best.take(np.arange(8))
     undefined.loss = np.full(8, np.inf)
-    converged, norm, smallest = judge(undefined, engine.rules)
+    converged, norm, smallest = check_convergence(undefined, engine.lm_settings)
     assert not converged.any() and np.isnan(norm).all() and np.isnan(smallest).all()
 
 
 def test_decrement_does_not_depend_on_how_parameters_are_scaled(loaded):
     _, engine, stars, theta = loaded
     optima = run(engine, stars, theta[:, None], max_iterations=2)
-    other = engine.rules._replace(scale=engine.rules.scale * [10, 0.1, 3, 0.3, 7])
-    np.testing.assert_array_equal(judge(optima.best, other)[0], judge(optima.best, engine.rules)[0])
+    other = engine.lm_settings._replace(scale=engine.lm_settings.scale * [10, 0.1, 3, 0.3, 7])
+    np.testing.assert_array_equal(
+        check_convergence(optima.best, other)[0],
+        check_convergence(optima.best, engine.lm_settings)[0],
+    )
 
 
 def test_best_of_several_starts_is_kept_whatever_their_order(loaded, rng):

@@ -6,15 +6,10 @@ from situations import SITUATIONS, objective_of, situation
 
 from xpfit import Fitter, InputError
 from xpfit.arrays import with_arrays
-from xpfit.fit.start import (
-    EXTINCTIONS,
-    N_PROFILE_TYPES,
-    N_TYPES,
-    SEPARATION,
-    GridStarts,
-    ProfileStarts,
-    complete,
-)
+from xpfit.fit.starts import GridStarts, ProfileStarts, complete_guesses
+from xpfit.fit.starts.base import SEPARATION
+from xpfit.fit.starts.grid import EXTINCTIONS, N_TYPES
+from xpfit.fit.starts.profile import N_PROFILE_TYPES
 
 KINDS = (GridStarts, ProfileStarts)
 
@@ -72,7 +67,7 @@ def test_first_start_is_the_best_cell_of_an_exhaustive_search(grid, kind, rng):
 def test_memory_for_the_grid_is_bounded_without_changing_it(grid, rng, monkeypatch):
     _, spectra, _ = situation("full whiteners", 7, rng)
     whole = grid.find(*data(spectra), 3)
-    monkeypatch.setattr("xpfit.fit.start.GRID_BYTES", 3 * grid.flux.size * 8)
+    monkeypatch.setattr("xpfit.fit.starts.grid.GRID_BYTES", 3 * grid.flux.size * 8)
     np.testing.assert_allclose(grid.find(*data(spectra), 3), whole, rtol=1e-10)
 
 
@@ -137,7 +132,7 @@ def test_guessed_labels_are_completed_by_the_best_extinction_and_amplitude(kind,
     """Against a search over both; the true labels get the truth back."""
     model, spectra, theta = situation(kind, 6, rng)
     k = len(model.label_names)
-    start = complete(model.forward, theta[:, :k], spectra.flux, spectra.whitener)
+    start = complete_guesses(model.forward, theta[:, :k], spectra.flux, spectra.whitener)
     assert start.shape == theta.shape
     np.testing.assert_array_equal(start[:, :k], theta[:, :k])
     # Where the curve varies from star to star, the mean one is started with.

@@ -91,6 +91,16 @@ class ObservationSpace(ABC):
     def datasets(self) -> dict[str, np.ndarray]:
         """Arrays from which `space_from_datasets` makes the space again."""
 
+    def kernel_arrays(self) -> tuple[np.ndarray, ...]:
+        """Basis functions of BP, their pseudo-inverse, and the same of RP; empty if there are none.
+
+        Returns
+        -------
+        tuple of ndarray
+            Of shapes (n_coefficient, n_u) and (n_u, n_coefficient), for BP and for RP.
+        """
+        return (np.empty((0, 0)),) * 4
+
     @property
     def is_band(self) -> np.ndarray:
         """Grid points that are photometric bands, bool, shape (n_grid,)."""
@@ -248,6 +258,10 @@ class CoefficientSpace(ObservationSpace):
             parts.append(np.repeat(any_used, basis.shape[1], axis=-1))
             start += len(basis)
         return np.concatenate([*parts, channels[..., start:]], axis=-1)
+
+    def kernel_arrays(self) -> tuple[np.ndarray, ...]:
+        bp_inverse, rp_inverse = self.inverses
+        return self.bp_basis, bp_inverse, self.rp_basis, rp_inverse
 
     def datasets(self) -> dict[str, np.ndarray]:
         return {

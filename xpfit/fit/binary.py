@@ -17,7 +17,7 @@ from ..data.spectra import Spectra, drop_channels, whiten
 from ..errors import InputError
 from ..model import XPModel
 from ..nn import chi2
-from .descent import Descents, descend
+from .descent import Descents, iterate
 from .engines import ArrayEngine
 from .fitter import MAX_ITERATIONS, Fitter
 from .objective import Evaluation, Objective, infinite_if_undefined
@@ -204,15 +204,15 @@ def _fit_some(engine, spectra, result, rows, binary) -> None:
     single = Objective(forward, model.prior, model.absolute, *engine.load(spectra).data)
     objective = BinaryObjective(single, model.label_names)
     alone = result.theta
-    rules = engine.rules._replace(
-        scale=np.concatenate([engine.rules.scale, engine.rules.scale[_own(model)]])
+    settings = engine.lm_settings._replace(
+        scale=np.concatenate([engine.lm_settings.scale, engine.lm_settings.scale[_own(model)]])
     )
     best = None
     for mass_ratio in START_MASS_RATIOS:
-        start = Descents.empty(np.arange(len(rows)), _start(model, alone, mass_ratio), rules)
-        start.stand_at(objective.evaluate(start.theta))
+        start = Descents.empty(np.arange(len(rows)), _start(model, alone, mass_ratio), settings)
+        start.set_evaluation(objective.evaluate(start.theta))
         with np.errstate(over="ignore", invalid="ignore"):  # a step too far is refused
-            for done, there in descend(objective, rules, start, MAX_ITERATIONS):
+            for done, there in iterate(objective, settings, start, MAX_ITERATIONS):
                 start.put(done, there)
         if best is None:
             best = start

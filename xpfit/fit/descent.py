@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from .lm_settings import PIVOT_FLOOR, LMSettings
 from .objective import Evaluation, Objective
-from .rules import PIVOT_FLOOR, Rules
 
 COMPACT_BELOW = 0.75
 """Share of a batch that must still be moving for it not to be made smaller."""
@@ -52,7 +52,7 @@ class Descents:
         return self.star.shape[0]
 
     @classmethod
-    def empty(cls, star: np.ndarray, theta: np.ndarray, rules: Rules) -> Descents:
+    def empty(cls, star: np.ndarray, theta: np.ndarray, settings: LMSettings) -> Descents:
         """Descents that stand at their starts and were not evaluated yet, in NumPy arrays."""
         n, p = theta.shape
         scalars = (np.full(n, np.inf), np.full(n, np.nan), np.full(n, np.nan))
@@ -63,7 +63,7 @@ class Descents:
             *scalars,
             np.full((n, p), np.nan),
             *matrices,
-            np.full(n, rules.start_damping),
+            np.full(n, settings.initial_damping),
             np.zeros(n, dtype=np.int64),
             np.zeros(n, dtype=bool),
         )
@@ -81,20 +81,20 @@ class Descents:
         for f in fields(self):
             getattr(self, f.name)[rows] = getattr(others, f.name)
 
-    def stand_at(self, there: Evaluation) -> None:
+    def set_evaluation(self, there: Evaluation) -> None:
         """Take over an evaluation at `theta`."""
         for f in fields(there):
             setattr(self, f.name, getattr(there, f.name))
 
 
-def descend(objective: Objective, rules: Rules, start: Descents, n_iterations: int):
+def iterate(objective: Objective, settings: LMSettings, start: Descents, n_iterations: int):
     """Up to `n_iterations` steps of every descent that is not finished.
 
     Parameters
     ----------
     objective : Objective
         One row per descent.
-    rules : Rules
+    settings : LMSettings
         With `scale` in the namespace of the arrays.
     start : Descents
         Evaluated where they stand.
@@ -113,7 +113,7 @@ def descend(objective: Objective, rules: Rules, start: Descents, n_iterations: i
     for _ in range(n_iterations):
         if not len(now):
             break
-        _step(objective, rules, now)
+        _step(objective, settings, now)
         n_moving = len(now) - int(xp.count_nonzero(now.finished))
         if n_moving <= COMPACT_BELOW * len(now):
             done, moving = xp.nonzero(now.finished)[0], xp.nonzero(~now.finished)[0]
@@ -123,12 +123,12 @@ def descend(objective: Objective, rules: Rules, start: Descents, n_iterations: i
     yield rows, now
 
 
-def _step(objective: Objective, rules: Rules, now: Descents) -> None:
+def _step(objective: Objective, settings: LMSettings, now: Descents) -> None:
     """One damped Newton step of every descent that is not finished, in place.
 
     The Hessian is the exact one where that, damped, is positive definite, else Gauss-Newton's.
     """
-    xp, scale = array_namespace(now.theta), rules.scale
+    xp, scale = array_namespace(now.theta), settings.scale
     gradient = now.gradient * scale
     gauss_newton = now.gauss_newton * scale[:, None] * scale
     hessian = now.hessian * scale[:, None] * scale
@@ -143,22 +143,28 @@ def _step(objective: Objective, rules: Rules, now: Descents) -> None:
     moving = ~now.finished & possible
     longest = xp.max(xp.abs(step), axis=1)
     slope = xp.sum(gradient * step, axis=1)
-    small = -0.5 * slope < rules.tolerance + rules.rounding * xp.abs(now.loss)
-    at_end = small & (longest <= rules.max_step) & (now.damping <= rules.end_damping)
-    shorten = xp.minimum(xp.ones_like(longest), rules.max_step / longest)
+    small = -0.5 * slope < settings.atol + settings.rtol * xp.abs(now.loss)
+    converged = small & (longest <= settings.max_step) & (now.damping <= settings.max_final_damping)
+    shorten = xp.minimum(xp.ones_like(longest), settings.max_step / longest)
     shorten = xp.where(longest > 0.0, shorten, xp.ones_like(longest))
     step = step * shorten[:, None]
-    bend = xp.sum(step * (used @ step[:, :, None])[:, :, 0], axis=1)
-    promised = -shorten * slope - 0.5 * bend
+    curvature = xp.sum(step * (used @ step[:, :, None])[:, :, 0], axis=1)
+    predicted_reduction = -shorten * slope - 0.5 * curvature
 
     trial = xp.where(moving[:, None], now.theta + step * scale, now.theta)
     there = objective.evaluate(trial)
     accepted = moving & (there.loss <= now.loss)
-    ratio = xp.where(promised > 0.0, (now.loss - there.loss) / promised, xp.zeros_like(promised))
-    shrunk = xp.clip(now.damping * rules.shrink, rules.min_damping, None)
-    after = xp.where(ratio < rules.poor, now.damping * rules.stretch, now.damping)
-    after = xp.where(ratio > rules.good, shrunk, after)
-    after = xp.where(accepted, after, now.damping * rules.grow)
+    ratio = xp.where(
+        predicted_reduction > 0.0,
+        (now.loss - there.loss) / predicted_reduction,
+        xp.zeros_like(predicted_reduction),
+    )
+    shrunk = xp.clip(now.damping * settings.damping_decrease, settings.min_damping, None)
+    after = xp.where(
+        ratio < settings.ratio_poor, now.damping * settings.damping_increase, now.damping
+    )
+    after = xp.where(ratio > settings.ratio_good, shrunk, after)
+    after = xp.where(accepted, after, now.damping * settings.damping_increase_rejected)
     now.damping = xp.where(moving, after, now.damping)
     now.theta = xp.where(accepted[:, None], trial, now.theta)
     for f in fields(there):
@@ -166,7 +172,7 @@ def _step(objective: Objective, rules: Rules, now: Descents) -> None:
         mask = xp.reshape(accepted, (-1, *(1 for _ in old.shape[1:])))
         setattr(now, f.name, xp.where(mask, new, old))
     now.n_iterations = now.n_iterations + xp.astype(moving, now.n_iterations.dtype)
-    now.finished = now.finished | ~possible | at_end | (now.damping > rules.max_damping)
+    now.finished = now.finished | ~possible | converged | (now.damping > settings.max_damping)
 
 
 def _solve(matrix: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -92,8 +92,8 @@ def gpu() -> Device:
     )
 
 
-def device_of(name: str) -> Device:
-    """The device of a name.
+def get_device(name: str) -> Device:
+    """Get a device by its name.
 
     Parameters
     ----------

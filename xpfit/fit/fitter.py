@@ -11,7 +11,7 @@ from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from ..arrays import with_arrays
+from ..arrays import batches, with_arrays
 from ..data.spectra import Spectra, drop_channels
 from ..errors import InputError
 from ..model import XPModel
@@ -19,7 +19,7 @@ from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
 from .result import FitResult, FitStatus
 from .search import MAX_RESTARTS, Optima, search
-from .start import GAP, GridStarts, ProfileStarts, complete, turns
+from .starts import GAP, GridStarts, ProfileStarts, complete_guesses
 
 N_STARTS = 16
 """Starts per star, at most, spread over the modes (see `xpfit.fit.search.ROUNDS`)."""
@@ -60,7 +60,7 @@ class Fitter:
         Threads to work in, or processes for scipy; -1 for one per processor. A GPU has two threads
         take turns in transferring and computing.
     starts : {"profile", "grid"}
-        How starts are found (see `xpfit.fit.start`).
+        How starts are found (see `xpfit.fit.starts`).
     n_starts : int
         Starts per star. Those that stay behind are given up on the way; the best end is kept.
     multistart : int, optional
@@ -135,7 +135,7 @@ class Fitter:
         self.n_starts = n_starts if multistart is None else multistart
         self.multistart = multistart is not None
         self.gap = np.inf if self.multistart else GAP
-        self.cut = not self.multistart and self.engine.in_steps
+        self.cut = not self.multistart and self.engine.can_pause
         self.max_iterations = max_iterations
         self.ignore_preparation = ignore_preparation
         self._starts = STARTS[starts](model)
@@ -191,7 +191,7 @@ class Fitter:
             )
         result = FitResult.empty(self.model, spectra)
         chunks = self._chunks(len(spectra))
-        prefer = "threads" if self.engine.in_threads else "processes"
+        prefer = "threads" if self.engine.thread_safe else "processes"
         workers = Parallel(min(self.n_jobs, len(chunks) or 1), prefer=prefer, return_as="generator")
         own = isinstance(progress, bool)
         bar = tqdm(total=len(spectra), unit="star", disable=not progress) if own else progress
@@ -245,7 +245,7 @@ class Fitter:
         """Chunks of stars, small enough for every worker to have some."""
         most = STARS_PER_CHUNK_ON_GPU if self._on_gpu else STARS_PER_CHUNK
         size = max(1, min(most, -(-n_star // self.n_jobs)))
-        return [slice(i, i + size) for i in range(0, n_star, size)]
+        return batches(n_star, size)
 
     def _fit_chunk(self, spectra: Spectra, guesses: np.ndarray | None) -> FitResult:
         """Fit some stars in this worker."""
@@ -273,7 +273,7 @@ class Fitter:
         return search(
             stars,
             starts,
-            self.engine.rules,
+            self.engine.lm_settings,
             max_iterations=self.max_iterations,
             cut=self.cut,
             second_modes=self.multistart,
@@ -285,8 +285,8 @@ class Fitter:
         to_numpy = np.asarray if self._device is None else self._device.to_numpy
         together = STARS_PER_SEARCH_ON_GPU if self._on_gpu else STARS_PER_SEARCH
         parts = [
-            to_numpy(self._starts.find(*(x[i:j, ...] for x in data), n_starts, gap))
-            for i, j in turns(data[0].shape[0], together)
+            to_numpy(self._starts.find(*(x[rows, ...] for x in data), n_starts, gap))
+            for rows in batches(data[0].shape[0], together)
         ]
         return np.concatenate(parts)
 
@@ -298,7 +298,7 @@ class Fitter:
         to_numpy = np.asarray if self._device is None else self._device.to_numpy
         asarray = np.asarray if self._device is None else self._device.asarray
         starts = [
-            to_numpy(complete(self._starts.forward, asarray(labels), *data[:2]))
+            to_numpy(complete_guesses(self._starts.forward, asarray(labels), *data[:2]))
             for labels in np.where(known[:, :, None], inside, low).transpose(1, 0, 2)
         ]
         starts = np.where(known[:, :, None], np.stack(starts, axis=1), np.nan)

@@ -1,8 +1,7 @@
-"""The Numba core is compiled by a process of its own, and always loaded from Numba's cache.
+"""Compile the Numba kernel in a separate process, so that it is always loaded from Numba's cache.
 
-Functions that a process has just compiled are linked otherwise than those that it loads from the
-cache, and round otherwise: the second fit would differ from the first in the last bits, and a
-catalogue would depend on which of its workers was the first.
+Machine code that a process has just compiled is linked differently from code that it loads from the
+cache, and rounds differently: results would depend, in the last bits, on which process compiled.
 """
 
 from __future__ import annotations
@@ -12,20 +11,20 @@ import subprocess
 import sys
 from functools import lru_cache
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 COMPILING = "XPFIT_COMPILING"
-"""Environment variable of the process that compiles."""
-
+"""Environment variable that is set in the process that compiles."""
 
 _lock = Lock()
 
 
 def precompile() -> None:
-    """Make sure that the core is in Numba's cache: half a minute, once.
+    """Fill Numba's cache with the kernel, if it is not there: half a minute, once.
 
-    Where that cannot be (no place that can be written to), this process compiles when it must.
+    Without a directory that can be written to, each process compiles for itself.
     """
     with _lock:
         _precompile()
@@ -33,15 +32,17 @@ def precompile() -> None:
 
 @lru_cache(maxsize=1)
 def _precompile() -> None:
-    if COMPILING in os.environ or not sys.executable or _is_cached():
+    from .kernel import ENTRY_POINTS
+
+    if COMPILING in os.environ or not sys.executable or all(map(is_cached, ENTRY_POINTS)):
         return
-    command = f"from {__name__} import compile_core; compile_core()"
+    command = f"from {__name__} import compile_kernel; compile_kernel()"
     environment = {**os.environ, COMPILING: "1"}
     subprocess.run([sys.executable, "-c", command], env=environment, check=False)
 
 
-def compile_core() -> None:
-    """Fit a star, in one way that needs all of the core."""
+def compile_kernel() -> None:
+    """Fit a star with a model covariance, which calls all entry points of the kernel."""
     from ..data.spectra import Spectra
     from ..model.store import load_model
     from .fitter import Fitter
@@ -54,17 +55,20 @@ def compile_core() -> None:
     Fitter(model, engine="numba", n_starts=2).fit(spectra, progress=False)
 
 
-def _is_cached() -> bool:
-    """Whether Numba's cache holds the core as it is now, for this processor."""
+def is_cached(function: Any) -> bool:
+    """Whether Numba's cache holds a compiled function, as its sources are now, for this processor.
+
+    Parameters
+    ----------
+    function : numba.core.registry.CPUDispatcher
+        One of `xpfit.fit.kernel.ENTRY_POINTS`.
+    """
     from numba.core.registry import cpu_target
 
-    from . import kernel
-
     try:
-        processor = cpu_target.target_context.codegen().magic_tuple()
-        return all(
-            any(key[1] == processor for key in function._cache._cache_file._load_index())
-            for function in (kernel.evaluate, kernel.descend, kernel.inflate, kernel.find_ends)
-        )
+        cache = function._cache
+        # The key without the types of the arguments: processor, bytecode and digest of the sources.
+        _, *current = cache._index_key(None, cpu_target.target_context.codegen())
+        return any([*key[1:]] == current for key in cache._cache_file._load_index())
     except (AttributeError, OSError, TypeError):
         return False  # another version of Numba, or no cache at all

@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from ..data.spectra import Spectra, drop_channels
 from ..errors import InputError
 from ..model import XPModel
-from .engines import ScipyEngine
+from .engines.scipy import ScipyEngine
 from .fitter import Fitter
 from .objective import Objective
 from .result import FitResult, FitStatus

@@ -1,4 +1,4 @@
-"""From many starts to one optimum per star: descend, drop what is hopeless, judge, restart."""
+"""From many starts to one optimum per star: iterate, prune, check convergence, restart."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .descent import Descents
-from .engines import Stars
-from .rules import Rules
+from .engines.base import LoadedStars
+from .lm_settings import LMSettings
 
 ROUNDS = ((1, 200.0), (2, 100.0), (3, 40.0), (4, 15.0), (4, 6.0))
 """(Steps, gap): after so many more steps, descents whose loss is further than this gap above the
@@ -44,7 +44,7 @@ class Optima:
     best : Descents
         One per star, in order.
     converged : ndarray of bool, shape (n_star,)
-        See `judge`.
+        See `check_convergence`.
     gradient_norm, min_hessian_eigenvalue : ndarray, shape (n_star,)
         In standardised parameters.
     n_iterations, n_restarts : ndarray of int, shape (n_star,)
@@ -63,9 +63,9 @@ class Optima:
 
 
 def search(
-    stars: Stars,
+    stars: LoadedStars,
     starts: np.ndarray,
-    rules: Rules,
+    settings: LMSettings,
     *,
     max_iterations: int,
     cut: bool,
@@ -76,11 +76,11 @@ def search(
 
     Parameters
     ----------
-    stars : Stars
-        Taken in by an engine.
+    stars : LoadedStars
+        Loaded by an engine.
     starts : ndarray, shape (n_star, n_starts, n_parameter)
         Best first; NaN where a star has fewer. Every star has one.
-    rules : Rules
+    settings : LMSettings
     max_iterations : int
         From each start.
     cut : bool
@@ -108,7 +108,7 @@ def search(
     left = max_iterations
     for n_steps, gap in ROUNDS if cut else ():
         steps = min(n_steps, left)
-        stars.descend(descents, alive, steps)
+        stars.iterate(descents, alive, steps)
         left -= steps
         alive = _promising(descents, alive, gap, n_star, stars.n_obs)
     stars.finish(descents, alive, left)
@@ -118,24 +118,26 @@ def search(
     best = descents.take(order[np.searchsorted(star[order], np.arange(n_star))])
     optima = Optima(
         best,
-        *judge(best, rules),
+        *check_convergence(best, settings),
         n_iterations,
         np.zeros(n_star, dtype=np.int32),
-        _second_modes(descents.take(alive), best, rules)
+        _second_modes(descents.take(alive), best, settings)
         if second_modes
         else np.full(n_star, np.nan),
     )
-    _restart(stars, optima, rules, more_starts, max_iterations)
+    _restart(stars, optima, settings, more_starts, max_iterations)
     return optima
 
 
-def judge(descents: Descents, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def check_convergence(
+    descents: Descents, settings: LMSettings
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Whether descents have reached a minimum, by the exact Hessian.
 
     Parameters
     ----------
     descents : Descents
-    rules : Rules
+    settings : LMSettings
 
     Returns
     -------
@@ -145,8 +147,8 @@ def judge(descents: Descents, rules: Rules) -> tuple[np.ndarray, np.ndarray, np.
     gradient_norm, min_hessian_eigenvalue : ndarray, shape (n_descent,)
         In standardised parameters; NaN where the loss is not finite.
     """
-    gradient = descents.gradient * rules.scale
-    hessian = descents.hessian * rules.scale[:, None] * rules.scale
+    gradient = descents.gradient * settings.scale
+    hessian = descents.hessian * settings.scale[:, None] * settings.scale
     finite = np.isfinite(descents.loss) & np.isfinite(hessian).all(axis=(1, 2))
     finite &= np.isfinite(gradient).all(axis=1)
     values, vectors = np.linalg.eigh(hessian[finite])
@@ -187,17 +189,17 @@ def _quadratic(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     return np.sum(vector * (matrix @ vector[:, :, None])[:, :, 0], axis=1)
 
 
-def _second_modes(descents: Descents, best: Descents, rules: Rules) -> np.ndarray:
+def _second_modes(descents: Descents, best: Descents, settings: LMSettings) -> np.ndarray:
     """ln posterior of the best point less that of the best one in another mode."""
     offset = descents.theta - best.theta[descents.star]
     apart = _quadratic(best.gauss_newton[descents.star], offset) > APART
-    other = apart & judge(descents, rules)[0]
+    other = apart & check_convergence(descents, settings)[0]
     second = np.full(len(best), np.inf)
     np.minimum.at(second, descents.star[other], descents.loss[other])
     return np.where(np.isfinite(second), 0.5 * (second - best.loss), np.nan)
 
 
-def _restart(stars, optima, rules, more_starts, max_iterations) -> None:
+def _restart(stars, optima, settings, more_starts, max_iterations) -> None:
     """Give stars that did not converge further starts, one after the other, in place."""
     rows = np.flatnonzero(~optima.converged)
     if not len(rows):
@@ -215,7 +217,7 @@ def _restart(stars, optima, rules, more_starts, max_iterations) -> None:
         better = np.flatnonzero(descents.loss < optima.best.loss[some])
         taken, winners = some[better], descents.take(better)
         optima.best.put(taken, winners)
-        judged = judge(winners, rules)
+        judged = check_convergence(winners, settings)
         for values, new in zip(
             (optima.converged, optima.gradient_norm, optima.min_hessian_eigenvalue),
             judged,
