@@ -77,7 +77,8 @@ def test_no_descent_ends_above_its_start(kind, rng):
     star = np.repeat(np.arange(20), 2)
     with np.errstate(all="ignore"):
         descents = stars.begin(star, near(model, np.repeat(theta, 2, axis=0), rng, 1.0))
-        before = descents.loss.copy()
+        # Alone and in a batch, a star may differ in the last bit.
+        before = descents.loss * (1 + 1e-14)
         for _ in range(4):
             stars.iterate(descents, np.arange(40), 1)
             assert np.all(descents.loss <= before)
