@@ -1,9 +1,9 @@
-"""Time the engines on the same stars, in the same run, and see which optimum each one finds.
+"""Time the engines on the same stars, in the same run, and compare the optima that they find.
 
 The stars are simulated, with the correlated errors of real ones, from a model of ZGR23's size (66
-values, 5 parameters, full whiteners), or read from a file. Against the others stands ZGR23's own
-optimiser (their section 4.2): Adam, 8,192 steps, rate 0.01 halved every 768, on our gradients, all
-stars together.
+values, 5 parameters, full whiteners), or read from a file. For comparison, ZGR23's own
+optimiser (their section 4.2) is timed: Adam, 8,192 steps, rate 0.01 halved every 768, on our
+gradients, all stars together.
 
 Two rates are printed. "fit" is the descent alone, from one given start per star; "full" is
 everything that `xpfit fit` does by default: model covariance, starts, descents from several of
@@ -63,7 +63,7 @@ def first_starts(model: XPModel, spectra: Spectra) -> np.ndarray:
 def descend_with(fitter: Fitter, spectra: Spectra, starts: np.ndarray) -> np.ndarray:
     """Final losses of descents from given starts."""
 
-    def some(rows):
+    def losses(rows):
         stars, row = fitter.engine.load(spectra[rows]), np.arange(len(starts[rows]))
         descents = stars.begin(row, starts[rows])
         stars.finish(descents, row, fitter.max_iterations)
@@ -71,7 +71,7 @@ def descend_with(fitter: Fitter, spectra: Spectra, starts: np.ndarray) -> np.nda
 
     prefer = "threads" if fitter.engine.in_threads else "processes"
     size = max(1, min(STARS_AT_A_TIME, len(spectra) // fitter.n_jobs))
-    tasks = (delayed(some)(slice(i, i + size)) for i in range(0, len(spectra), size))
+    tasks = (delayed(losses)(slice(i, i + size)) for i in range(0, len(spectra), size))
     return np.concatenate(Parallel(fitter.n_jobs, prefer=prefer)(tasks))
 
 
@@ -111,7 +111,7 @@ def timed(function, *args):
 
 
 def full_rate(fitter: Fitter, spectra: Spectra, repeats: int = 1) -> tuple[float, np.ndarray]:
-    """Stars per second of everything, at its best of some repeats, and final losses."""
+    """Stars per second of a complete fit, best of several repeats, and final losses."""
     runs = [timed(fitter.fit, spectra, False) for _ in range(repeats)]
     seconds, result = min(runs, key=lambda run: run[0])
     return len(spectra) / seconds, result.loss
@@ -194,15 +194,15 @@ def main() -> None:
     report: dict[str, dict] = {}
     fit_loss, full_loss = {}, {}
     for name, (fitter, n) in fitters.items():
-        some = spectra[: min(n, len(spectra))]
-        few = some[: 4 * n_jobs]
+        stars = spectra[: min(n, len(spectra))]
+        few = stars[: 4 * n_jobs]
         descend_with(fitter, few, starts[: len(few)])  # compile, start workers
         fitter.fit(few, False)
-        seconds, fit_loss[name] = timed(descend_with, fitter, some, starts[: len(some)])
-        rate, full_loss[name] = full_rate(fitter, some, 1 if name == "scipy" else 3)
+        seconds, fit_loss[name] = timed(descend_with, fitter, stars, starts[: len(stars)])
+        rate, full_loss[name] = full_rate(fitter, stars, 1 if name == "scipy" else 3)
         report[name] = {
-            "n_stars": len(some),
-            "stars_per_second_fit": len(some) / seconds,
+            "n_stars": len(stars),
+            "stars_per_second_fit": len(stars) / seconds,
             "stars_per_second_full": rate,
         }
     few = spectra[: min(options.n_adam, len(spectra))]

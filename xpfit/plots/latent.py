@@ -83,9 +83,9 @@ def alpha_figure(table: Table) -> Figure:
     figure = Figure(figsize=(2.8 * len(table), 3.6), layout="constrained")
     for row, ax in zip(table, figure.subplots(1, len(table), squeeze=False)[0], strict=True):
         counts = np.array([row[name] for name in COUNTS[::-1]]).reshape(2, 2)
-        share = counts / counts.sum(axis=0)
-        ax.imshow(share, cmap=SEQUENTIAL, vmin=0.0, vmax=1.0, origin="lower")
-        for (i, j), value in np.ndenumerate(share):
+        fraction = counts / counts.sum(axis=0)
+        ax.imshow(fraction, cmap=SEQUENTIAL, vmin=0.0, vmax=1.0, origin="lower")
+        for (i, j), value in np.ndenumerate(fraction):
             colour = "black" if value > 0.5 else "white"
             ax.text(j, i, f"{value:.2f}\n({counts[i, j]})", ha="center", va="center", color=colour)
         ax.set(xticks=(0, 1), yticks=(0, 1), xticklabels=("low", "high"),

@@ -35,12 +35,12 @@ def reliability_figure(report: Mapping[str, Mapping]) -> Figure:
         figure.subplots(1, len(report), squeeze=False)[0], report.items(), strict=True
     ):
         n = np.array(entry["n"])
-        share, mean = np.array(entry["share_good"]), np.array(entry["mean_confidence"])
+        fraction, mean = np.array(entry["share_good"]), np.array(entry["mean_confidence"])
         with np.errstate(invalid="ignore", divide="ignore"):
-            error = np.sqrt(np.clip(share * (1 - share), 0.25 / np.maximum(n, 1), None) / n)
+            error = np.sqrt(np.clip(fraction * (1 - fraction), 0.25 / np.maximum(n, 1), None) / n)
         ax.plot([0, 1], [0, 1], color="0.6", lw=1.0, label="well calibrated")
-        ax.errorbar(mean, share, error, fmt="o", ms=4, color=BLUE, label="held-out stars")
-        for x, y, count in zip(mean, share, n, strict=True):
+        ax.errorbar(mean, fraction, error, fmt="o", ms=4, color=BLUE, label="held-out stars")
+        for x, y, count in zip(mean, fraction, n, strict=True):
             if count:
                 ax.annotate(str(count), (x, y), (4, -9), textcoords="offset points", fontsize=6)
         title = f"{quantity(label).symbol}: Brier {entry['brier']:.3f}"

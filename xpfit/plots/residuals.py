@@ -222,7 +222,7 @@ def _draw_unit_lines(ax) -> None:
 
 
 def _limits(values: np.ndarray, half_height: float = HALF_HEIGHT) -> tuple[float, float]:
-    """Range of a panel: the middle, and some robust widths on either side."""
+    """Range of a panel: the median, and a few robust widths on either side."""
     values = values[np.isfinite(values)]
     if not len(values):
         return -1.0, 1.0

@@ -120,7 +120,7 @@ def birdseye_figure(maps: ExtinctionMaps, half_width: float = 2.5) -> Figure:
     maps : ExtinctionMaps
         With fine slices.
     half_width : float
-        kpc; half the side of the picture.
+        kpc; half the side of the figure.
 
     Returns
     -------

@@ -75,7 +75,7 @@ def write_report(
     Raises
     ------
     FileNotFoundError, InputError
-        If a file is missing or is not what it should be.
+        If a file is missing or of the wrong kind.
     OutputError
         If the output exists or cannot be written.
     """
@@ -151,7 +151,7 @@ def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) ->
 
 
 def _draw(pipeline, stars) -> dict[int, str]:
-    """Pictures of stars' spectra and fits, by source id."""
+    """Figures of stars' spectra and fits, by source id."""
     result = pipeline.fit(stars)
     return {
         int(stars.source_id[i]): picture(

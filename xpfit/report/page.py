@@ -1,4 +1,4 @@
-"""HTML: a page that needs nothing else, for screens of any size, light or dark, and for readers."""
+"""HTML: a self-contained page, for screens of any size, light or dark, and screen readers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DPI = 200
 
 COLOURS = 128
-"""Of pictures with many points, which makes them a third as large as with all colours."""
+"""Of figures with many points, which makes them a third as large as with all colours."""
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """What browsers may load: nothing that is not in the page itself."""
@@ -28,7 +28,7 @@ LIGHTS = {
     "poor": ("poor", "\u25a0"),
     "none": ("no judgement", "\u2013"),
 }
-"""Word and sign of each light: colour alone says nothing to some readers."""
+"""Word and sign of each verdict, since not all readers can distinguish the colours."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --soft: #f3f5f7;
@@ -131,7 +131,7 @@ def paragraph(text: str) -> str:
 
 
 def note(text: str) -> str:
-    """A paragraph that stands out."""
+    """A highlighted paragraph."""
     return f'<p class="note">{escape(text)}</p>'
 
 
@@ -194,7 +194,7 @@ def picture(figure: Figure, alt: str, caption: str, *, vector: bool = False) -> 
     ----------
     figure : matplotlib.figure.Figure
     alt : str
-        What it shows, for those who do not see it.
+        Description for readers who cannot see it.
     caption : str
     vector : bool
         SVG, for lines; else PNG with 200 dpi, for many points.

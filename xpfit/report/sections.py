@@ -36,8 +36,8 @@ def fitted_section(gathered: Gathered, source: str) -> Section:
     meta = gathered.meta
     rows = [["catalogue", source], ["stars", f"{gathered.n_star:,}"]]
     if gathered.n_star:
-        rows.append(["with parameters", _share(gathered.n_fitted, gathered.n_star)])
-        rows.append(["reliable", _share(gathered.n_reliable, gathered.n_star)])
+        rows.append(["with parameters", _with_fraction(gathered.n_fitted, gathered.n_star)])
+        rows.append(["reliable", _with_fraction(gathered.n_reliable, gathered.n_star)])
         rows += _magnitudes(gathered.sample)
     for key, title in (
         ("CREATOR", "written by"),
@@ -90,11 +90,11 @@ def headline_section(gathered: Gathered, comparison: Comparison | None) -> Secti
     rows = []
     for name in ("basic", "confident"):
         if name in gathered.cuts and _has_cut(gathered, name):
-            share = gathered.cuts[name] / gathered.n_star
+            fraction = gathered.cuts[name] / gathered.n_star
             paper = 0.01 * ZGR23_PERCENTAGES[name]
-            kind = "good" if share >= 0.9 * paper else "fair" if share >= 0.7 * paper else "poor"
+            kind = _judge(fraction / paper, ((0.9, np.inf), (0.7, np.inf)))
             text = f"pass the cut '{name}'"
-            rows.append([text, f"{100 * share:.1f} %", f"{100 * paper:.1f} %", light(kind)])
+            rows.append([text, f"{100 * fraction:.1f} %", f"{100 * paper:.1f} %", light(kind)])
     missed = 1.0 - gathered.n_fitted / gathered.n_star
     kind = "good" if missed < 0.01 else "fair" if missed < 0.05 else "poor"
     rows.append(["without parameters", f"{100 * missed:.2f} %", "", light(kind)])
@@ -193,7 +193,7 @@ def reference_section(gathered: Gathered, why_none: str) -> tuple[Section, Compa
 
 
 def _compare(gathered: Gathered) -> tuple[str, Comparison | None]:
-    """Text and pictures of the comparison."""
+    """Text and figures of the comparison."""
     try:
         comparison = compare(gathered.referenced, Selection())
     except InputError as error:
@@ -255,19 +255,19 @@ def flags_section(gathered: Gathered) -> Section:
     """Flags and cuts."""
     n = gathered.n_star
     rows = [
-        [flag.text, f"{column} {int(flag)}", *_share_cells(gathered.flags[flag.name], n)]
+        [flag.text, f"{column} {int(flag)}", *_fraction_cells(gathered.flags[flag.name], n)]
         for column, kind in (("quality_flags", QualityFlag), ("fit_flags", FitFlag))
         for flag in kind
         if flag.name in gathered.flags
     ]
-    body = table("Flags", ["", "bit", "stars", "share"], rows)
+    body = table("Flags", ["", "bit", "stars", "fraction"], rows)
     if gathered.cuts:
         rows = []
         for name, count in gathered.cuts.items():
             paper = ZGR23_PERCENTAGES.get(name)
-            cells = _share_cells(count, n)
+            cells = _fraction_cells(count, n)
             rows.append([CUTS[name][0], *cells, f"{paper:.1f} %" if paper else ""])
-        body += table("Cuts (ZGR23, table 3)", ["", "stars", "share", "ZGR23"], rows)
+        body += table("Cuts (ZGR23, table 3)", ["", "stars", "fraction", "ZGR23"], rows)
     return Section("flags", "Flags and cuts", body)
 
 
@@ -338,11 +338,11 @@ def _star_rows(stars: Table) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def _share(n: int, total: int) -> str:
-    """A number, and its share."""
+def _with_fraction(n: int, total: int) -> str:
+    """A number, and the fraction that it is of the total."""
     return f"{n:,} ({100.0 * n / total:.1f} %)"
 
 
-def _share_cells(n: int, total: int) -> list[str]:
+def _fraction_cells(n: int, total: int) -> list[str]:
     """The same in two cells."""
     return [f"{n:,}", f"{100.0 * n / total:.2f} %"]

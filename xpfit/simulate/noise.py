@@ -40,7 +40,7 @@ def g_magnitude(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
 
 
 BP_RP_WINDOWS = {"bp": ((392.0, 640.0), 4.08e7), "rp": ((640.0, 992.0), 1.27e7)}
-"""Wavelengths (nm) that stand for BP and RP, and the flux there of a star of magnitude 0 (Vega)."""
+"""Wavelengths (nm) that approximate BP and RP, and the flux there at magnitude 0 (Vega)."""
 
 
 def bp_rp_magnitudes(wavelength: np.ndarray, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +95,7 @@ class XPNoise:
     Notes
     -----
     C = D^T C_c D with the covariance of each band's coefficients that of real stars per unit of the
-    band's photon rate, which stands for photon noise, plus the terms of ZGR23's eq. 2.
+    band's photon rate, for photon noise, plus the terms of ZGR23's eq. 2.
     """
 
     def __init__(self, wavelength: np.ndarray, settings: XPSettings | None = None):
@@ -110,7 +110,7 @@ class XPNoise:
             for band in XP_BANDS:
                 matrix = getattr(design, band)
                 self._unit.append(matrix.T @ file[f"{band}/covariance_per_rate"][()] @ matrix)
-        self._share = [np.diagonal(unit) > 0 for unit in self._unit]
+        self._used = [np.diagonal(unit) > 0 for unit in self._unit]
 
     def covariance(self, flux: np.ndarray) -> np.ndarray:
         """Covariances for noise-free spectra.
@@ -125,18 +125,18 @@ class XPNoise:
         ndarray, shape (n_star, n_xp, n_xp)
         """
         total, parts = np.zeros((*flux.shape, flux.shape[1])), []
-        for unit, used in zip(self._unit, self._share, strict=True):
+        for unit, used in zip(self._unit, self._used, strict=True):
             rate = photon_rate(self._wavelength, flux, used)
             total += rate[:, None, None] * unit
             parts.append(flux * used)
-        both = self._share[0] & self._share[1]
-        # How the merge shares the flux there matters little to terms of half a per cent.
+        both = self._used[0] & self._used[1]
+        # The exact weights of the merge matter little to terms of half a per cent.
         parts = [np.where(both, 0.5 * part, part) for part in parts]
         return inflate(total, (self.settings.independent_error * flux) ** 2, parts, self.settings)
 
 
 def photon_rate(wavelength: np.ndarray, flux: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Photons that a band sees, in arbitrary units: the mean of flux times wavelength.
+    """Photons that a band receives, in arbitrary units: the mean of flux times wavelength.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def photon_rate(wavelength: np.ndarray, flux: np.ndarray, used: np.ndarray) -> n
     Returns
     -------
     ndarray, shape (n_star,)
-        At least what a star of G = 21 gives: the sky leaves no spectrum without noise.
+        At least that of a star of G = 21: the sky background adds noise to every spectrum.
     """
     mean = np.mean(np.maximum(flux[:, used], 0.0) * wavelength[used], axis=1)
     return np.maximum(mean, G_ZERO_POINT * 10.0**-8.4 * wavelength[used].mean())

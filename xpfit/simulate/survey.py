@@ -1,4 +1,4 @@
-"""Simulated surveys with known truth, binaries and wrong labels among them.
+"""Simulated surveys with known truth, including binaries and wrong labels.
 
 Types are those of real stars, spectra those of a trained model, and luminosities follow from log g;
 magnitudes, parallaxes, dust and all errors are like those of Gaia and LAMOST.
@@ -34,16 +34,16 @@ LABEL_JITTER = {"teff": 0.02, "feh": 0.02, "logg": 0.03, "alpha_m": 0.01}
 
 @dataclass(frozen=True)
 class SurveySettings:
-    """What a simulated survey is like.
+    """Properties of a simulated survey.
 
     Parameters
     ----------
     binary_fraction : float
-        Share of the dwarfs that have a companion; giants outshine theirs, and are single here.
+        Fraction of the dwarfs with a companion; giants outshine theirs, and are single here.
     twin_fraction : float
-        Share of the binaries with mass ratios above 0.95; the others' are uniform from 0.3.
+        Fraction of the binaries with mass ratios above 0.95; the others' are uniform from 0.3.
     wrong_label_fraction : float
-        Share of the stars that carry the labels of another.
+        Fraction of the stars with the labels of another star.
     g_limits : tuple of float
         Range of G; numbers rise linearly from the bright limit, about as the library's do.
     mean_extinction : float
@@ -89,7 +89,7 @@ class Survey:
     truth : dict of str to ndarray
         `labels` (n_star, n_label), `extinction`, `parallax`, `xi`; `mass_ratio` (zero for single
         stars); `wrong_label` (bool); `ln_absolute_flux` (n_star, n_obs), NaN in channels that the
-        model does not know.
+        model was not trained on.
     """
 
     spectra: Spectra
@@ -177,7 +177,7 @@ class _Simulator:
         space = model.space
         self.n_xp = space.n_obs - space.n_bands
         self.xp_settings = XPSettings()
-        # A stream of its own: where stars stand has no bearing on what they are.
+        # A separate stream: positions do not change the other random numbers.
         (self.sky,) = rng.spawn(1)
         self.noise = XPNoise(space.wavelength[: self.n_xp], self.xp_settings)
 
@@ -206,7 +206,7 @@ class _Simulator:
         return Survey(observed, truth)
 
     def _draw_types(self, n: int) -> np.ndarray:
-        """Stellar types in the range of the model, where its prior is at home."""
+        """Stellar types within the training range and above the prior-density threshold."""
         types = np.empty((0, len(self.names)))
         jitter = np.array([LABEL_JITTER[name] for name in self.names])
         while len(types) < n:
@@ -238,14 +238,14 @@ class _Simulator:
         return ratio
 
     def _ln_absolute_flux(self, labels: np.ndarray) -> np.ndarray:
-        """ln flux at 1 kpc without dust; NaN where the model does not know it."""
+        """ln flux at 1 kpc without dust; NaN in channels that were not trained."""
         ln_flux = self.model.forward.ln_absolute_flux(labels)
         if not self.model.absolute:
             ln_flux = ln_flux + ln_luminosity(labels, self.names)[:, None]
         return np.where(self.model.trained_channels, ln_flux, np.nan)
 
     def _flux(self, labels, extinction, xi) -> np.ndarray:
-        """Flux at 1 kpc, dimmed by dust."""
+        """Flux at 1 kpc, attenuated by dust."""
         forward = self.model.forward
         ln_curve = forward.ln_curve
         if forward.curve_varies:
@@ -260,7 +260,7 @@ class _Simulator:
         return np.exp(0.5 * LN_PER_MAG * (at_1kpc - g))
 
     def _observe(self, first, truth, flux) -> tuple[Spectra, np.ndarray]:
-        """Add noise to everything; returns also which stars carry another's labels."""
+        """Add noise to everything; returns also which stars have the labels of another."""
         n, rng = len(flux), self.rng
         source_id, gaia = self._place(first, flux)
         g = gaia["phot_g_mean_mag"]

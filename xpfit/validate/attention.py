@@ -21,7 +21,7 @@ def model_derivative_spectrum(
     Parameters
     ----------
     network : UncertainNetwork or GaiaNet
-        Whose reference wavelengths say what flux is relative to.
+        Flux is relative to that at its reference wavelengths.
     model : XPModel
         In the space of the spectra.
     spectra : Spectra

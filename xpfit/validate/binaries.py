@@ -53,7 +53,7 @@ def detection(
     """
     if not (mass_ratio > 0).any() or not (mass_ratio == 0).any():
         raise InputError(
-            "completeness needs binaries and single stars; simulate some with 'xpfit simulate "
+            "completeness needs binaries and single stars; simulate them with 'xpfit simulate "
             "--binaries 0.3'"
         )
     value = np.where(np.isfinite(statistic), statistic, -np.inf)

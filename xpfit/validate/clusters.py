@@ -28,7 +28,7 @@ class Cluster:
     parallax : float
         mas, of the centre, such as Vasiliev & Baumgardt's (2021).
     members : ndarray of int64
-        Source ids, such as by position and proper motion, outside the crowded middle.
+        Source ids, selected for instance by position and proper motion, outside the crowded centre.
     """
 
     name: str

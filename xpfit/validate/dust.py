@@ -24,7 +24,7 @@ MIN_HEIGHT = 400.0
 """pc above or below the plane, beyond the dust (ZGR23, fig. 20); where the distance is known."""
 
 CLOUDS = {"LMC": (80.9, -69.8, 10.0), "SMC": (13.2, -72.8, 6.0)}
-"""Right ascension, declination and radius (deg) of what is left out, as in ZGR23's fig. 20."""
+"""Right ascension, declination and radius (deg) of regions left out, as in ZGR23's fig. 20."""
 
 DUST_MAPS = {
     "sfd": ("SFDQuery", {}),
@@ -91,7 +91,7 @@ class _WithOptions:
 
 
 def attach_dust_map(fitted: Table, dust_map: DustMap) -> Table:
-    """Put the reddening of a dust map beside the fitted extinction.
+    """Add the reddening of a dust map to a catalogue, as reference of the extinction.
 
     Parameters
     ----------

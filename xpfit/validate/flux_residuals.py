@@ -82,7 +82,7 @@ def flux_residuals(
         Fit of `spectra`.
     channels : iterable of float or str
         Wavelengths in nm, for which the nearest is taken, and names of bands. Those that the
-        model does not know, and repetitions, are left out.
+        model was not trained on, and repetitions, are left out.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def flux_residuals(
 
 
 def _channel(model: XPModel, wanted: float | str) -> int:
-    """Index of a wavelength or band, -1 if the model does not know it."""
+    """Index of a wavelength or band, -1 if the model was not trained on it."""
     known = np.flatnonzero(model.trained_channels)
     is_band = model.space.is_band[known]
     if isinstance(wanted, str):

@@ -20,7 +20,7 @@ MIN_DRAWS = 10
 """Draws from the prior without which a cell of the diagram counts as empty."""
 
 MAGNITUDE_ERR = 0.03
-"""mag; of the photometric bands that the model knows."""
+"""mag; of the photometric bands on which the model is trained."""
 
 ROWS_AT_A_TIME = 200
 

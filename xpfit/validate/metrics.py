@@ -26,7 +26,7 @@ REFERENCES = {
 }
 """Columns with which each quantity is compared, and their errors.
 
-Extinction and parallax are compared where they are known; they decide on no star's selection.
+Extinction and parallax are compared where they are known; stars are not selected by them.
 """
 
 ZGR23_SCATTER = {"teff": 90.0, "feh": 0.15, "logg": 0.15, "extinction": 0.03, "parallax": 0.01}
@@ -86,7 +86,7 @@ class Comparison:
         return self.fitted[name] - self.reference[name]
 
     def pull(self, name: str) -> np.ndarray:
-        """Residuals over the combined errors; reference errors count where they are known."""
+        """Residuals over the combined errors, with reference errors where they are known."""
         reference_err = np.nan_to_num(self.reference_err[name], nan=0.0)
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.residual(name) / np.hypot(self.fitted_err[name], reference_err)
@@ -174,9 +174,9 @@ def metrics(comparison: Comparison) -> dict[str, dict[str, dict[str, float | int
     dict
         ``{"giants": {"teff": {"n", "bias", "scatter", "rmse", "pull"}, ...}, "dwarfs": ...,
         "all": ...}`` with teff in K. `n` counts the stars of which both values are known, `bias` is
-        the median of fitted - reference, `scatter` 1.4826
-        times the median absolute deviation, `pull` the same of the residuals over the combined
-        errors (reference errors count where they are known). Numbers of an empty group are None.
+        the median of fitted - reference, `scatter` their robust width (see
+        `xpfit.statistics.robust_width`), `pull` that of the residuals over the combined errors
+        (with reference errors where they are known). Numbers of an empty group are None.
     """
     return {
         group: {name: _numbers(comparison, name, mask) for name in comparison.labels}
@@ -185,7 +185,7 @@ def metrics(comparison: Comparison) -> dict[str, dict[str, dict[str, float | int
 
 
 def beside_zgr23(numbers: dict[str, dict]) -> dict[str, tuple[float, float]]:
-    """Scatter of all stars beside that of ZGR23 (section 4.4), for what both know.
+    """Scatter of all stars beside that of ZGR23 (section 4.4), for the quantities that both have.
 
     Parameters
     ----------

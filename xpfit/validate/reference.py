@@ -24,13 +24,13 @@ REFERENCE_COLUMNS = {
 
 
 class ReferenceLabels:
-    """Labels of another table, to be put beside fitted ones.
+    """Labels of another table, to be compared with fitted ones.
 
     Parameters
     ----------
     reference : astropy.table.Table
         Table with a column of source ids and labels under one of the names `REFERENCE_COLUMNS`,
-        temperatures in K. Where a source stands in several rows the first counts, with a warning.
+        temperatures in K. Where a source is in several rows, the first is used, with a warning.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class ReferenceLabels:
                     self._columns[name + suffix] = float_column(reference[found + suffix])
 
     def attach(self, fitted: Table) -> Table:
-        """Put them beside the fitted ones.
+        """Add them to a catalogue as reference columns.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class ReferenceLabels:
 
 
 def attach_reference(fitted: Table, reference: Table) -> Table:
-    """Put the labels of another table beside the fitted ones.
+    """Add the labels of another table to a catalogue as reference columns.
 
     Parameters
     ----------

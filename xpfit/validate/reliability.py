@@ -30,7 +30,7 @@ def reliable_fraction(
     ----------
     tables : iterable of astropy.table.Table
         Parts of a catalogue, with Gaia's magnitudes. The absolute magnitude is that at the fitted
-        parallax, or at the observed one if the model knows no luminosities; sources without colour
+        parallax, or at the observed one if the model has no luminosities; sources without colour
         or parallax are left out.
 
     Returns

@@ -146,7 +146,7 @@ class ExtinctionMaps:
     def differential(self) -> np.ndarray:
         """E of each slice less that of the last one before that is known, shape of `cumulative`.
 
-        Before the first that is known stands the Sun, with no extinction.
+        Before the first known one, E is zero, as at the Sun.
         """
         return self._since_known()[0]
 
@@ -154,8 +154,8 @@ class ExtinctionMaps:
     def density(self) -> np.ndarray:
         """dE/dr (mag / pc) of each slice, shape (n_slice, n_cell).
 
-        Stars stand in the middle of their slices, on average: differences are those between the
-        middles.
+        Stars are taken to be in the middle of their slices, so that distances are those between
+        the middles.
         """
         extinction, distance = self._since_known()
         return extinction / distance
@@ -186,7 +186,7 @@ def extinction_maps(
     Parameters
     ----------
     tables : iterable of astropy.table.Table
-        Parts of a catalogue with parallaxes, so of a model that knows luminosities.
+        Parts of a catalogue with parallaxes, so of a model with luminosities.
     edges : sequence of float
         Of the slices, kpc, rising.
     nside, min_stars, coarser : int
@@ -225,7 +225,7 @@ def extinction_maps(
             n_star[i] += rows.sum()
     if not n_star.any():
         raise InputError(
-            "no star is good enough for maps: they need parallaxes (fits by a model that knows "
+            "no star is good enough for maps: they need parallaxes (fits by a model with "
             "luminosities) to 10 % and E to 0.04 mag"
         )
     cumulative = np.array([mean.mean(min_stars, coarser) for mean in means])
@@ -233,7 +233,7 @@ def extinction_maps(
 
 
 def good_for_maps(table: Table, max_parallax_rel_err: float = MAX_PARALLAX_REL_ERR) -> np.ndarray:
-    """Stars that ZGR23's maps of extinction are made of (fig. 22), shape (n_star,)."""
+    """Stars that ZGR23 use for maps of extinction (fig. 22): ndarray of bool, shape (n_star,)."""
     needed = MAP_COLUMNS[:7]
     missing = [name for name in needed if name not in table.colnames]
     if missing:
@@ -283,14 +283,14 @@ def birdseye(
     height: float = BIRDSEYE_HEIGHT,
     n_height: int = 41,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Density of extinction seen from the north Galactic pole (ZGR23, eq. 30).
+    """Density of extinction in a view from the north Galactic pole (ZGR23, eq. 30).
 
     Parameters
     ----------
     maps : ExtinctionMaps
         With fine slices (`birdseye_edges`).
     half_width : float
-        kpc; half the side of the picture.
+        kpc; half the side of the view.
     n_pixel : int
         Of a side.
     height : float
