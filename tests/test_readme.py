@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xpfit import read_table
+from xpfit.read import read_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

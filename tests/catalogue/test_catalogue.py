@@ -11,9 +11,10 @@ from astropy.io.votable.ucd import check_ucd
 from astropy.table import Table
 
 import xpfit
-from xpfit import InputError, OutputError, read_catalogue, read_table, result_table, write_catalogue
+from xpfit import InputError, OutputError, read_catalogue, result_table, write_catalogue
 from xpfit.catalogue import join_tables
 from xpfit.cli import main
+from xpfit.read import read_table
 
 
 @pytest.fixture(scope="module")

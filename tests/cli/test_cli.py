@@ -1,9 +1,9 @@
 """The commands, as a user runs them."""
 
+import importlib
 import importlib.util
 import json
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from astropy.table import Table
 
 import xpfit
 from xpfit import read_catalogue
-from xpfit.cli import main
+from xpfit.cli import COMMANDS, main
 from xpfit.train import Phase, Recipe, recipe_text
 
 
@@ -281,29 +281,40 @@ def test_validate_keeps_existing_files_unless_asked(stars, tmp_path, capsys):
     assert [run(*arguments), run(*arguments), run(*arguments, "--overwrite")] == [0, 1, 0]
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["prepare"], ["fit"], ["validate"]])
-def test_help_of_every_command(command, capsys):
+def help_of(capsys, *command):
     with pytest.raises(SystemExit) as end:
         main([*command, "--help"])
     assert end.value.code == 0
-    assert "usage: xpfit" in capsys.readouterr().out
+    return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("name", "module", "text"), COMMANDS)
+def test_help_of_every_command(name, module, text, capsys):
+    assert text in help_of(capsys)
+    shown = help_of(capsys, name)
+    assert shown.startswith(f"usage: xpfit {name}")
+    module = importlib.import_module(f"xpfit.cli.{module}")
+    assert " ".join(module.__doc__.split()) in shown
+
+
+def test_help_shows_defaults_once(capsys):
+    shown = help_of(capsys, "fit")
+    assert "starts tried per star (default: 16)" in shown
+    assert "(default: the one that comes with xpfit)" in shown and "default: None" not in shown
+
+
+@pytest.mark.parametrize("verb", ["train", "predict", "card"])
+def test_help_of_every_verb_of_companion(verb, capsys):
+    assert help_of(capsys, "companion", verb).startswith(f"usage: xpfit companion {verb}")
+
+
+def test_there_are_sixteen_commands_with_a_module_each():
+    folder = Path(xpfit.__file__).parent / "cli"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "options"}
+    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 16
 
 
 def test_version(capsys):
     with pytest.raises(SystemExit):
         main(["--version"])
     assert xpfit.__version__ in capsys.readouterr().out
-
-
-def test_import_is_quick_and_leaves_heavy_packages_alone():
-    code = (
-        "import sys, time; start = time.process_time(); import xpfit; "
-        "took = time.process_time() - start; "
-        "heavy = {'sklearn', 'matplotlib', 'numba', 'gaiaxpy'} & set(sys.modules); "
-        "assert not heavy, heavy; print(took)"
-    )
-    run = [
-        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
-        for _ in range(3)
-    ]
-    assert min(run) < 2.0  # seconds of the processor

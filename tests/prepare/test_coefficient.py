@@ -6,11 +6,12 @@ from archive import archive_sources, write_archive
 from internal import coefficient_twin, simulate_coefficients
 
 import xpfit
-from xpfit import FluxCorrection, InputError, XPSettings
+from xpfit import InputError, XPSettings
 from xpfit.cli import main
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.data.spectra import InputFlag, whiten
 from xpfit.prepare import (
+    FluxCorrection,
     attach_photometry,
     coefficient_space,
     coefficient_vectors,

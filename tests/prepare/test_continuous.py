@@ -66,7 +66,7 @@ def test_rows_can_be_chosen(path):
 def test_real_continuous_files_are_fitted_from_the_command_line(name, tmp_path):
     out = tmp_path / "f.ecsv"
     assert main(["fit", str(SHARED / name), "--output", str(out), "--quiet"]) == 0
-    table = xpfit.read_table(out)
+    table = xpfit.read.read_table(out)
     assert np.isfinite(table["teff"]).all() and np.isfinite(table["teff_err"]).all()
 
 

@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 from archive import archive_sources, write_archive
 
-from xpfit import FluxCorrection, InputError, XPSettings
+from xpfit import InputError, XPSettings
 from xpfit.constants import XP_WAVELENGTH
-from xpfit.prepare import continuous_spectra, iterate_spectra, sample_continuous, write_spectra
+from xpfit.prepare import (
+    FluxCorrection,
+    continuous_spectra,
+    iterate_spectra,
+    sample_continuous,
+    write_spectra,
+)
 from xpfit.read import read_continuous
 
 

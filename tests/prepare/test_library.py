@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from xpfit import InputError, LibrarySettings
+from xpfit import InputError
 from xpfit.constants import BANDS, WAVELENGTH
 from xpfit.data.preparation import Preparation
 from xpfit.data.spectra import InputFlag
-from xpfit.prepare import band_flux, library_spectra
+from xpfit.prepare import LibrarySettings, band_flux, library_spectra
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 from archive import archive_sources, write_archive
 
 import xpfit
-from xpfit import FluxCorrection, InputError, LibrarySettings, XPSettings
+from xpfit import InputError, XPSettings
 from xpfit.cli import main
 from xpfit.data.preparation import Preparation
-from xpfit.prepare import iterate_file, prepare_file
+from xpfit.prepare import FluxCorrection, LibrarySettings, iterate_file, prepare_file
 
 BRIGHTER = FluxCorrection("brighter", "1", lambda wavelength, flux, table: np.full(flux.shape, 1.1))
 

@@ -4,11 +4,11 @@ from archive import archive_sources, write_archive
 from astropy.table import MaskedColumn, Table
 
 import xpfit
-from xpfit import InputError, PhotometrySettings, Spectra, attach_photometry
+from xpfit import InputError, Spectra, attach_photometry
 from xpfit.cli import main
 from xpfit.constants import BANDS, WAVELENGTH
 from xpfit.data.spectra import InputFlag, whiten
-from xpfit.prepare import band_flux, iterate_spectra
+from xpfit.prepare import PhotometrySettings, band_flux, iterate_spectra
 
 IDS = np.array([40, 10, 30, 20])
 COLUMNS = {"J": "j_m", "H": "h_m", "Ks": "ks_m", "W1": "w1mpro", "W2": "w2mpro"}
@@ -150,4 +150,4 @@ def test_photometry_from_the_command_line(rng, table, tmp_path, ending):
     assert main([*arguments, "--quiet"]) == 0
     # All that the default model knows: it was trained without WISE.
     expected = xpfit.load_model().trained_channels.sum()
-    np.testing.assert_array_equal(xpfit.read_table(fitted)["n_obs"], expected)
+    np.testing.assert_array_equal(xpfit.read.read_table(fitted)["n_obs"], expected)

@@ -108,4 +108,4 @@ def test_fits_from_the_command_line(path, tmp_path):
     from xpfit.cli import main
 
     assert main(["fit", str(path), "--output", str(tmp_path / "f.ecsv"), "--quiet"]) == 0
-    assert len(xpfit.read_table(tmp_path / "f.ecsv")) == 5
+    assert len(xpfit.read.read_table(tmp_path / "f.ecsv")) == 5

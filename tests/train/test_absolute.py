@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xpfit import InputError, Recipe, train_model
+from xpfit import InputError, train_model
 from xpfit.simulate import SurveySettings, simulate_survey
-from xpfit.train import Phase, TrainingIO
+from xpfit.train import Phase, Recipe, TrainingIO
 from xpfit.train.cleaning import CleanFlag, label_flag
 
 QUIET = TrainingIO(progress=False)

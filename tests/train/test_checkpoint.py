@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import xpfit
-from xpfit import InputError, Recipe, train_model
+from xpfit import InputError, train_model
 from xpfit.cli import main
-from xpfit.train import Phase, TrainingIO, recipe_text
+from xpfit.train import Phase, Recipe, TrainingIO, recipe_text
 from xpfit.train.checkpoint import read_checkpoint
 
 LABELS = ("teff", "feh", "logg")

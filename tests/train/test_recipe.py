@@ -4,9 +4,9 @@ from dataclasses import fields
 import pytest
 
 import xpfit
-from xpfit import InputError, Recipe
+from xpfit import InputError
 from xpfit.cli import main
-from xpfit.train import RECIPES, Phase, load_recipe, recipe_text
+from xpfit.train import RECIPES, Phase, Recipe, load_recipe, recipe_text
 from xpfit.train.recipe import (
     PHASE_CONSISTENCY,
     PHASE_CONSTRAINTS,

@@ -5,14 +5,14 @@ import pytest
 from helpers import assert_close_derivative, numerical_gradient, random_full_whiteners, simulate
 from internal import coefficient_twin, simulate_coefficients
 
-from xpfit import InputError, Recipe, XpfitError, train_model
+from xpfit import InputError, XpfitError, train_model
 from xpfit.constants import WAVELENGTH
 from xpfit.data.spectra import whiten
 from xpfit.model import ccm89_curve
 from xpfit.model.gauge import amplitude_channels
 from xpfit.nn import chi2
 from xpfit.prepare import continuous_spectra
-from xpfit.train import Phase, Trainer, TrainingIO
+from xpfit.train import Phase, Recipe, Trainer, TrainingIO
 from xpfit.train.loss import model_loss
 from xpfit.train.stars import StarConstraints, StarData, project
 

@@ -84,8 +84,8 @@ def read_catalogue(path: str | os.PathLike) -> Table:
     Parameters
     ----------
     path : path-like
-        A file in one of `FORMATS`, any other table that `xpfit.read_table` knows, or the directory
-        of a run (`xpfit run`), all of whose rows are read.
+        A file in one of `FORMATS`, any other table that `xpfit.read.read_table` can read, or the
+        directory of a run (`xpfit run`), all of whose rows are read.
 
     Returns
     -------

@@ -218,10 +218,9 @@ class XPModel:
         -------
         xpfit.fit.FitResult
         """
-        # The one import against the flow of data, so that a script can say `model.fit(spectra)`.
-        from ..fit import fit_spectra
+        import xpfit
 
-        return fit_spectra(self, spectra, **options)
+        return xpfit.fit_spectra(self, spectra, **options)
 
     def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
         """Write the model to one HDF5 file (see `xpfit.model.store`)."""

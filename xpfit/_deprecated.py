@@ -1,0 +1,156 @@
+"""Old names and module paths, which keep working for one version: old -> new.
+
+An old name is found with a `FutureWarning` that gives the new one, once per process. To deprecate
+a name or a module, add it to `NAMES` or `MODULES`.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+MODULES = {
+    "xpfit.spectra": ("xpfit.data.spectra", "xpfit.data.flags"),
+    "xpfit.space": ("xpfit.data.space",),
+    "xpfit.model.residuals": ("xpfit.model.covariance",),
+    "xpfit.prepare.bands": ("xpfit.prepare.photometry",),
+    "xpfit.prepare.files": ("xpfit.prepare.open",),
+    "xpfit.prepare.healpix": ("xpfit.healpix",),
+    "xpfit.prepare.internal": ("xpfit.prepare.coefficient",),
+    "xpfit.companion.oddity": ("xpfit.companion.outliers",),
+    "xpfit.quality.judgement": ("xpfit.quality.calibration",),
+    "xpfit.catalogue.executor": ("xpfit.catalogue.run.executor",),
+    "xpfit.catalogue.io": ("xpfit.catalogue.formats",),
+    "xpfit.catalogue.manifest": ("xpfit.catalogue.run.manifest",),
+    "xpfit.catalogue.opinions": ("xpfit.catalogue.companion_columns",),
+    "xpfit.catalogue.partition": ("xpfit.catalogue.hats",),
+    "xpfit.catalogue.plan": ("xpfit.catalogue.run.plan",),
+    "xpfit.validate.attention_plots": ("xpfit.plots.attention",),
+    "xpfit.validate.curves": ("xpfit.plots.extinction",),
+    "xpfit.validate.figures": ("xpfit.plots", "xpfit.plots.style"),
+    "xpfit.validate.mock": ("xpfit.simulate.galaxy",),
+    "xpfit.validate.model_plots": ("xpfit.plots.model",),
+    "xpfit.validate.noise": ("xpfit.simulate.noise",),
+    "xpfit.validate.report": ("xpfit.report",),
+    "xpfit.validate.residual_plots": ("xpfit.plots.residuals",),
+    "xpfit.validate.simulate": ("xpfit.simulate", "xpfit.simulate.stars"),
+    "xpfit.validate.sky_plots": ("xpfit.plots.sky",),
+    "xpfit.validate.star": ("xpfit.plots.star",),
+    "xpfit.validate.tracks": ("xpfit.plots.tracks",),
+}
+"""Modules that are gone, and those in which their names are now."""
+
+
+def _moved(old: str, new: str, names: str) -> dict[str, str]:
+    """Old and new paths of names that have moved from one module to another."""
+    return {f"{old}.{name}": f"{new}.{name}" for name in names.split()}
+
+
+NAMES = {
+    **_moved(
+        "xpfit",
+        "xpfit.prepare",
+        "FluxCorrection LibrarySettings PhotometrySettings continuous_spectra",
+    ),
+    **_moved("xpfit", "xpfit.quality", "Confidence confidence_for"),
+    **_moved("xpfit", "xpfit.read", "read_table"),
+    **_moved("xpfit", "xpfit.train", "Recipe"),
+    **_moved("xpfit.catalogue.run", "xpfit.catalogue.run.runner", "RunSettings run_catalogue"),
+    **_moved(
+        "xpfit.validate",
+        "xpfit.plots",
+        "confidence_residual_figure coverage_figure dust_figure model_figures reliability_diagram "
+        "reliability_figure residual_figure residual_grid_figure spectrum_figure star_figure",
+    ),
+    **_moved(
+        "xpfit.validate",
+        "xpfit.simulate",
+        "Survey SurveySettings read_truth simulate_survey write_survey",
+    ),
+    **_moved("xpfit.validate.binaries", "xpfit.plots.binaries", "detection_figure"),
+    **_moved("xpfit.validate.clusters", "xpfit.plots.clusters", "cluster_figure"),
+    **_moved(
+        "xpfit.validate.flux_residuals",
+        "xpfit.plots.flux_residuals",
+        "flux_residual_figure flux_residual_map_figure",
+    ),
+    **_moved("xpfit.validate.forecast", "xpfit.plots.forecast", "forecast_figure"),
+    **_moved("xpfit.validate.latent", "xpfit.plots.latent", "alpha_figure latent_figure"),
+    **_moved("xpfit.validate.posterior", "xpfit.plots.posterior", "corner_figure"),
+    **_moved(
+        "xpfit.validate.reconstruction", "xpfit.plots.reconstruction", "reconstruction_figure"
+    ),
+    "xpfit.catalogue.companion_columns.add_opinions": (
+        "xpfit.catalogue.companion_columns.add_companion_columns"
+    ),
+}
+"""Names that have moved or were renamed."""
+
+_WITH_OLD_NAMES = {path.rpartition(".")[0] for path in NAMES} - {"xpfit"}
+
+
+def old_name(module: str, name: str) -> Any:
+    """What a module held under an old name.
+
+    Raises
+    ------
+    AttributeError
+        If the name is not in `NAMES`.
+    """
+    new = NAMES.get(f"{module}.{name}")
+    if new is None:
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+    warnings.warn(f"{module}.{name} is now {new}", FutureWarning, stacklevel=3)
+    place, _, new_name = new.rpartition(".")
+    value = getattr(import_module(place), new_name)
+    setattr(sys.modules[module], name, value)  # so that the warning comes once
+    return value
+
+
+class OldModules(MetaPathFinder, Loader):
+    """Imports modules of `MODULES`, and has other modules find their names in `NAMES`."""
+
+    def find_spec(self, fullname: str, path=None, target=None) -> ModuleSpec | None:
+        """Specification of a module that is gone, or of one that had other names."""
+        if fullname in MODULES:
+            return ModuleSpec(fullname, self)
+        if fullname not in _WITH_OLD_NAMES:
+            return None
+        spec = PathFinder.find_spec(fullname, path)
+        execute = spec.loader.exec_module
+
+        def with_old_names(module: ModuleType) -> None:
+            execute(module)
+            module.__getattr__ = lambda name: old_name(fullname, name)
+
+        spec.loader.exec_module = with_old_names
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """An ordinary module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Have a module find its names in the new places."""
+        places = MODULES[module.__name__]
+        warnings.warn(f"{module.__name__} is now {places[0]}", FutureWarning, stacklevel=2)
+
+        def __getattr__(name: str) -> Any:
+            for place in places:
+                try:
+                    return getattr(import_module(place), name)
+                except AttributeError:
+                    continue
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+        module.__getattr__ = __getattr__
+
+
+def install() -> None:
+    """Have Python's import find the old modules."""
+    if not any(isinstance(finder, OldModules) for finder in sys.meta_path):
+        sys.meta_path.insert(0, OldModules())
