@@ -196,7 +196,7 @@ def test_an_unfinished_training_is_not_overwritten_by_accident(sample_path, tmp_
     checkpoint = tmp_path / "m.h5.checkpoint"
     checkpoint.write_bytes(b"precious")
     assert main(arguments) == 1
-    assert "--resume goes on with it" in capsys.readouterr().err
+    assert "--resume continues it" in capsys.readouterr().err
     assert checkpoint.read_bytes() == b"precious"
     assert main([*arguments, "--overwrite"]) == 0
     assert not checkpoint.exists()
@@ -221,6 +221,6 @@ def test_interrupted_command_says_how_to_go_on(sample_path, tmp_path, capsys, mo
     monkeypatch.setattr(trainer, "MIN_TRAINING_STARS", 10)
     calls.append(1)
     assert main(arguments) == 130
-    assert "--resume goes on from" in capsys.readouterr().err
+    assert "--resume to resume from" in capsys.readouterr().err
     monkeypatch.setattr(trainer, "gauss_newton", gauss_newton)
     assert main([*arguments, "--resume"]) == 0

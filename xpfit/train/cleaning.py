@@ -1,4 +1,4 @@
-"""Which stars to train on: usable ones at the outset, well-behaved ones later."""
+"""Which stars to train on: usable ones at first, later those that agree with the model."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PLAUSIBLE_LABELS = {
     "logg": (-2.0, 9.0),
     "alpha_m": (-2.0, 2.0),
 }
-"""Labels outside (kK, dex) are missing values or a slip of units, not stars."""
+"""Ranges of labels (kK, dex); values outside are missing-value codes or in a wrong unit."""
 
 
 def trainable(
     spectra: Spectra, label_names: Sequence[str], exclude: np.ndarray
 ) -> tuple[np.ndarray, dict[str, int]]:
-    """Stars that can be trained on, and how many fell for which reason.
+    """Stars that can be trained on, and how many are left out for which reason.
 
     Parameters
     ----------
@@ -80,9 +80,9 @@ def trainable(
 
 
 class CleanFlag(IntFlag):
-    """Why a star was dropped in self-cleaning: bits of `Outliers.flags`.
+    """Why a star was dropped in self-cleaning: bits of `Tension.flags`.
 
-    The labels' own bits are `label_flag`.
+    The bits of the labels are `label_flag`.
     """
 
     FLUX = 1
@@ -98,7 +98,7 @@ class CleanFlag(IntFlag):
 
 
 def label_flag(index: int) -> int:
-    """Bit for a label, by its place in the stellar type: 32 for the first, then 64, and so on."""
+    """Bit of a label, by its index in the stellar type: 32 for the first, then 64, and so on."""
     return 32 << index
 
 
@@ -163,15 +163,15 @@ def choose_stars(
 
 @dataclass(frozen=True)
 class Tension:
-    """How far training stars are from the model, each in units of its limit.
+    """How much training stars disagree with the model, in units of the recipe's limits.
 
     Parameters
     ----------
     labels : ndarray, shape (n_star, n_label)
         |fitted - measured| / error / limit.
     parallax, binary, flux, chi2 : ndarray, shape (n_star,)
-        The same of the parallax; of log g and parallax together; of the worst flux; and chi2 per
-        degree of freedom over its limit.
+        The same of the parallax; of log g and parallax together; of the most deviant flux; and chi2
+        per degree of freedom over its limit.
     """
 
     labels: np.ndarray
@@ -183,7 +183,7 @@ class Tension:
     @classmethod
     def measure(
         cls,
-        known: StarConstraints,
+        constraints: StarConstraints,
         theta: np.ndarray,
         residual: np.ndarray,
         chi2_per_dof: np.ndarray,
@@ -194,7 +194,7 @@ class Tension:
 
         Parameters
         ----------
-        known : StarConstraints
+        constraints : StarConstraints
         theta : ndarray, shape (n_star, n_stellar)
         residual : ndarray, shape (n_star, n_obs)
             (predicted - observed) / error of each value.
@@ -208,11 +208,11 @@ class Tension:
         Tension
         """
         k = len(label_names)
-        pull = np.abs(known.pulls(theta))
+        pull = np.abs(constraints.pulls(theta))
         floors = [recipe.clean_label_floor.get(name, 0.0) for name in label_names]
-        pull[:, :k] *= known.label_err / np.hypot(known.label_err, floors)
+        pull[:, :k] *= constraints.label_err / np.hypot(constraints.label_err, floors)
         binary = np.zeros(len(pull))
-        if known.absolute and "logg" in label_names:
+        if constraints.absolute and "logg" in label_names:
             binary = np.hypot(pull[:, label_names.index("logg")], pull[:, k])
         return cls(
             labels=pull[:, :k] / recipe.clean_sigma,
@@ -223,19 +223,19 @@ class Tension:
         )
 
     def flags(self, max_fraction: float = 1.0) -> np.ndarray:
-        """Stars in tension with the model, and why (ZGR23, section 3.2, "self-cleaning").
+        """Stars that disagree with the model, and why (ZGR23, section 3.2, "self-cleaning").
 
         Parameters
         ----------
         max_fraction : float
-            Largest share of the stars to call outliers, the worst first: while a model is still
-            poor nearly every star is in tension with it, and that is not the stars' fault. Values
-            that are not finite are outliers always.
+            Largest fraction of the stars to be flagged, the most deviant first: early in a training
+            nearly every star disagrees with the model, because the model is wrong. Stars with
+            values that are not finite are always flagged.
 
         Returns
         -------
         ndarray of int16, shape (n_star,)
-            Sum of `CleanFlag` and `label_flag` values; zero for stars to be kept.
+            Sum of `CleanFlag` and `label_flag` values; zero for stars that are kept.
         """
         parts = {
             int(CleanFlag.FLUX): self.flux,
@@ -245,12 +245,12 @@ class Tension:
         }
         parts |= {label_flag(i): column for i, column in enumerate(self.labels.T)}
         worst = np.max(list(parts.values()), axis=0)
-        broken = ~np.isfinite(worst)
-        worst = np.where(broken, np.inf, worst)
+        invalid = ~np.isfinite(worst)
+        worst = np.where(invalid, np.inf, worst)
         limit = 1.0
         if max_fraction < 1.0:
             limit = max(limit, np.quantile(worst, 1.0 - max_fraction, method="inverted_cdf"))
-        flags = np.where(broken, int(CleanFlag.NOT_FINITE), 0)
+        flags = np.where(invalid, int(CleanFlag.NOT_FINITE), 0)
         for bit, tension in parts.items():
-            flags += np.where(~broken & (worst > limit) & (tension > 1.0), bit, 0)
+            flags += np.where(~invalid & (worst > limit) & (tension > 1.0), bit, 0)
         return flags.astype(np.int16)

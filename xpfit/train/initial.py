@@ -1,4 +1,4 @@
-"""Where a training starts: data with floored errors, constraints, first guesses."""
+"""Start of a training: floors of the errors, constraints, initial parameters and network."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .recipe import Recipe
 from .stars import CHUNK, StarConstraints
 
 DEFAULT_EXTINCTION = 0.1
-"""Where E starts (mag) for stars without an estimate."""
+"""Initial E (mag) of stars without an estimate."""
 
-MIN_EXTINCTION = 0.02
-"""Lowest start of E (mag): ln E has to be finite."""
+MIN_INITIAL_EXTINCTION = 0.02
+"""Smallest initial E (mag): ln E has to be finite."""
 
-FAINTEST = 1e-3
-"""Flux, relative to the brightest point, below which training does not start."""
+MIN_RELATIVE_FLUX = 1e-3
+"""Smallest initial flux, relative to the brightest point."""
 
 
 def with_floor(spectra: Spectra, floor: float) -> Spectra:
@@ -51,16 +51,16 @@ def with_floor(spectra: Spectra, floor: float) -> Spectra:
 def star_constraints(
     spectra: Spectra, label_names: Sequence[str], recipe: Recipe, absolute: bool
 ) -> StarConstraints:
-    """What is known of stars besides their flux, labels with the recipe's floors of their errors.
+    """Measurements besides the flux; the errors of labels include the recipe's floors.
 
-    A label without an error is as good as the floor says.
+    The error of a label that has none is the floor alone.
     """
     floors = [recipe.label_error_floor.get(name, 0.0) for name in label_names]
     default = Recipe().label_error_floor
-    usual = [recipe.label_error_floor.get(n) or default.get(n, 0.1) for n in label_names]
+    missing = [recipe.label_error_floor.get(n) or default.get(n, 0.1) for n in label_names]
     labels = np.column_stack([spectra.labels[name] for name in label_names])
     error = np.column_stack([spectra.label_err[name] for name in label_names])
-    error = np.where(np.isfinite(error) & (error > 0), error, usual)
+    error = np.where(np.isfinite(error) & (error > 0), error, missing)
     known = np.isfinite(spectra.parallax_err) & absolute
     return StarConstraints(
         labels,
@@ -75,29 +75,33 @@ def star_constraints(
 
 
 def initial_theta(
-    spectra: Spectra, known: StarConstraints, trained_grid: np.ndarray, curve_varies: bool
+    spectra: Spectra, constraints: StarConstraints, trained_grid: np.ndarray, curve_varies: bool
 ) -> np.ndarray:
     """Measured labels, estimated extinction, and parallax or flux in the amplitude window."""
-    estimated = np.isfinite(known.extinction)
-    extinction = np.where(estimated, known.extinction, DEFAULT_EXTINCTION)
+    estimated = np.isfinite(constraints.extinction)
+    extinction = np.where(estimated, constraints.extinction, DEFAULT_EXTINCTION)
     window = amplitude_channels(spectra.space) & trained_grid
     spectrum = spectra.space.spectrum(spectra.flux)
     level = np.maximum(np.median(spectrum[:, window], axis=1), np.finfo(float).tiny)
     ln_parallax = 0.5 * np.log(level)
-    if known.absolute:
-        ln_parallax = _initial_ln_parallax(known, ln_parallax)
-    columns = [known.labels, np.log(np.maximum(extinction, MIN_EXTINCTION)), ln_parallax]
+    if constraints.absolute:
+        ln_parallax = _initial_ln_parallax(constraints, ln_parallax)
+    columns = [
+        constraints.labels,
+        np.log(np.maximum(extinction, MIN_INITIAL_EXTINCTION)),
+        ln_parallax,
+    ]
     return np.column_stack([*columns, np.zeros(len(spectra))] if curve_varies else columns)
 
 
-def _initial_ln_parallax(known: StarConstraints, half_ln_level: np.ndarray) -> np.ndarray:
+def _initial_ln_parallax(constraints: StarConstraints, half_ln_level: np.ndarray) -> np.ndarray:
     """ln of the observed parallax, or of its error where that is larger.
 
-    Stars without one are put where the median star would be as bright.
+    Stars without one get the parallax at which the median star has their flux.
     """
-    measured = np.isfinite(known.parallax_err)
-    ln_parallax = np.log(np.maximum(known.parallax, known.parallax_err), where=measured,
-                         out=np.zeros(len(known)))  # fmt: skip
+    measured = np.isfinite(constraints.parallax_err)
+    ln_parallax = np.log(np.maximum(constraints.parallax, constraints.parallax_err), where=measured,
+                         out=np.zeros(len(constraints)))  # fmt: skip
     typical = np.median((ln_parallax - half_ln_level)[measured])
     return np.where(measured, ln_parallax, half_ln_level + typical)
 
@@ -105,15 +109,15 @@ def _initial_ln_parallax(known: StarConstraints, half_ln_level: np.ndarray) -> n
 def start_from_typical_spectrum(
     forward: ForwardModel, spectra: Spectra, theta: np.ndarray, trained_grid: np.ndarray
 ) -> None:
-    """Let the untrained network predict the median star's spectrum for every type."""
+    """Set the network's last bias so that it predicts the median spectrum for every type."""
     observed = spectra.space.grid_channels(np.isfinite(spectra.flux_err))
     spectrum = spectra.space.spectrum(spectra.flux)
     varpi2 = np.exp(2.0 * theta[:, forward.n_label + 1, None])
     relative = np.where(observed, spectrum / varpi2, np.nan)
     typical = np.ones(len(trained_grid))
     typical[trained_grid] = np.nanmedian(relative[:, trained_grid], axis=0)
-    # Where the instrument sees no light, the basis functions leave ripples around zero.
-    typical = np.maximum(typical, FAINTEST * typical.max())
+    # Outside the instrument's response, the basis functions oscillate around zero.
+    typical = np.maximum(typical, MIN_RELATIVE_FLUX * typical.max())
     output = forward.network.layers[-1]
     _, bias = output.split(forward.weights[forward.network.slices[-1]])
     bias += np.log(typical)

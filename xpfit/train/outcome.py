@@ -116,7 +116,7 @@ def learn_model_covariance(result: TrainingResult) -> ModelCovariance | None:
     used = np.isfinite(stars.flux_err)
     residual = np.where(used, (stars.flux - predicted) / scale, np.nan)
     covariance = measured_covariance(stars)
-    for rows, part in data.chunks(np.arange(len(kept))):
+    for rows, part in data.chunks():
         propagated = _propagated(result.forward, theta[rows], part, measured.label_err[rows])
         covariance[rows] += np.swapaxes(propagated, 1, 2) @ propagated
     covariance /= scale[:, :, None]

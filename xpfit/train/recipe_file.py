@@ -1,4 +1,4 @@
-"""Recipes as TOML files: by name or from a path, checked key by key, with the line of a mistake."""
+"""Recipes as TOML files, by name or path; errors name the key and the line."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _TABLES = {
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """A recipe as TOML, to be changed and given to `load_recipe`.
+    """A recipe as TOML, to be edited and given to `load_recipe`.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _is(value, expected: type) -> bool:
 
 
 def _line(text: str, key: str, phase: int | None = None) -> str:
-    """Where a key stands, as ", line N": within its phase, or before the first one."""
+    """Line of a key, as ", line N": within its phase, or before the first one."""
     current = None
     for number, line in enumerate(text.splitlines(), start=1):
         stripped = line.strip()

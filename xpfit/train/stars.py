@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from ..arrays import batches
 from ..data.spectra import whiten
 from ..model.forward import ForwardModel
 from ..model.terms import Terms, flux_term, gaussian_term
@@ -88,11 +89,10 @@ class StarData:
     def __getitem__(self, rows) -> StarData:
         return StarData(*(getattr(self, f.name)[rows] for f in fields(self)))
 
-    def chunks(self, rows: np.ndarray) -> Iterator[tuple[np.ndarray, StarData]]:
-        """The stars `rows` a few thousand at a time, with their rows."""
-        for start in range(0, len(rows), CHUNK):
-            part = rows[start : start + CHUNK]
-            yield part, self[part]
+    def chunks(self) -> Iterator[tuple[slice, StarData]]:
+        """A few thousand stars at a time, with their rows."""
+        for rows in batches(len(self), CHUNK):
+            yield rows, self[rows]
 
 
 def stellar_loss(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
@@ -204,7 +204,7 @@ def project(forward: ForwardModel, theta: np.ndarray, data: StarData) -> Project
     """
     offset = np.empty(data.flux.shape)
     taken_up = np.empty((*theta.shape, data.flux.shape[1]))
-    for rows, part in data.chunks(np.arange(len(theta))):
+    for rows, part in data.chunks():
         white = whiten(part.whitener, forward.flux_and_jacobian(theta[rows])[1])
         _, slope, curvature = _constraint_terms(theta[rows], part.constraints)
         measured = np.divide(-slope, curvature, out=np.zeros_like(slope), where=curvature > 0)

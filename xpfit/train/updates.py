@@ -1,6 +1,6 @@
-"""Per-star updates during training: stellar parameters at a fixed model.
+"""Updates of the stellar parameters during training, at a fixed model.
 
-Whatever the method, a star's loss is never higher after an update than before.
+A star's loss is never higher after an update than before, whatever the method.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from ..nn import Adam
 from .stars import StarData, loss_derivatives, stellar_loss
 
 INITIAL_DAMPING = 1e-6
-DAMPING_DOWN, DAMPING_UP = 0.1, 30.0
-"""Factors on the damping of a star after a step that was accepted or refused.
+DAMPING_DECREASE, DAMPING_INCREASE = 0.1, 30.0
+"""Factors on the damping of a star after a step that was accepted or rejected.
 
-Damping must start small: where flux ties parameters to each other, labels alone hold the rest, and
-even 1e-3 of the curvature of the flux would outweigh them.
+Damping must start small: where the flux makes parameters degenerate, only the measured labels
+constrain their combination, and even 1e-3 of the curvature of the flux would outweigh them.
 """
 
 MAX_STEP = 1.0
 """Longest step of one iteration, in standardised labels, ln E, ln varpi and xi.
 
-A longer one leaves the range where the linearised model means anything: ln E could run away to
-where no flux is left, which a very bad star would even prefer.
+A longer one leaves the range where the linearised model is valid: ln E could diverge to where no
+flux is left, which lowers the loss of a star that fits very badly.
 """
 
 MAX_HALVINGS = 20
@@ -55,7 +55,7 @@ def fit_amplitude(forward: ForwardModel, theta: np.ndarray, data: StarData) -> n
 def xi_variance(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
     """Variance of xi from the curvature of the stellar loss, shape (n_star,)."""
     variance = np.empty(len(theta))
-    for rows, part in data.chunks(np.arange(len(theta))):
+    for rows, part in data.chunks():
         _, _, hessian = loss_derivatives(forward, theta[rows], part)
         # The loss is -2 ln p: half its Hessian is the inverse covariance.
         variance[rows] = 2.0 * np.linalg.inv(hessian)[:, -1, -1]
@@ -80,13 +80,13 @@ def gauss_newton(
         Updated parameters; no star's loss is higher than before.
     """
     updated = theta.copy()
-    for rows, part in data.chunks(np.arange(len(theta))):
+    for rows, part in data.chunks():
         updated[rows] = _gauss_newton_chunk(forward, updated[rows], part, n_iterations)
     return updated
 
 
 def _gauss_newton_chunk(forward, theta, data, n_iterations):
-    """Levenberg-Marquardt on stars that fit in memory together."""
+    """Levenberg-Marquardt steps of stars that fit in memory together."""
     damping = np.full(len(theta), INITIAL_DAMPING)
     with np.errstate(over="ignore", invalid="ignore"):
         loss = stellar_loss(forward, theta, data)
@@ -98,7 +98,7 @@ def _gauss_newton_chunk(forward, theta, data, n_iterations):
             better = trial_loss < loss
             theta = np.where(better[:, None], trial, theta)
             loss = np.where(better, trial_loss, loss)
-            damping *= np.where(better, DAMPING_DOWN, DAMPING_UP)
+            damping *= np.where(better, DAMPING_DECREASE, DAMPING_INCREASE)
     return theta
 
 
@@ -131,32 +131,38 @@ def gradient_descent(
     Returns
     -------
     ndarray, shape (n_star, n_stellar)
-        A star whose loss would rise takes half the step, a quarter, and so on: bright stars' losses
-        are so steep that no one rate suits them and faint ones. No star's loss is higher than
-        before.
+        A star whose loss would rise takes half the step, a quarter, and so on: the loss of bright
+        stars is so steep that no single rate is right for bright and faint ones. No star's loss is
+        higher than before.
     """
+    return np.concatenate(
+        [_descend_chunk(forward, theta[rows], part, learning_rate) for rows, part in data.chunks()]
+    )
+
+
+def _descend_chunk(forward, theta, data, learning_rate):
+    """Gradient descent of stars that fit in memory together."""
     updated = theta.copy()
-    for rows, part in data.chunks(np.arange(len(theta))):
-        with np.errstate(over="ignore", invalid="ignore"):
-            loss, gradient, _ = loss_derivatives(forward, theta[rows], part)
-            step = learning_rate * gradient
-            step *= _shortening(step, forward.scale)
-            waiting = np.flatnonzero(np.isfinite(step).all(axis=1) & step.any(axis=1))
-            for _ in range(MAX_HALVINGS):
-                trial = theta[rows[waiting]] - step[waiting]
-                better = stellar_loss(forward, trial, part[waiting]) <= loss[waiting]
-                updated[rows[waiting[better]]] = trial[better]
-                waiting = waiting[~better]
-                if not len(waiting):
-                    break
-                step[waiting] *= 0.5
+    with np.errstate(over="ignore", invalid="ignore"):
+        loss, gradient, _ = loss_derivatives(forward, theta, data)
+        step = learning_rate * gradient
+        step *= _shortening(step, forward.scale)
+        remaining = np.flatnonzero(np.isfinite(step).all(axis=1) & step.any(axis=1))
+        for _ in range(MAX_HALVINGS):
+            trial = theta[remaining] - step[remaining]
+            better = stellar_loss(forward, trial, data[remaining]) <= loss[remaining]
+            updated[remaining[better]] = trial[better]
+            remaining = remaining[~better]
+            if not len(remaining):
+                break
+            step[remaining] *= 0.5
     return updated
 
 
 class AdamDescent:
     """Many Adam steps of every star at a fixed model (ZGR23, table 1, phase 6).
 
-    Adam overshoots on its way; what counts is the best point that each star has visited.
+    Adam overshoots on its way; the result is the best point that each star has visited.
 
     Parameters
     ----------
@@ -176,18 +182,25 @@ class AdamDescent:
         self._adam = Adam()
 
     def step(self, forward: ForwardModel, data: StarData, learning_rate: float) -> float:
-        """Note how good the present positions are, then move on; returns their mean loss."""
+        """Evaluate the current positions, then take a step; returns the mean of the lowest losses.
+
+        Parameters
+        ----------
+        forward : ForwardModel
+        data : StarData
+        learning_rate : float
+        """
         loss, gradient = np.empty(len(self.best)), np.empty_like(self.best)
         with np.errstate(over="ignore", invalid="ignore"):
-            for rows, part in data.chunks(np.arange(len(loss))):
+            for rows, part in data.chunks():
                 loss[rows], gradient[rows], _ = loss_derivatives(
                     forward, self._position[rows], part
                 )
         better = loss < self._best_loss
         self.best[better], self._best_loss[better] = self._position[better], loss[better]
-        # A star that ran into overflow goes back to its best point.
-        lost = ~np.isfinite(gradient).all(axis=1)
-        self._position[lost], gradient[lost] = self.best[lost], 0.0
+        # A star whose prediction overflows returns to its best point.
+        overflow = ~np.isfinite(gradient).all(axis=1)
+        self._position[overflow], gradient[overflow] = self.best[overflow], 0.0
         self._position = self._adam.step(self._position, gradient, learning_rate)
         return float(np.mean(self._best_loss))
 
@@ -202,7 +215,7 @@ class AdamDescent:
 
     @classmethod
     def from_state(cls, state: dict[str, np.ndarray]) -> AdamDescent:
-        """Go on from what `state` returned."""
+        """Continue from what `state` returned."""
         descent = cls(state["best"])
         descent._position, descent._best_loss = state["position"], state["best_loss"]
         descent._adam.restore(state)
