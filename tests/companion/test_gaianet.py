@@ -79,7 +79,7 @@ def test_gradient_of_the_loss_is_exact_and_leaves_out_what_is_masked(trained, st
     task = _Task(owner, few, targets)
     task.inputs = task.inputs.astype(float)
     parameters = owner.network.initialise(rng)
-    rows, moving = np.arange(8), owner.network.absorb
+    rows, moving = np.arange(8), owner.network.update_running_statistics
 
     def loss(p):
         return task.loss(p, rows, np.random.default_rng(8))[0]
@@ -123,15 +123,15 @@ def test_an_interrupted_training_goes_on_to_the_same_network(stars, tmp_path, mo
         return network.fit(some, rng=np.random.default_rng(5), progress=False, **more)
 
     whole = fit()
-    absorb, calls = _Task.absorb, []
+    after_step, calls = _Task.after_step, []
 
     def stop(task, parameters):
         calls.append(1)
         if len(calls) > 23 * 3:
             raise KeyboardInterrupt
-        return absorb(task, parameters)
+        return after_step(task, parameters)
 
-    monkeypatch.setattr(_Task, "absorb", stop)
+    monkeypatch.setattr(_Task, "after_step", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(checkpoint=checkpoint)
     monkeypatch.undo()

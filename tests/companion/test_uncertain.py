@@ -89,9 +89,9 @@ def test_errors_of_inputs_and_dropout_enter_the_loss_after_the_warm_up(trained, 
     owner.features_ = trained.features_
     owner.label_mean_, owner.label_scale_ = trained.label_mean_, trained.label_scale_
     task = _Task(owner, few, np.zeros((40, 3)), np.zeros((40, 3)))
-    task.refresh(0, trained.parameters_)
+    task.before_epoch(0, trained.parameters_)
     assert np.all(task.other_variance == 0)
-    task.refresh(8, trained.parameters_)  # an eighth of 60 epochs
+    task.before_epoch(8, trained.parameters_)  # an eighth of 60 epochs
     assert np.all(task.other_variance > 0)
 
 
@@ -116,15 +116,15 @@ def test_an_interrupted_training_goes_on_to_the_same_network(stars, tmp_path, mo
         return network.fit(some, rng=np.random.default_rng(5), progress=False, **more)
 
     whole = fit()
-    refresh = _Task.refresh
+    before_epoch = _Task.before_epoch
 
     def killed(self, epoch, parameters):
         if epoch == 45:
             raise KeyboardInterrupt
-        refresh(self, epoch, parameters)
+        before_epoch(self, epoch, parameters)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Task, "refresh", killed)
+        patch.setattr(_Task, "before_epoch", killed)
         with pytest.raises(KeyboardInterrupt):
             fit(checkpoint=checkpoint)
     assert checkpoint.exists()
@@ -142,7 +142,7 @@ def test_a_checkpoint_of_another_training_is_refused(stars, tmp_path, monkeypatc
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Task, "refresh", stop)
+        patch.setattr(_Task, "before_epoch", stop)
         with pytest.raises(KeyboardInterrupt):
             UncertainNetwork(LABELS, settings).fit(
                 some, rng=np.random.default_rng(1), progress=False, checkpoint=checkpoint
@@ -152,7 +152,7 @@ def test_a_checkpoint_of_another_training_is_refused(stars, tmp_path, monkeypatc
     if change == "data":
         some = stars[np.arange(300, 600)]
     rng = np.random.default_rng(2 if change == "seed" else 1)
-    with pytest.raises(InputError, match="remove it to begin anew"):
+    with pytest.raises(InputError, match="remove it to start again"):
         UncertainNetwork(LABELS, settings).fit(some, rng=rng, progress=False, checkpoint=checkpoint)
 
 

@@ -31,7 +31,12 @@ def test_warm_restarts_begin_anew_and_take_longer_each_time():
 def test_plateau_schedule_falls_when_the_loss_does_not():
     schedule = PlateauSchedule(1e-3, patience=2)
     losses = [5.0, 4.0, 4.0, 4.5, 3.0, 3.0, 3.0, 9.0, 3.5]
-    lowest = [schedule.observe(loss) for loss in losses]
+    lowest = []
+    for loss in losses:
+        schedule.observe(loss)
+        lowest.append(schedule.n_stale == 0)
     assert lowest == [True, True, False, False, True, False, False, False, False]
-    assert schedule.rate == pytest.approx(1e-6)  # after two stale epochs, then two and four
+    assert (
+        schedule(7.0) == schedule.rate == pytest.approx(1e-6)
+    )  # after two stale epochs, then two and four
     assert (schedule.best, schedule.n_stale) == (3.0, 4)

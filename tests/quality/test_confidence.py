@@ -13,15 +13,16 @@ from xpfit.nn import classifier_network
 from xpfit.quality import (
     Confidence,
     ConfidenceSettings,
+    LabelledFits,
     calibration,
+    calibration_report,
     confidence_features,
     confidence_for,
-    judge,
     labelled_fits,
     train_confidence,
 )
 from xpfit.quality.confidence import standardise
-from xpfit.quality.training import LabelledFits, loss_gradient
+from xpfit.quality.training import ClassifierTask
 
 # ZGR23's appendix B, in their order, and then the residuals.
 FEATURES = [
@@ -122,17 +123,15 @@ def test_loss_gradient_is_exact(rng):
     network = classifier_network(4, (5, 3), dropout=0.0)
     parameters = network.initialise(rng) + 0.1 * rng.standard_normal(network.n_parameters)
     inputs, target = rng.standard_normal((9, 4)), (rng.random(9) < 0.5).astype(float)
-    penalised = network.is_weight.copy()
-    penalised[network.slices[-1]] = False
-    value, gradient = loss_gradient(network, parameters, inputs, target, penalised, 0.3)
-    numerical = numerical_gradient(
-        lambda p: loss_gradient(network, p, inputs, target, penalised, 0.3)[0], parameters
-    )
+    task, rows = ClassifierTask(network, inputs, target, 0.3), np.arange(9)
+    value, gradient = task.loss(parameters, rows, rng)
+    numerical = numerical_gradient(lambda p: task.loss(p, rows, rng)[0], parameters)
     assert_close_derivative(gradient, numerical)
     p = expit(network.forward(parameters, inputs)[0][:, 0])
     entropy = -np.mean(np.log(np.where(target > 0, p, 1 - p)))
     weights = parameters[: 4 * 5], parameters[25 : 25 + 15]
     assert value == pytest.approx(entropy + 0.3 * sum(w @ w for w in weights))
+    assert task.loss(parameters, rows, None) == (pytest.approx(entropy), None)
 
 
 def made_up(rng, n=6000):
@@ -162,13 +161,24 @@ def test_confidence_is_the_probability_of_a_good_estimate(trained):
     true = probability[held_out.source_id - 1]
     known = np.isfinite(held_out.features["y"])
     assert np.sqrt(np.mean((predicted[known] - true[known, None]) ** 2)) < 0.06
-    report = judge(confidence, held_out)
+    report = calibration_report(confidence, held_out)
     for entry in report.values():
         assert entry["brier"] < 0.75 * entry["brier_of_the_mean"]
         n = np.array(entry["n"])
         off = np.array(entry["share_good"]) - entry["mean_confidence"]
         assert np.all(np.abs(off[n > 30]) < 4 * np.sqrt(0.25 / n[n > 30]))
         assert entry["scatter_confident"] < entry["scatter_others"]
+
+
+def test_scatter_of_temperatures_is_in_kelvin(trained):
+    confidence, held_out, _ = trained
+    report = calibration_report(confidence, held_out)
+    assert [report[name]["unit"] for name in ("teff", "feh", "logg")] == ["K", "dex", "dex"]
+    rows = confidence.of_features(held_out.features)[:, 0] > 0.5
+    residual = held_out.residual[rows, 0]
+    expected = 1000.0 * 1.4826 * np.median(np.abs(residual - np.median(residual)))
+    assert report["teff"]["scatter_confident"] == pytest.approx(expected, rel=1e-4)
+    assert report["teff"]["n_confident"] == rows.sum()
 
 
 def test_held_out_stars_are_a_fifth_and_all_rows_of_their_sources(model, trained):
@@ -276,7 +286,7 @@ def sample_fits(sample_path):
 
 def test_shipped_classifiers_tell_good_estimates_from_bad_on_held_out_stars(sample_fits):
     model, stars = sample_fits
-    report = judge(confidence_for(model), stars)
+    report = calibration_report(confidence_for(model), stars)
     for label, entry in report.items():
         assert entry["scatter_confident"] <= 0.7 * entry["scatter_others"], label
         assert entry["brier"] < entry["brier_of_the_mean"], label

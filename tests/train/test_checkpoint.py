@@ -13,7 +13,6 @@ import xpfit
 from xpfit import InputError, train_model
 from xpfit.cli import main
 from xpfit.train import Phase, Recipe, TrainingIO, recipe_text
-from xpfit.train.checkpoint import read_checkpoint
 
 LABELS = ("teff", "feh", "logg")
 RECIPE = Recipe(
@@ -138,18 +137,6 @@ def test_checkpoint_of_another_training_is_refused(few, tmp_path):
             train(few, checkpoint=checkpoint, resume=True, **change)
     with pytest.raises(InputError, match="of a training with other stars"):
         train(few, seed=6, checkpoint=checkpoint, resume=True)
-
-
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04 broken"])
-def test_damaged_checkpoint_is_refused(tmp_path, content):
-    (tmp_path / "c").write_bytes(content)
-    with pytest.raises(InputError, match="not a checkpoint"):
-        read_checkpoint(tmp_path / "c", "")
-
-
-def test_missing_checkpoint_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="without --resume"):
-        read_checkpoint(tmp_path / "c", "")
 
 
 def command(sample_path, recipe, output):

@@ -16,8 +16,14 @@ from ..model.store import load_model
 from ..plots import save
 from ..plots.reliability import reliability_figure
 from ..prepare import read_spectra
-from ..quality import CONFIDENCE_LABELS, judge, labelled_fits, train_confidence
+from ..quality import (
+    CONFIDENCE_LABELS,
+    calibration_report,
+    labelled_fits,
+    train_confidence,
+)
 from ..quality.training import with_report
+from ..quantities import quantity
 from . import options as shared
 
 FIGURE_NAME = "reliability.png"
@@ -59,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
     confidence, held_out = train_confidence(
         model, stars, np.random.default_rng(options.seed), progress=not options.quiet
     )
-    report = judge(confidence, held_out)
+    report = calibration_report(confidence, held_out)
     with_report(confidence, report).save(options.output, overwrite=options.overwrite)
     if directory:
         shared.save_json(report, directory / REPORT_NAME, overwrite=options.overwrite)
@@ -87,12 +93,10 @@ def _report_text(report: dict) -> str:
     ]
     for label in CONFIDENCE_LABELS:
         entry = report[label]
-        unit = 1000.0 if label == "teff" else 1.0
-        digits = 0 if label == "teff" else 3
+        digits = quantity(label).digits
         lines.append(
             f"{label:16}{entry['n_confident']:10d}{entry['n_others']:8d}"
-            f"{unit * entry['scatter_confident']:10.{digits}f}"
-            f"{unit * entry['scatter_others']:10.{digits}f}"
+            f"{entry['scatter_confident']:10.{digits}f}{entry['scatter_others']:10.{digits}f}"
             f"{entry['brier']:8.3f}{entry['brier_of_the_mean']:8.3f}"
         )
     return "\n".join(lines)

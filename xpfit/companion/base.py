@@ -14,8 +14,8 @@ from ..data.preparation import Preparation
 from ..data.space import ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError
+from ..nn import LoopState
 from .features import Features
-from .loop import LoopState
 
 
 @dataclass

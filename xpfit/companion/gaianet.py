@@ -23,17 +23,19 @@ from ..nn import (
     Convolution,
     CosineSchedule,
     Dense,
+    LoopSettings,
     MaxPool,
     Network,
     Position,
     ReLU,
     Residual,
+    Task,
+    TrainingLoop,
 )
 from .base import Companion, LabelPrediction, judged_by, labels_of
 from .draws import SEED
 from .excess import ExcessErrors
 from .features import Features, draw_noise
-from .loop import LoopSettings, descend
 
 LABELS = ("logg", "teff", "feh")
 
@@ -177,16 +179,17 @@ class GaiaNet(Companion):
         order = rng.permutation(len(spectra))
         n_validation = max(int(settings.validation_share * len(order)), 1)
         task = _Task(self, spectra, (targets - self.label_mean_) / self.label_scale_)
-        state = descend(
-            task.loss,
+        loop = TrainingLoop(
+            task,
+            Adamax(),
+            CosineSchedule(settings.learning_rate, settings.n_epochs),
+            LoopSettings(settings.n_epochs, settings.batch_size),
+        )
+        state = loop.run(
             self.network.initialise(rng).astype(np.float32),
             order[n_validation:],
             order[:n_validation],
-            settings=LoopSettings(settings.n_epochs, settings.batch_size),
-            optimiser=Adamax(),
-            rate=CosineSchedule(settings.learning_rate, settings.n_epochs),
-            rng=rng,
-            after_step=task.absorb,
+            rng,
             progress=progress,
             checkpoint=checkpoint,
         )
@@ -343,7 +346,7 @@ class GaiaNet(Companion):
         return values[:, self.label_names.index(name)]
 
 
-class _Task:
+class _Task(Task):
     """The loss of one training: mean squared errors of the labels that are known."""
 
     def __init__(self, owner: GaiaNet, spectra: Spectra, targets: np.ndarray):
@@ -367,12 +370,12 @@ class _Task:
         gradient = self.network.backward(parameters, self.caches, slope)
         return float(np.sum(residual**2)) / len(rows), gradient
 
-    def absorb(self, parameters):
-        """Let the running statistics follow the last batch."""
-        return self.network.absorb(parameters, self.caches)
+    def after_step(self, parameters):
+        """Update the running statistics by the last batch."""
+        return self.network.update_running_statistics(parameters, self.caches)
 
     def _residual(self, parameters, rows, rng) -> np.ndarray:
-        """Outputs minus targets, zero where unknown; remembers what `absorb` needs."""
+        """Outputs minus targets, zero where unknown; keeps what `after_step` needs."""
         inputs = self.inputs[rows]
         if rng is not None:
             drawn = rng.standard_normal(inputs.shape, dtype=np.float32)

@@ -21,8 +21,11 @@ from ..nn import (
     AdamW,
     Dense,
     GaussianSample,
+    LoopSettings,
     Network,
     Sigmoid,
+    Task,
+    TrainingLoop,
     WarmRestartSchedule,
     gaussian_likelihood,
     standard_normal_divergence,
@@ -30,7 +33,6 @@ from ..nn import (
 from .base import Companion, judged_by
 from .draws import SEED
 from .features import Features
-from .loop import LoopSettings, descend
 from .outliers import OddityDetector
 
 MIN_SCATTER = 1e-3
@@ -197,20 +199,19 @@ class ScatterAutoencoder(Companion):
         order = rng.permutation(len(spectra))
         n_validation = max(int(settings.validation_share * len(order)), 1)
         start = np.concatenate([network.initialise(rng) for network in self.networks])
-        single, single_variance = inputs.astype(np.float32), variance.astype(np.float32)
-        state = descend(
-            lambda parameters, rows, stream: self._loss(
-                parameters, single[rows], single_variance[rows], stream
+        loop = TrainingLoop(
+            _Task(self, inputs.astype(np.float32), variance.astype(np.float32)),
+            AdamW(settings.weight_decay),
+            WarmRestartSchedule(
+                settings.learning_rate, settings.cycle, settings.cycle_factor, settings.final_rate
             ),
+            LoopSettings(settings.n_epochs, settings.batch_size),
+        )
+        state = loop.run(
             start.astype(np.float32),
             order[n_validation:],
             order[:n_validation],
-            settings=LoopSettings(settings.n_epochs, settings.batch_size),
-            optimiser=AdamW(settings.weight_decay),
-            rate=WarmRestartSchedule(
-                settings.learning_rate, settings.cycle, settings.cycle_factor, settings.final_rate
-            ),
-            rng=rng,
+            rng,
             progress=progress,
             checkpoint=checkpoint,
         )
@@ -342,6 +343,17 @@ class ScatterAutoencoder(Companion):
         d_encoded = d_encoded + np.concatenate([d_mean, d_ln_variance], axis=1) / n
         gradients[0] = encoder.backward(parts[0], to_latent, d_encoded)
         return loss, np.concatenate(gradients)
+
+
+class _Task(Task):
+    """The loss of one training."""
+
+    def __init__(self, owner: ScatterAutoencoder, inputs: np.ndarray, variance: np.ndarray):
+        self.owner, self.inputs, self.variance = owner, inputs, variance
+
+    def loss(self, parameters, rows, rng):
+        """See `ScatterAutoencoder._loss`."""
+        return self.owner._loss(parameters, self.inputs[rows], self.variance[rows], rng)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,21 @@ import numpy as np
 from ..constants import MAD_TO_SIGMA
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..nn import Adam, CosineSchedule, Dense, Dropout, Network, ReLU, gaussian_likelihood
+from ..nn import (
+    Adam,
+    CosineSchedule,
+    Dense,
+    Dropout,
+    LoopSettings,
+    Network,
+    ReLU,
+    Task,
+    TrainingLoop,
+    gaussian_likelihood,
+)
 from .base import Companion, LabelPrediction, judged_by, labels_of
 from .draws import SEED, StarDraws
 from .features import Features
-from .loop import LoopSettings, descend
 
 LABELS = ("teff", "feh", "logg", "alpha_m")
 
@@ -158,17 +168,17 @@ class UncertainNetwork(Companion):
         settings = self.settings
         order = rng.permutation(len(spectra))
         n_validation = max(int(settings.validation_share * len(order)), 1)
-        state = descend(
-            task.loss,
+        loop = TrainingLoop(
+            task,
+            Adam(),
+            CosineSchedule(settings.learning_rate, settings.n_epochs),
+            LoopSettings(settings.n_epochs, settings.batch_size, settings.weight_decay),
+        )
+        state = loop.run(
             self.network.initialise(rng),
             order[n_validation:],
             order[:n_validation],
-            settings=LoopSettings(settings.n_epochs, settings.batch_size, settings.weight_decay),
-            optimiser=Adam(),
-            rate=CosineSchedule(settings.learning_rate, settings.n_epochs),
-            rng=rng,
-            before_epoch=task.refresh,
-            memory={"other_variance": task.other_variance},
+            rng,
             progress=progress,
             checkpoint=checkpoint,
         )
@@ -332,7 +342,7 @@ class UncertainNetwork(Companion):
         return labels[known], errors[known], known
 
 
-class _Task:
+class _Task(Task):
     """The loss of one training (Fallows & Sanders, eqs. 9 and 10)."""
 
     def __init__(self, owner: UncertainNetwork, spectra, labels, errors):
@@ -354,8 +364,13 @@ class _Task:
         gradient = self.network.backward(parameters, caches, dy) if rng is not None else None
         return float(value.sum(axis=1).mean()), gradient
 
-    def refresh(self, epoch: int, parameters: np.ndarray) -> None:
-        """Work out anew what errors of the inputs and dropout do, now and then.
+    @property
+    def state(self):
+        """See `Task.state`."""
+        return {"other_variance": self.other_variance}
+
+    def before_epoch(self, epoch: int, parameters: np.ndarray) -> None:
+        """Update the variances due to errors of the inputs and dropout, every few epochs.
 
         They enter the loss as constants: the paper does not follow their own derivatives either.
         """

@@ -1,8 +1,10 @@
-"""The hand-written network core: layers, losses, optimisers, schedules, minibatches."""
+"""The hand-written network core: layers, losses, optimisers, schedules, the training loop."""
 
 from .activations import ELU, GELU, Activation, ReLU, Sigmoid, Tanh
 from .batches import minibatches
+from .checkpoint import read_checkpoint, write_checkpoint
 from .layers import Dense, Dropout, GaussianSample, Layer
+from .loop import LoopSettings, LoopState, Task, TrainingLoop
 from .losses import (
     asinh_turnover,
     binary_cross_entropy,
@@ -16,7 +18,13 @@ from .normalisation import BatchNorm
 from .optimisers import SGD, Adam, Adamax, AdamW, Optimiser
 from .pooling import AveragePool, MaxPool
 from .residual import Residual
-from .schedules import CosineSchedule, PlateauSchedule, StepSchedule, WarmRestartSchedule
+from .schedules import (
+    CosineSchedule,
+    PlateauSchedule,
+    Schedule,
+    StepSchedule,
+    WarmRestartSchedule,
+)
 from .series import Convolution, Position
 
 __all__ = [
@@ -35,6 +43,8 @@ __all__ = [
     "Dropout",
     "GaussianSample",
     "Layer",
+    "LoopSettings",
+    "LoopState",
     "MaxPool",
     "Network",
     "Optimiser",
@@ -42,9 +52,12 @@ __all__ = [
     "Position",
     "ReLU",
     "Residual",
+    "Schedule",
     "Sigmoid",
     "StepSchedule",
     "Tanh",
+    "Task",
+    "TrainingLoop",
     "WarmRestartSchedule",
     "asinh_turnover",
     "binary_cross_entropy",
@@ -54,5 +67,7 @@ __all__ = [
     "l2_penalty",
     "minibatches",
     "multilayer_perceptron",
+    "read_checkpoint",
     "standard_normal_divergence",
+    "write_checkpoint",
 ]

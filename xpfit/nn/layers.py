@@ -66,8 +66,8 @@ class Layer(ABC):
         """
         return None
 
-    def absorb(self, w: np.ndarray, cache: Any, share: float) -> np.ndarray:
-        """Parameters after what the layer has seen in training, not by gradients, moved them."""
+    def update_running_statistics(self, w: np.ndarray, cache: Any, share: float) -> np.ndarray:
+        """Parameters with running statistics moved a share of the way to the last batch's."""
         return w
 
 

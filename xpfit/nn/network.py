@@ -106,7 +106,9 @@ class Network:
             gradients.append(gradient)
         return array_namespace(dy).concat(gradients[::-1]), dy
 
-    def absorb(self, parameters: np.ndarray, caches: list, share: float = 0.1) -> np.ndarray:
+    def update_running_statistics(
+        self, parameters: np.ndarray, caches: list, share: float = 0.1
+    ) -> np.ndarray:
         """Parameters with running statistics (`BatchNorm`) moved towards the last batch's.
 
         Parameters
@@ -123,7 +125,10 @@ class Network:
         """
         steps = zip(self.layers, self.slices, caches, strict=True)
         return array_namespace(parameters).concat(
-            [layer.absorb(parameters[where], cache, share) for layer, where, cache in steps]
+            [
+                layer.update_running_statistics(parameters[where], cache, share)
+                for layer, where, cache in steps
+            ]
         )
 
     def tangent(self, parameters: np.ndarray, caches: list, dx: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ from .layers import Layer
 class BatchNorm(Layer):
     """Each channel with mean 0 and variance 1, then scaled and shifted (Ioffe & Szegedy 2015).
 
-    In training by the mean and variance of the batch, else by running ones, which `absorb` updates.
-    The parameter vector is scale, shift, running mean, running variance, each (n_channel,); the
-    last two have no gradient.
+    In training by the mean and variance of the batch, else by running ones, which
+    `update_running_statistics` moves towards the batch's. The parameter vector is scale, shift,
+    running mean, running variance, each (n_channel,); the last two have no gradient.
 
     Parameters
     ----------
@@ -78,11 +78,11 @@ class BatchNorm(Layer):
             In training, where there is none of each star by itself.
         """
         if cache[2] is not None:
-            raise ValueError("in training, batch normalisation ties the stars to each other")
+            raise ValueError("in training, outputs of batch normalisation depend on all stars")
         return None
 
-    def absorb(self, w, cache, share):
-        """See `Layer.absorb`: running mean and variance move towards the batch's."""
+    def update_running_statistics(self, w, cache, share):
+        """See `Layer.update_running_statistics`."""
         if cache[2] is None:
             return w
         xp = array_namespace(w)

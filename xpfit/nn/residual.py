@@ -54,6 +54,6 @@ class Residual(Layer):
         """See `Layer.curvature`."""
         return self.inner.curvature(w, cache, dx, dy)
 
-    def absorb(self, w, cache, share):
-        """See `Layer.absorb`."""
-        return self.inner.absorb(w, cache, share)
+    def update_running_statistics(self, w, cache, share):
+        """See `Layer.update_running_statistics`."""
+        return self.inner.update_running_statistics(w, cache, share)

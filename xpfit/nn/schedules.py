@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 
+class Schedule(ABC):
+    """Learning rate as a function of the epoch."""
+
+    @abstractmethod
+    def __call__(self, epoch: float) -> float:
+        """Rate at an epoch (a fraction is allowed)."""
+
+    def observe(self, loss: float) -> None:  # noqa: B027
+        """Record an epoch's validation loss, which the rate may depend on."""
+
+
 @dataclass(frozen=True)
-class StepSchedule:
+class StepSchedule(Schedule):
     """A rate that is multiplied by `factor` when each milestone is reached.
 
     Parameters
@@ -33,7 +45,7 @@ class StepSchedule:
 
 
 @dataclass(frozen=True)
-class CosineSchedule:
+class CosineSchedule(Schedule):
     """A rate that falls along half a cosine from `initial` to `final` over `n_epochs`.
 
     Parameters
@@ -55,7 +67,7 @@ class CosineSchedule:
 
 
 @dataclass(frozen=True)
-class WarmRestartSchedule:
+class WarmRestartSchedule(Schedule):
     """Falls along cosines, each longer than the one before (Loshchilov & Hutter 2017).
 
     Parameters
@@ -81,7 +93,7 @@ class WarmRestartSchedule:
         return CosineSchedule(self.initial, length, self.final)(epoch)
 
 
-class PlateauSchedule:
+class PlateauSchedule(Schedule):
     """A rate that is multiplied by `factor` whenever a loss has stopped falling.
 
     Parameters
@@ -106,12 +118,14 @@ class PlateauSchedule:
         self.rate, self.patience, self.factor = initial, patience, factor
         self.best, self.n_stale = np.inf, 0
 
-    def observe(self, loss: float) -> bool:
-        """Take note of an epoch's loss; returns whether it is the lowest so far."""
+    def __call__(self, epoch: float) -> float:
+        """Rate at the current epoch, whatever `epoch` is."""
+        return self.rate
+
+    def observe(self, loss: float) -> None:
+        """See `Schedule.observe`."""
+        self.n_stale += 1
         if loss < self.best:
             self.best, self.n_stale = loss, 0
-            return True
-        self.n_stale += 1
-        if self.n_stale % self.patience == 0:
+        elif self.n_stale % self.patience == 0:
             self.rate *= self.factor
-        return False

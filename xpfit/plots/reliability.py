@@ -22,7 +22,7 @@ def reliability_figure(report: Mapping[str, Mapping]) -> Figure:
     Parameters
     ----------
     report : mapping of str to mapping
-        From `xpfit.quality.judge`.
+        From `xpfit.quality.calibration_report`.
 
     Returns
     -------

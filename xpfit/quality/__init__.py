@@ -1,11 +1,12 @@
 """Reliability flags, and confidence classifiers."""
 
 from ..data.flags import UNRELIABLE, FitFlag, QualityFlag
-from .calibration import calibration, judge
+from .calibration import calibration, calibration_report
 from .confidence import CONFIDENCE_LABELS, Confidence, confidence_for
 from .features import confidence_features
 from .flags import fit_flags, is_basic, is_reliable, quality_flags
-from .training import ConfidenceSettings, labelled_fits, train_confidence
+from .labelled import LabelledFits, labelled_fits
+from .training import ConfidenceSettings, train_confidence
 
 __all__ = [
     "CONFIDENCE_LABELS",
@@ -13,14 +14,15 @@ __all__ = [
     "Confidence",
     "ConfidenceSettings",
     "FitFlag",
+    "LabelledFits",
     "QualityFlag",
     "calibration",
+    "calibration_report",
     "confidence_features",
     "confidence_for",
     "fit_flags",
     "is_basic",
     "is_reliable",
-    "judge",
     "labelled_fits",
     "quality_flags",
     "train_confidence",

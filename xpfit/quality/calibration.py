@@ -1,12 +1,14 @@
-"""Whether confidences are honest: reliability diagram, Brier score, scatter."""
+"""Calibration of the confidences: reliability diagram, Brier score, scatter."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..constants import MAD_TO_SIGMA
+from ..quantities import quantity
 from .confidence import CONFIDENCE_LABELS, Confidence
-from .training import LabelledFits
+from .flags import MIN_CONFIDENCE
+from .labelled import LabelledFits
 
 
 def calibration(confidence: np.ndarray, good: np.ndarray, n_bins: int = 10) -> dict:
@@ -43,8 +45,8 @@ def calibration(confidence: np.ndarray, good: np.ndarray, n_bins: int = 10) -> d
     }
 
 
-def judge(confidence: Confidence, stars: LabelledFits) -> dict[str, dict]:
-    """How good the classifiers are on stars that they have not seen.
+def calibration_report(confidence: Confidence, stars: LabelledFits) -> dict[str, dict]:
+    """Performance of the classifiers on stars that were not used in training.
 
     Parameters
     ----------
@@ -54,18 +56,20 @@ def judge(confidence: Confidence, stars: LabelledFits) -> dict[str, dict]:
     Returns
     -------
     dict of str to dict
-        By label: `calibration` over estimates that are good or bad; `n` and `scatter` (robust, of
-        the residuals against the reference, in kK and dex) of those above and not above 0.5.
+        By label: `calibration` over good and bad estimates; `n_confident`, `n_others` and
+        `scatter_confident`, `scatter_others` (robust, of the residuals against the reference, in
+        `unit`: K or dex) of the stars above and not above a confidence of 0.5.
     """
     probability, report = confidence.of_features(stars.features), {}
     for k, label in enumerate(CONFIDENCE_LABELS):
-        taught = stars.good[:, k] | stars.bad[:, k]
-        entry = calibration(probability[taught, k], stars.good[taught, k])
-        known = np.isfinite(stars.residual[:, k])
-        sure = probability[:, k] > 0.5
-        for name, rows in (("confident", known & sure), ("others", known & ~sure)):
+        used = stars.used[:, k]
+        entry = calibration(probability[used, k], stars.good[used, k])
+        entry["unit"] = quantity(label).unit
+        residual = quantity(label).factor * stars.residual[:, k]
+        known, confident = np.isfinite(residual), probability[:, k] > MIN_CONFIDENCE
+        for name, rows in (("confident", known & confident), ("others", known & ~confident)):
             entry[f"n_{name}"] = int(rows.sum())
-            entry[f"scatter_{name}"] = _robust_scatter(stars.residual[rows, k])
+            entry[f"scatter_{name}"] = _robust_scatter(residual[rows])
         report[label] = entry
     return report
 

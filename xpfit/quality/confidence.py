@@ -19,13 +19,14 @@ from ..errors import InputError
 from ..fit import FitResult
 from ..model import XPModel
 from ..nn import Network, classifier_network
+from ..quantities import BASIC_LABELS
 from .features import confidence_features
 
-CONFIDENCE_LABELS = ("teff", "feh", "logg")
+CONFIDENCE_LABELS = BASIC_LABELS
 """Labels with a classifier, in the order of the bits of `quality_flags`."""
 
 MAX_STANDARDISED = 10.0
-"""Standardised features are clipped here: what is unlike all training stars is all alike."""
+"""Standardised features are clipped here: beyond, they carry no further information."""
 
 FORMAT = FileFormat(
     "xpfit-confidence",
@@ -42,7 +43,7 @@ class Confidence:
     Parameters
     ----------
     model_id : str
-        `XPModel.fingerprint` of the model whose fits it judges.
+        `XPModel.fingerprint` of the model whose fits the classifiers are for.
     feature_names : tuple of str
         As in `xpfit.quality.confidence_features`.
     mean, scale : ndarray, shape (n_feature,)
@@ -56,9 +57,8 @@ class Confidence:
 
     Notes
     -----
-    A feature that is unknown, of one star or of all, enters as its mean over the training stars, so
-    that it speaks neither for nor against the star. One that the training stars lacked is ignored
-    wherever it is known.
+    A feature that is unknown, of one star or of all, enters as its mean over the training stars.
+    Features that were unknown for the training stars are ignored.
     """
 
     model_id: str
@@ -71,7 +71,7 @@ class Confidence:
 
     @property
     def fingerprint(self) -> str:
-        """What the classifiers are, as SHA-256 in hexadecimal digits."""
+        """SHA-256 over all that the results depend on, in hexadecimal digits."""
         digest = hashlib.sha256(f"{self.model_id}{self.feature_names}{self.hidden}".encode())
         for values in (self.mean, self.scale, self.parameters):
             digest.update(np.ascontiguousarray(values).tobytes())
@@ -79,7 +79,7 @@ class Confidence:
 
     @cached_property
     def network(self) -> Network:
-        """The network that all classifiers are; nothing is dropped in it."""
+        """Architecture of the classifiers, without dropout."""
         return classifier_network(len(self.feature_names), self.hidden, dropout=0.0)
 
     def inputs(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -128,7 +128,7 @@ class Confidence:
         if model.fingerprint != self.model_id:
             raise InputError(
                 f"these confidence classifiers were trained for model {self.model_id[:12]}, not "
-                f"for {model.fingerprint[:12]}; train some with 'xpfit train-confidence'"
+                f"for {model.fingerprint[:12]}; train others with 'xpfit train-confidence'"
             )
 
     def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
@@ -203,8 +203,7 @@ def confidence_for(model: XPModel, path: str | os.PathLike | None = None) -> Con
     Returns
     -------
     Confidence or None
-        None if no file is named and the model is another than xpfit's own: then confidence is
-        unknown.
+        None, for confidence unknown, if no file is named and the model is not the default one.
 
     Raises
     ------

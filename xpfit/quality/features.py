@@ -1,4 +1,4 @@
-"""What the confidence classifiers look at (ZGR23, appendix B)."""
+"""Features of the confidence classifiers (ZGR23, appendix B)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..fit import FitResult
 from ..model import XPModel
 
 FLOOR = 1e-7
-"""Logarithms of what is smaller are those of this (ZGR23, appendix B)."""
+"""Lower limit of the arguments of logarithms (ZGR23, appendix B)."""
 
 STELLAR_LABELS = ("teff", "logg", "feh")
 """Labels whose estimates and errors are features, in the paper's order."""
@@ -22,7 +22,7 @@ SNR_COLUMNS = {
 """Features that are the asinh of a ratio in Gaia's tables."""
 
 PLAIN_COLUMNS = ("phot_g_mean_mag", "fidelity_v2", "norm_dg")
-"""Features that stand in Gaia's tables as they are."""
+"""Features that are columns of Gaia's tables."""
 
 LN_COLUMNS = {
     "ln_phot_bp_rp_excess_factor": "phot_bp_rp_excess_factor",
@@ -61,13 +61,13 @@ def confidence_features(
     ----------
     model : XPModel
     spectra : Spectra
-        What was fitted, with what Gaia's tables say of the sources.
+        That were fitted, with the columns of Gaia's tables.
     result : FitResult
 
     Returns
     -------
     dict of str to ndarray, shape (n_star,)
-        NaN where unknown: a missing measurement, or a table that was not given. The last ones,
+        NaN where unknown: a missing measurement, or a table that was not given. The last features,
         `asinh_residual_K`, are asinh((f_pred - f_obs) / sigma_f) of the K-th XP value. Teff is in
         kK.
     """

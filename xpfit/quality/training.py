@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from ..data.spectra import Spectra
 from ..errors import InputError
-from ..fit import FitResult
 from ..model import XPModel
 from ..nn import (
     Adam,
     Dense,
+    LoopSettings,
     Network,
     PlateauSchedule,
+    Task,
+    TrainingLoop,
     binary_cross_entropy,
     classifier_network,
     l2_penalty,
-    minibatches,
 )
-from .confidence import CONFIDENCE_LABELS, Confidence, standardise
-from .features import confidence_features
-from .flags import fit_flags, is_reliable, quality_flags
-
-AGREEMENT_FLOOR = {"teff": 0.1, "feh": 0.1, "logg": 0.1}
-"""Errors (kK, dex) added in quadrature, so that small residuals count as agreement (eq. 27)."""
-
-GOOD_BELOW, BAD_ABOVE = 4.0, 9.0
-"""chi2 of eq. 27 of estimates that count as good, and as bad; those between teach nothing."""
+from ..quantities import BASIC_LABELS
+from .confidence import Confidence, standardise
+from .labelled import LabelledFits
 
 MIN_KNOWN = 0.01
 """Share of the training stars of which a feature must be known to be used."""
 
 MIN_EXAMPLES = 20
-"""Good and bad estimates, of each, without which there is nothing to learn from."""
+"""Fewest good estimates, and fewest bad ones, to train on."""
 
 TRAINING, VALIDATION, HELD_OUT = 0, 1, 2
-"""Parts that stars are dealt into."""
+"""Parts into which stars are split."""
 
 
 @dataclass(frozen=True)
 class ConfidenceSettings:
-    """How the classifiers are made and trained; the defaults are those of ZGR23's appendix B.
+    """Architecture and training of the classifiers; the defaults are those of ZGR23's appendix B.
 
     Parameters
     ----------
@@ -56,15 +48,14 @@ class ConfidenceSettings:
         Penalty on the sum of squares of the hidden layers' weights.
     batch_size : int
     learning_rate : float
-        Adam's, at the beginning.
+        Initial one, of Adam.
     patience : int
         Epochs without a lower validation loss after which the rate drops tenfold.
     stop_after : int
         Epochs without a lower validation loss after which training ends.
     max_epochs : int
-        Where it ends in any case.
     held_out, validation : float
-        Shares of the stars kept for the final judgement, and for telling when to stop.
+        Shares of the stars kept for the final test, and for early stopping.
     """
 
     hidden: tuple[int, ...] = (64, 64, 64)
@@ -86,91 +77,6 @@ class ConfidenceSettings:
             raise InputError("held_out and validation must be positive shares of less than all")
 
 
-@dataclass(frozen=True)
-class LabelledFits:
-    """Fitted stars whose labels are known: what classifiers learn from.
-
-    Attributes
-    ----------
-    source_id : ndarray of int64, shape (n_star,)
-    features : dict of str to ndarray, shape (n_star,)
-        From `xpfit.quality.confidence_features`.
-    residual : ndarray, shape (n_star, 3)
-        Estimate minus reference, in the order of `CONFIDENCE_LABELS`, in kK and dex; NaN where the
-        reference is unknown.
-    agreement : ndarray, shape (n_star, 3)
-        chi2 of eq. 27.
-    """
-
-    source_id: np.ndarray
-    features: Mapping[str, np.ndarray]
-    residual: np.ndarray
-    agreement: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.source_id)
-
-    def __getitem__(self, rows) -> LabelledFits:
-        return LabelledFits(
-            self.source_id[rows],
-            {name: values[rows] for name, values in self.features.items()},
-            self.residual[rows],
-            self.agreement[rows],
-        )
-
-    @property
-    def good(self) -> np.ndarray:
-        """Which estimates are good, bool, shape (n_star, 3)."""
-        return self.agreement < GOOD_BELOW
-
-    @property
-    def bad(self) -> np.ndarray:
-        """Which estimates are bad, bool, shape (n_star, 3)."""
-        return self.agreement > BAD_ABOVE
-
-
-def labelled_fits(model: XPModel, spectra: Spectra, result: FitResult) -> LabelledFits:
-    """Stars that pass the basic cut, with features and agreement with their reference labels.
-
-    Parameters
-    ----------
-    model : XPModel
-    spectra : Spectra
-        With reference labels, which the fit knew nothing of.
-    result : FitResult
-
-    Returns
-    -------
-    LabelledFits
-
-    Raises
-    ------
-    InputError
-        If the spectra lack one of the labels.
-
-    Notes
-    -----
-    ZGR23, eq. 27: chi2 = (x - x_ref)^2 / (s^2 + s_ref^2 + floor^2).
-    """
-    missing = [name for name in CONFIDENCE_LABELS if name not in spectra.labels]
-    if missing:
-        raise InputError(f"the spectra have no reference labels {', '.join(missing)}")
-    residual, agreement = [], []
-    for name in CONFIDENCE_LABELS:
-        offset = result[name] - spectra.labels[name]
-        error = np.nan_to_num(spectra.label_err[name], nan=0.0, posinf=0.0)
-        variance = result.error(name) ** 2 + error**2 + AGREEMENT_FLOOR[name] ** 2
-        residual.append(offset)
-        agreement.append(offset**2 / variance)
-    quality = quality_flags(model, spectra, result)
-    some = np.flatnonzero(is_reliable(quality, fit_flags(model, spectra, result)))
-    features = confidence_features(model, spectra, result)
-    everything = LabelledFits(
-        result.source_id, features, np.stack(residual, axis=1), np.stack(agreement, axis=1)
-    )
-    return everything[some]
-
-
 def train_confidence(
     model: XPModel,
     stars: LabelledFits,
@@ -184,7 +90,7 @@ def train_confidence(
     Parameters
     ----------
     model : XPModel
-        Whose fits these are.
+        That the stars were fitted with.
     stars : LabelledFits
     rng : numpy.random.Generator
     settings : ConfidenceSettings, optional
@@ -194,7 +100,7 @@ def train_confidence(
     -------
     confidence : Confidence
     held_out : LabelledFits
-        Stars that no classifier has seen.
+        Stars that were not used in training.
 
     Raises
     ------
@@ -202,23 +108,33 @@ def train_confidence(
         If there are too few good or bad estimates of a label to learn from.
     """
     settings = settings or ConfidenceSettings()
-    part = _deal(stars.source_id, settings, rng)
+    part = _split(stars.source_id, settings, rng)
     names = tuple(stars.features)
     columns = np.column_stack([stars.features[name] for name in names])
     mean, scale = _moments(columns[part == TRAINING])
     inputs = standardise(columns, mean, scale)
     network = classifier_network(len(names), settings.hidden, settings.dropout)
     parameters, outcome = [], {}
-    for k, label in enumerate(CONFIDENCE_LABELS):
-        taught = stars.good[:, k] | stars.bad[:, k]
-        sets = [
-            (inputs[rows], stars.good[rows, k].astype(float))
-            for rows in (taught & (part == p) for p in (TRAINING, VALIDATION))
-        ]
-        _require_examples(sets[0][1], label, "train on", MIN_EXAMPLES)
-        _require_examples(sets[1][1], label, "tell when to stop", 1)
-        weights, outcome[label] = _train(network, *sets, rng, settings, label, progress)
-        parameters.append(weights)
+    for k, label in enumerate(BASIC_LABELS):
+        used, good = stars.used[:, k], stars.good[:, k]
+        rows, validation = (np.flatnonzero(used & (part == p)) for p in (TRAINING, VALIDATION))
+        _require_examples(good[rows], label, "train on", MIN_EXAMPLES)
+        _require_examples(good[validation], label, "validate with", 1)
+        loop = TrainingLoop(
+            ClassifierTask(network, inputs, good.astype(float), settings.l2),
+            Adam(),
+            PlateauSchedule(settings.learning_rate, settings.patience),
+            LoopSettings(settings.max_epochs, settings.batch_size, patience=settings.stop_after),
+            label,
+        )
+        state = loop.run(network.initialise(rng), rows, validation, rng, progress=progress)
+        parameters.append(state.best)
+        outcome[label] = {
+            "n_good": int(good[rows].sum()),
+            "n_bad": int((~good[rows]).sum()),
+            "n_epochs": state.epoch,
+            "validation_loss": state.best_loss,
+        }
     training = {"settings": {**asdict(settings), "hidden": list(settings.hidden)}, **outcome}
     confidence = Confidence(
         model_id=model.fingerprint,
@@ -233,12 +149,12 @@ def train_confidence(
 
 
 def with_report(confidence: Confidence, report: dict) -> Confidence:
-    """The classifiers with what was found on stars that they had not seen."""
+    """The classifiers with a `calibration_report` on stars that were held out."""
     return replace(confidence, training={**confidence.training, "held_out": report})
 
 
-def _deal(source_id: np.ndarray, settings: ConfidenceSettings, rng) -> np.ndarray:
-    """Part of each star; all rows of a source are in the same."""
+def _split(source_id: np.ndarray, settings: ConfidenceSettings, rng) -> np.ndarray:
+    """Random part of each star; all rows of a source are in the same."""
     unique, inverse = np.unique(source_id, return_inverse=True)
     u = rng.random(len(unique))
     part = np.where(u < settings.held_out + settings.validation, VALIDATION, TRAINING)
@@ -259,7 +175,7 @@ def _moments(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _require_examples(target: np.ndarray, label: str, purpose: str, least: int) -> None:
-    """Refuse to learn from too few good or bad estimates."""
+    """Refuse to train on too few good or bad estimates."""
     n_good = int(target.sum())
     n_bad = len(target) - n_good
     if min(n_good, n_bad) < least:
@@ -269,78 +185,34 @@ def _require_examples(target: np.ndarray, label: str, purpose: str, least: int) 
         )
 
 
-def _train(network, training, validation, rng, settings, label, progress):
-    """Train one classifier; returns the parameters of the lowest validation loss, and an account.
-
-    The rate falls and training ends as the validation loss says (see `ConfidenceSettings`).
-    """
-    inputs, target = training
-    parameters, optimiser = network.initialise(rng), Adam()
-    penalised = _hidden_weights(network)
-    schedule = PlateauSchedule(settings.learning_rate, settings.patience)
-    best, n_epochs = parameters, 0
-    with tqdm(desc=label, unit="epoch", disable=not progress) as bar:
-        while n_epochs < settings.max_epochs and schedule.n_stale < settings.stop_after:
-            for rows in minibatches(len(target), settings.batch_size, rng):
-                gradient = loss_gradient(
-                    network, parameters, inputs[rows], target[rows], penalised, settings.l2, rng
-                )[1]
-                parameters = optimiser.step(parameters, gradient, schedule.rate)
-            n_epochs += 1
-            logit = network.forward(parameters, validation[0])[0][:, 0]
-            if schedule.observe(float(binary_cross_entropy(logit, validation[1])[0].mean())):
-                best = parameters
-            bar.update()
-            bar.set_postfix(loss=f"{schedule.best:.4f}", rate=f"{schedule.rate:.0e}")
-    n_good = int(target.sum())
-    return best, {
-        "n_good": n_good,
-        "n_bad": len(target) - n_good,
-        "n_epochs": n_epochs,
-        "validation_loss": schedule.best,
-    }
-
-
-def _hidden_weights(network: Network) -> np.ndarray:
-    """Which parameters are weights of hidden layers: all dense ones but the last."""
-    last = max(i for i, layer in enumerate(network.layers) if isinstance(layer, Dense))
-    penalised = network.is_weight.copy()
-    penalised[network.slices[last]] = False
-    return penalised
-
-
-def loss_gradient(
-    network: Network,
-    parameters: np.ndarray,
-    inputs: np.ndarray,
-    target: np.ndarray,
-    penalised: np.ndarray,
-    l2: float,
-    rng: np.random.Generator | None = None,
-) -> tuple[float, np.ndarray]:
-    """Mean cross-entropy of a minibatch plus the penalty, and its gradient.
+class ClassifierTask(Task):
+    """Mean cross-entropy of a classifier, plus a penalty on the hidden layers' weights.
 
     Parameters
     ----------
     network : Network
-    parameters : ndarray, shape (n_parameters,)
-    inputs : ndarray, shape (n_batch, n_feature)
-    target : ndarray, shape (n_batch,)
+        Its output is a logit.
+    inputs : ndarray, shape (n_star, n_feature)
+    target : ndarray, shape (n_star,)
         1 for good estimates, 0 for bad ones.
-    penalised : ndarray of bool, shape (n_parameters,)
     l2 : float
         Factor on the sum of squares of the penalised weights.
-    rng : numpy.random.Generator, optional
-        For dropout.
-
-    Returns
-    -------
-    loss : float
-    gradient : ndarray, shape (n_parameters,)
     """
-    logit, caches = network.forward(parameters, inputs, rng)
-    entropy, slope = binary_cross_entropy(logit[:, 0], target)
-    mean_square, of_square = l2_penalty(parameters, penalised)
-    factor = l2 * max(int(penalised.sum()), 1)
-    gradient = network.backward(parameters, caches, slope[:, None] / len(target))
-    return float(entropy.mean()) + factor * mean_square, gradient + factor * of_square
+
+    def __init__(self, network: Network, inputs: np.ndarray, target: np.ndarray, l2: float):
+        self.network, self.inputs, self.target, self.l2 = network, inputs, target, l2
+        last = max(i for i, layer in enumerate(network.layers) if isinstance(layer, Dense))
+        self.penalised = network.is_weight.copy()
+        self.penalised[network.slices[last]] = False
+
+    def loss(self, parameters, rows, rng):
+        """See `Task.loss`; the validation loss is without the penalty."""
+        logit, caches = self.network.forward(parameters, self.inputs[rows], rng)
+        entropy, slope = binary_cross_entropy(logit[:, 0], self.target[rows])
+        loss = float(entropy.mean())
+        if rng is None:
+            return loss, None
+        mean_square, of_square = l2_penalty(parameters, self.penalised)
+        factor = self.l2 * max(int(self.penalised.sum()), 1)
+        gradient = self.network.backward(parameters, caches, slope[:, None] / len(rows))
+        return loss + factor * mean_square, gradient + factor * of_square

@@ -11,7 +11,7 @@ from typing import TextIO
 import numpy as np
 from tqdm.auto import tqdm
 
-from .checkpoint import read_checkpoint, write_checkpoint
+from ..nn import read_checkpoint, write_checkpoint
 
 CHECKPOINT_MINUTES = 5.0
 """Time between checkpoints within a phase."""
