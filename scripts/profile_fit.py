@@ -62,7 +62,7 @@ TARGETS = [
     (Starts, "find", "starts: set apart"),
     (engines.numba.NumbaStars, "begin", "descents"),
     (engines.numba.NumbaStars, "iterate", "descents"),
-    (search, "_promising", "descents judged on the way"),
+    (search, "_prune", "descents pruned"),
     (search, "check_convergence", "Hessians"),
     (fitter, "fisher_matrix", "Fisher matrices"),
     (fitter, "safe_inverse", "Fisher matrices"),

@@ -3,6 +3,7 @@
 import builtins
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import array_api_strict
@@ -40,12 +41,10 @@ def test_engines_find_the_same_optimum(name, rng):
     reference = fits["scipy"]
     for engine, result in fits.items():
         assert np.all(result.status == FitStatus.CONVERGED), engine
-        assert np.all(result.loss < reference.loss + 1e-4), engine
-        same = np.abs(result.loss - reference.loss) < 1e-4
-        assert np.mean(same) >= 0.9
+        np.testing.assert_allclose(result.loss, reference.loss, atol=1e-8, err_msg=engine)
         off = np.abs(result.parameters - reference.parameters) / reference.errors
-        assert np.max(off[same]) < 0.01, engine
-        np.testing.assert_allclose(result.errors[same], reference.errors[same], rtol=0.01)
+        assert np.max(off) < 1e-3, engine
+        np.testing.assert_allclose(result.errors, reference.errors, rtol=1e-3, err_msg=engine)
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
@@ -71,7 +70,7 @@ def test_single_precision_first_ends_at_the_same_optimum(name, rng):
 
 
 @pytest.mark.parametrize("kind", [ScipyEngine, ArrayEngine, NumbaEngine])
-def test_no_descent_ends_above_its_start(kind, rng):
+def test_loss_is_never_above_that_of_the_start(kind, rng):
     model, spectra, theta = situation("full whiteners", 20, rng)
     stars = kind(model).load(spectra)
     star = np.repeat(np.arange(20), 2)
@@ -100,7 +99,7 @@ def test_batches_of_any_size_give_the_same(rng):
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-9)
 
 
-def test_without_numba_the_array_engine_steps_in_and_says_so_once(model, monkeypatch):
+def test_without_numba_the_array_engine_is_used_with_one_warning(model, monkeypatch):
     monkeypatch.setattr(engines, "_has_numba", lambda: False)
     with pytest.warns(UserWarning, match=r'pip install "xpfit\[fast\]"') as caught:
         assert choose_engine(model).name == "array"
@@ -123,13 +122,15 @@ def test_single_precision_alone_means_the_array_engine(model):
     assert choose_engine(model, single=True).name == "array"
 
 
-def test_networks_that_the_core_does_not_know_are_refused(model):
+def test_networks_that_the_kernel_does_not_support_are_refused(model, rng):
     forward = model.forward
-    linear = Network([Dense(3, 4), Dense(4, 66)])
-    odd = SimpleNamespace(forward=SimpleNamespace(network=linear, scale=forward.scale),
-                          prior=model.prior, space=model.space)  # fmt: skip
+    linear = Network([Dense(3, 4), Dense(4, forward.space.n_grid)])
+    others = forward.parameters[forward.network.n_parameters :]
+    parameters = np.concatenate([linear.initialise(rng), others])
+    forward = replace(forward, network=linear, parameters=parameters)
+    assert np.isfinite(forward.flux(np.zeros((1, forward.n_stellar)))).all()
     with pytest.raises(InputError, match="use the array engine"):
-        NumbaEngine(odd)
+        NumbaEngine(replace(model, forward=forward))
 
 
 def test_a_missing_gpu_is_a_clear_error(model, monkeypatch):

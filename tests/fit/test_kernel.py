@@ -51,7 +51,7 @@ def test_descents_take_the_steps_of_the_array_code(case):
     assert np.mean(core.n_iterations == twin.n_iterations) > 0.8
 
 
-def test_stars_do_not_feel_their_neighbours(case):
+def test_results_of_a_star_do_not_depend_on_other_stars(case):
     model, spectra, theta = case
     engine = NumbaEngine(model)
 
@@ -66,7 +66,7 @@ def test_stars_do_not_feel_their_neighbours(case):
     np.testing.assert_allclose(ends(np.arange(12)[::-1]), together[::-1], rtol=1e-12)
 
 
-def test_a_star_in_nowhere_leaves_its_neighbours_alone(rng):
+def test_a_star_whose_prediction_overflows_does_not_change_others(rng):
     model, spectra, theta = situation("full whiteners", 3, rng)
     alone = NumbaEngine(model).load(spectra[[0, 2]])
     expected = alone.begin(np.arange(2), theta[[0, 2]])

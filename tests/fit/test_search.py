@@ -3,7 +3,7 @@ import pytest
 from situations import near, situation
 
 from xpfit.fit.engines.numba import NumbaEngine
-from xpfit.fit.search import MAX_RESTARTS, _promising, check_convergence, search
+from xpfit.fit.search import MAX_RESTARTS, _prune, check_convergence, search
 from xpfit.fit.starts import ProfileStarts
 
 
@@ -23,7 +23,7 @@ def run(engine, stars, starts, more=none, **options):
         return search(stars, starts, engine.lm_settings, more_starts=more, **options)
 
 
-def test_minima_are_told_from_saddles_and_slopes(loaded):
+def test_minima_are_distinguished_from_saddles_and_slopes(loaded):
     model, engine, stars, theta = loaded
     optima = run(engine, stars, theta[:, None])
     assert optima.converged.all()
@@ -76,23 +76,23 @@ def test_a_star_without_any_start_is_refused(loaded):
         run(engine, stars, starts)
 
 
-def test_hopeless_and_merging_descents_are_given_up(loaded):
+def test_hopeless_and_merging_descents_are_stopped(loaded):
     model, engine, stars, theta = loaded
     optima = run(engine, stars, theta[:, None])
     best = optima.best.theta[:1]
     starts = np.concatenate([best, best + 1e-6, best + 0.05 * model.forward.scale, best - 3.0])
     with np.errstate(all="ignore"):
         descents = stars.begin(np.zeros(4, dtype=int), starts)
-    alive = _promising(descents, np.arange(4), 1e3, 8, stars.n_obs)
+    alive = _prune(descents, np.arange(4), 1e3, 8, stars.n_obs)
     assert 0 in alive and 1 not in alive and 3 not in alive
-    alone = _promising(descents, np.arange(4), 0.0, 8, stars.n_obs)
+    alone = _prune(descents, np.arange(4), 0.0, 8, stars.n_obs)
     np.testing.assert_array_equal(alone, [0])
 
 
 def test_stars_that_fail_are_restarted_and_counted(loaded):
     _, engine, stars, theta = loaded
     starts = theta[:, None].copy()
-    starts[2, 0, 4] = starts[5, 0, 4] = 1000.0  # in nowhere
+    starts[2, 0, 4] = starts[5, 0, 4] = 1000.0  # the prediction overflows
     asked = []
 
     def more(rows):

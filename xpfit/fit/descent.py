@@ -1,12 +1,14 @@
-"""Levenberg-Marquardt descents of many stars at once, in array code.
+"""The Levenberg-Marquardt algorithm for many stars at once, in array code.
 
-The slow twin of `xpfit.fit.kernel`, and what runs on a GPU. All stars of a batch step together;
-each has its own damping and its own end, and those that are done leave the batch.
+The slow twin of `xpfit.fit.kernel`, and the code that runs on a GPU. All descents of a batch take a
+step together; each has its own damping and stopping criterion, and finished ones leave the batch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -15,12 +17,12 @@ from .lm_settings import PIVOT_FLOOR, LMSettings
 from .objective import Evaluation, Objective
 
 COMPACT_BELOW = 0.75
-"""Share of a batch that must still be moving for it not to be made smaller."""
+"""Finished descents are removed from a batch when less than this fraction is unfinished."""
 
 
 @dataclass
 class Descents:
-    """Where M descents stand, each of one star from one start.
+    """Current state of descents: minimisations of one star's loss from one start each.
 
     Attributes
     ----------
@@ -32,7 +34,7 @@ class Descents:
     damping : ndarray, shape (n_descent,)
     n_iterations : ndarray of int64, shape (n_descent,)
     finished : ndarray of bool, shape (n_descent,)
-        At an optimum, or stuck: further steps do nothing.
+        At an optimum, or stuck: no further steps are taken.
     """
 
     star: np.ndarray
@@ -53,7 +55,7 @@ class Descents:
 
     @classmethod
     def empty(cls, star: np.ndarray, theta: np.ndarray, settings: LMSettings) -> Descents:
-        """Descents that stand at their starts and were not evaluated yet, in NumPy arrays."""
+        """Descents at their starts, not yet evaluated, in NumPy arrays."""
         n, p = theta.shape
         scalars = (np.full(n, np.inf), np.full(n, np.nan), np.full(n, np.nan))
         matrices = tuple(np.full((n, p, p), np.nan) for _ in range(3))
@@ -68,26 +70,28 @@ class Descents:
             np.zeros(n, dtype=bool),
         )
 
-    def map(self, function) -> Descents:
-        """Descents with a function applied to every array."""
+    def map(self, function: Callable[[Any], Any]) -> Descents:
+        """Apply a function to every array."""
         return Descents(*(function(getattr(self, f.name)) for f in fields(self)))
 
-    def take(self, rows) -> Descents:
-        """Some of the descents, as copies."""
+    def take(self, rows: np.ndarray) -> Descents:
+        """Copies of the descents in some rows."""
         return self.map(lambda x: array_namespace(x).take(x, rows, axis=0))
 
     def put(self, rows: np.ndarray, others: Descents) -> None:
-        """Overwrite some of the descents, in place; both in NumPy arrays."""
+        """Overwrite the descents in some rows, in place; both in NumPy arrays."""
         for f in fields(self):
             getattr(self, f.name)[rows] = getattr(others, f.name)
 
-    def set_evaluation(self, there: Evaluation) -> None:
-        """Take over an evaluation at `theta`."""
-        for f in fields(there):
-            setattr(self, f.name, getattr(there, f.name))
+    def set_evaluation(self, evaluation: Evaluation) -> None:
+        """Set the loss and its derivatives at `theta`."""
+        for f in fields(evaluation):
+            setattr(self, f.name, getattr(evaluation, f.name))
 
 
-def iterate(objective: Objective, settings: LMSettings, start: Descents, n_iterations: int):
+def iterate(
+    objective: Objective, settings: LMSettings, start: Descents, n_iterations: int
+) -> Iterator[tuple[np.ndarray, Descents]]:
     """Up to `n_iterations` steps of every descent that is not finished.
 
     Parameters
@@ -97,82 +101,80 @@ def iterate(objective: Objective, settings: LMSettings, start: Descents, n_itera
     settings : LMSettings
         With `scale` in the namespace of the arrays.
     start : Descents
-        Evaluated where they stand.
+        Evaluated at their `theta`.
     n_iterations : int
 
     Yields
     ------
     rows : ndarray of int
         Rows of `start` ...
-    there : Descents
-        ... and where those descents stand now. Every row that moved comes once.
+    descents : Descents
+        ... and the new state of these descents. Every row that took a step comes once.
     """
     xp = array_namespace(start.theta)
     rows = xp.nonzero(~start.finished)[0]
-    objective, now = objective[rows], start.take(rows)
+    objective, descents = objective[rows], start.take(rows)
     for _ in range(n_iterations):
-        if not len(now):
+        if not len(descents):
             break
-        _step(objective, settings, now)
-        n_moving = len(now) - int(xp.count_nonzero(now.finished))
-        if n_moving <= COMPACT_BELOW * len(now):
-            done, moving = xp.nonzero(now.finished)[0], xp.nonzero(~now.finished)[0]
-            yield xp.take(rows, done, axis=0), now.take(done)
-            rows = xp.take(rows, moving, axis=0)
-            objective, now = objective[moving], now.take(moving)
-    yield rows, now
+        _step(objective, settings, descents)
+        n_unfinished = len(descents) - int(xp.count_nonzero(descents.finished))
+        if n_unfinished <= COMPACT_BELOW * len(descents):
+            done, left = xp.nonzero(descents.finished)[0], xp.nonzero(~descents.finished)[0]
+            yield xp.take(rows, done, axis=0), descents.take(done)
+            rows = xp.take(rows, left, axis=0)
+            objective, descents = objective[left], descents.take(left)
+    yield rows, descents
 
 
-def _step(objective: Objective, settings: LMSettings, now: Descents) -> None:
+def _step(objective: Objective, settings: LMSettings, descents: Descents) -> None:
     """One damped Newton step of every descent that is not finished, in place.
 
     The Hessian is the exact one where that, damped, is positive definite, else Gauss-Newton's.
     """
-    xp, scale = array_namespace(now.theta), settings.scale
-    gradient = now.gradient * scale
-    gauss_newton = now.gauss_newton * scale[:, None] * scale
-    hessian = now.hessian * scale[:, None] * scale
+    xp, scale = array_namespace(descents.theta), settings.scale
+    loss, damping = descents.loss, descents.damping
+    gradient = descents.gradient * scale
+    gauss_newton = descents.gauss_newton * scale[:, None] * scale
+    hessian = descents.hessian * scale[:, None] * scale
     unit = xp.eye(scale.shape[0], dtype=gradient.dtype, device=device(gradient))
-    damping = now.damping[:, None, None] * gauss_newton * unit
-    step, exact = _solve(hessian + damping, -gradient)
-    other, possible = _solve(gauss_newton + damping, -gradient)
+    diagonal = damping[:, None, None] * gauss_newton * unit
+    step, exact = _solve(hessian + diagonal, -gradient)
+    other, possible = _solve(gauss_newton + diagonal, -gradient)
     possible = possible | exact
     step = xp.where(exact[:, None], step, other)
     used = xp.where(exact[:, None, None], hessian, gauss_newton)
 
-    moving = ~now.finished & possible
+    moving = ~descents.finished & possible
     longest = xp.max(xp.abs(step), axis=1)
     slope = xp.sum(gradient * step, axis=1)
-    small = -0.5 * slope < settings.atol + settings.rtol * xp.abs(now.loss)
-    converged = small & (longest <= settings.max_step) & (now.damping <= settings.max_final_damping)
+    small = -0.5 * slope < settings.atol + settings.rtol * xp.abs(loss)
+    converged = small & (longest <= settings.max_step) & (damping <= settings.max_final_damping)
     shorten = xp.minimum(xp.ones_like(longest), settings.max_step / longest)
     shorten = xp.where(longest > 0.0, shorten, xp.ones_like(longest))
     step = step * shorten[:, None]
     curvature = xp.sum(step * (used @ step[:, :, None])[:, :, 0], axis=1)
     predicted_reduction = -shorten * slope - 0.5 * curvature
 
-    trial = xp.where(moving[:, None], now.theta + step * scale, now.theta)
-    there = objective.evaluate(trial)
-    accepted = moving & (there.loss <= now.loss)
-    ratio = xp.where(
-        predicted_reduction > 0.0,
-        (now.loss - there.loss) / predicted_reduction,
-        xp.zeros_like(predicted_reduction),
-    )
-    shrunk = xp.clip(now.damping * settings.damping_decrease, settings.min_damping, None)
-    after = xp.where(
-        ratio < settings.ratio_poor, now.damping * settings.damping_increase, now.damping
-    )
-    after = xp.where(ratio > settings.ratio_good, shrunk, after)
-    after = xp.where(accepted, after, now.damping * settings.damping_increase_rejected)
-    now.damping = xp.where(moving, after, now.damping)
-    now.theta = xp.where(accepted[:, None], trial, now.theta)
-    for f in fields(there):
-        old, new = getattr(now, f.name), getattr(there, f.name)
+    theta = xp.where(moving[:, None], descents.theta + step * scale, descents.theta)
+    trial = objective.evaluate(theta)
+    accepted = moving & (trial.loss <= loss)
+    ratio = (loss - trial.loss) / predicted_reduction
+    ratio = xp.where(predicted_reduction > 0.0, ratio, xp.zeros_like(ratio))
+    decreased = xp.clip(damping * settings.damping_decrease, settings.min_damping, None)
+    updated = xp.where(ratio < settings.ratio_poor, damping * settings.damping_increase, damping)
+    updated = xp.where(ratio > settings.ratio_good, decreased, updated)
+    updated = xp.where(accepted, updated, damping * settings.damping_increase_rejected)
+    damping = xp.where(moving, updated, damping)
+    descents.damping = damping
+    descents.theta = xp.where(accepted[:, None], theta, descents.theta)
+    for f in fields(trial):
+        old, new = getattr(descents, f.name), getattr(trial, f.name)
         mask = xp.reshape(accepted, (-1, *(1 for _ in old.shape[1:])))
-        setattr(now, f.name, xp.where(mask, new, old))
-    now.n_iterations = now.n_iterations + xp.astype(moving, now.n_iterations.dtype)
-    now.finished = now.finished | ~possible | converged | (now.damping > settings.max_damping)
+        setattr(descents, f.name, xp.where(mask, new, old))
+    descents.n_iterations = descents.n_iterations + xp.astype(moving, descents.n_iterations.dtype)
+    stuck = ~possible | (damping > settings.max_damping)
+    descents.finished = descents.finished | converged | stuck
 
 
 def _solve(matrix: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -186,9 +188,9 @@ def _solve(matrix: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarr
     Returns
     -------
     solution : ndarray, shape (n_descent, n)
-        Meaningless where the matrix is not positive definite, ...
+        Meaningless where the matrix is not positive definite.
     positive : ndarray of bool, shape (n_descent,)
-        ... which this tells.
+        Whether the matrix is positive definite.
     """
     xp, n = array_namespace(matrix), vector.shape[1]
     factor = [[None] * n for _ in range(n)]

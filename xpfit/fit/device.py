@@ -13,15 +13,15 @@ import numpy as np
 from ..errors import InputError
 
 CPU_BYTES = 2**26
-"""Memory that a batch may take on the processor: little, so that it stays in the caches."""
+"""Memory of a batch on the processor: small enough for the caches."""
 
 GPU_SHARE = 0.2
-"""Share of the free memory of a GPU that a batch may take; two threads have one each."""
+"""Fraction of the free memory of a GPU for a batch; two threads have one each."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A place for arrays.
+    """Where arrays are kept and computed with.
 
     Attributes
     ----------
@@ -30,12 +30,12 @@ class Device:
     asarray : callable
         NumPy array (and, optionally, `dtype`) -> array on the device.
     to_numpy : callable
-        The way back.
+        Array on the device -> NumPy array.
     free_bytes : callable
-        Memory that a batch may take now.
+        Memory available for a batch now.
     stream : callable
-        Context in which a thread queues its work, so that the transfers of one thread overlap with
-        the computations of another.
+        Context in which a thread queues its work, so that transfers of one thread overlap with
+        computations of another.
     """
 
     name: str
@@ -58,7 +58,7 @@ def gpu() -> Device:
     Raises
     ------
     InputError
-        If CuPy is not installed, finds no GPU, or is told to calculate in reduced precision.
+        If CuPy is not installed, finds no GPU, or is set to calculate in reduced precision.
     """
     try:
         import cupy
@@ -87,7 +87,7 @@ def gpu() -> Device:
         cupy.asarray,
         cupy.asnumpy,
         free_bytes,
-        # Ordered after what was copied outside of it, such as the model.
+        # Waits for copies made outside of it, such as that of the model.
         cupy.cuda.Stream,
     )
 

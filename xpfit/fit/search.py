@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,33 +12,33 @@ from .engines.base import LoadedStars
 from .lm_settings import LMSettings
 
 ROUNDS = ((1, 200.0), (2, 100.0), (3, 40.0), (4, 15.0), (4, 6.0))
-"""(Steps, gap): after so many more steps, descents whose loss is further than this gap above the
-star's lowest are given up. The gap grows with the star's lowest loss per value, if that is above 1.
+"""(Steps, gap): after so many further steps, descents whose loss is more than this gap above the
+star's lowest are stopped. The gap grows with the star's lowest loss per value, if that is above 1.
 
 With up to 16 starts this takes 16 steps per simulated star with a parallax and 121 per real star
-without, instead of 45 and 225 for following all, and misses the best mode of 0.4 % of them, instead
+without, instead of 45 and 225 without pruning, and misses the best mode of 0.4 % of them, instead
 of 0.1 % and 0.3 %.
 """
 
 SAME_MODE = 1.0
-"""Descents this close in loss, by the Gauss-Newton Hessian, are on their way to the same end."""
+"""Descents closer than this, in loss by the Gauss-Newton Hessian, converge to the same optimum."""
 
-APART = 8.0
-"""The same measure for optima that are two modes: two standard errors in some direction."""
+DISTINCT_MODES = 8.0
+"""The same measure above which two optima are separate modes: two standard errors."""
 
 CONVERGED_DECREMENT = 1e-2
-"""Largest fall of the loss that a further Newton step may promise for a star to have converged.
+"""Largest predicted reduction of the loss by a further Newton step at convergence.
 
 A hundredth of a unit of chi2 moves no parameter by more than a tenth of its error.
 """
 
 MAX_RESTARTS = 8
-"""Further starts that a star is given if it did not converge."""
+"""Further starts of a star that did not converge."""
 
 
 @dataclass
 class Optima:
-    """Best point of each star, and how it was found.
+    """Optimum of each star, and how it was found.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class Optima:
     n_iterations, n_restarts : ndarray of int, shape (n_star,)
         Over all starts.
     second_mode : ndarray, shape (n_star,)
-        How much lower ln posterior is at the second best mode; NaN where none was found.
+        ln posterior at the best mode minus that at the second best; NaN where none was found.
     """
 
     best: Descents
@@ -70,7 +71,7 @@ def search(
     max_iterations: int,
     cut: bool,
     second_modes: bool = False,
-    more_starts,
+    more_starts: Callable[[np.ndarray], np.ndarray],
 ) -> Optima:
     """Find the optimum of every star.
 
@@ -84,9 +85,9 @@ def search(
     max_iterations : int
         From each start.
     cut : bool
-        Give up hopeless descents on the way (`ROUNDS`), instead of following all to their end.
+        Stop hopeless descents early (`ROUNDS`), instead of iterating all to convergence.
     second_modes : bool
-        Look for second modes among the descents that were not given up.
+        Look for second modes among the descents that were not stopped.
     more_starts : callable
         Rows of stars -> their further starts, shape (n_row, n, n_parameter), for restarts.
 
@@ -104,24 +105,24 @@ def search(
     if not np.bincount(star, minlength=n_star).all():
         raise ValueError("every star needs a start")
     descents = stars.begin(star, starts[star, column])
-    alive = np.arange(len(star))
+    active = np.arange(len(star))
     left = max_iterations
     for n_steps, gap in ROUNDS if cut else ():
         steps = min(n_steps, left)
-        stars.iterate(descents, alive, steps)
+        stars.iterate(descents, active, steps)
         left -= steps
-        alive = _promising(descents, alive, gap, n_star, stars.n_obs)
-    stars.finish(descents, alive, left)
+        active = _prune(descents, active, gap, n_star, stars.n_obs)
+    stars.finish(descents, active, left)
     n_iterations = np.bincount(star, descents.n_iterations, n_star).astype(np.int64)
-    # Of equal losses the first start's is taken.
-    order = alive[np.lexsort((descents.loss[alive], star[alive]))]
+    # Of equal losses, that from the first start.
+    order = active[np.lexsort((descents.loss[active], star[active]))]
     best = descents.take(order[np.searchsorted(star[order], np.arange(n_star))])
     optima = Optima(
         best,
         *check_convergence(best, settings),
         n_iterations,
         np.zeros(n_star, dtype=np.int32),
-        _second_modes(descents.take(alive), best, settings)
+        _second_modes(descents.take(active), best, settings)
         if second_modes
         else np.full(n_star, np.nan),
     )
@@ -142,8 +143,8 @@ def check_convergence(
     Returns
     -------
     converged : ndarray of bool, shape (n_descent,)
-        The Hessian is positive definite, as ZGR23 ask for, and a further Newton step promises less
-        than `CONVERGED_DECREMENT`. That does not depend on how parameters are scaled.
+        The Hessian is positive definite, as ZGR23 ask for, and the predicted reduction by a
+        further Newton step is below `CONVERGED_DECREMENT`, whatever the scale of the parameters.
     gradient_norm, min_hessian_eigenvalue : ndarray, shape (n_descent,)
         In standardised parameters; NaN where the loss is not finite.
     """
@@ -163,25 +164,27 @@ def check_convergence(
     return converged, norm, smallest
 
 
-def _promising(descents, alive, gap, n_star, n_obs) -> np.ndarray:
-    """Descents worth going on with: near their star's lowest loss, and not on the same way."""
+def _prune(
+    descents: Descents, active: np.ndarray, gap: float, n_star: int, n_obs: int
+) -> np.ndarray:
+    """Rows of descents to continue: near their star's lowest loss, and distinct."""
     lowest = np.full(n_star, np.inf)
     np.minimum.at(lowest, descents.star, descents.loss)
-    lowest = lowest[descents.star[alive]]
+    lowest = lowest[descents.star[active]]
     with np.errstate(invalid="ignore"):
-        near = descents.loss[alive] <= lowest + gap * np.maximum(1.0, lowest / n_obs)
-    alive = alive[near]
-    alive = alive[np.lexsort((descents.loss[alive], descents.star[alive]))]
-    star, theta = descents.star[alive], descents.theta[alive]
-    follows = np.zeros(len(alive), dtype=bool)
-    for lag in range(1, len(alive)):
+        near = descents.loss[active] <= lowest + gap * np.maximum(1.0, lowest / n_obs)
+    active = active[near]
+    active = active[np.lexsort((descents.loss[active], descents.star[active]))]
+    star, theta = descents.star[active], descents.theta[active]
+    merges = np.zeros(len(active), dtype=bool)
+    for lag in range(1, len(active)):
         pairs = np.flatnonzero(star[lag:] == star[:-lag])
         if not len(pairs):
             break
         offset = theta[pairs + lag] - theta[pairs]
-        metric = descents.gauss_newton[alive[pairs]]
-        follows[pairs + lag] |= _quadratic(metric, offset) < SAME_MODE
-    return np.sort(alive[~follows])
+        metric = descents.gauss_newton[active[pairs]]
+        merges[pairs + lag] |= _quadratic(metric, offset) < SAME_MODE
+    return np.sort(active[~merges])
 
 
 def _quadratic(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -190,37 +193,40 @@ def _quadratic(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 
 def _second_modes(descents: Descents, best: Descents, settings: LMSettings) -> np.ndarray:
-    """ln posterior of the best point less that of the best one in another mode."""
+    """ln posterior at the best mode minus that at the second best; NaN where there is none."""
     offset = descents.theta - best.theta[descents.star]
-    apart = _quadratic(best.gauss_newton[descents.star], offset) > APART
+    apart = _quadratic(best.gauss_newton[descents.star], offset) > DISTINCT_MODES
     other = apart & check_convergence(descents, settings)[0]
     second = np.full(len(best), np.inf)
     np.minimum.at(second, descents.star[other], descents.loss[other])
     return np.where(np.isfinite(second), 0.5 * (second - best.loss), np.nan)
 
 
-def _restart(stars, optima, settings, more_starts, max_iterations) -> None:
-    """Give stars that did not converge further starts, one after the other, in place."""
-    rows = np.flatnonzero(~optima.converged)
-    if not len(rows):
+def _restart(
+    stars: LoadedStars,
+    optima: Optima,
+    settings: LMSettings,
+    more_starts: Callable[[np.ndarray], np.ndarray],
+    max_iterations: int,
+) -> None:
+    """Try further starts of the stars that did not converge, one by one, in place."""
+    failed = np.flatnonzero(~optima.converged)
+    if not len(failed):
         return
-    further = more_starts(rows)
-    for column in range(further.shape[1]):
-        left = ~optima.converged[rows] & np.isfinite(further[:, column, 0])
-        some = rows[left]
-        if not len(some):
+    starts = more_starts(failed)
+    for column in range(starts.shape[1]):
+        left = ~optima.converged[failed] & np.isfinite(starts[:, column, 0])
+        rows = failed[left]
+        if not len(rows):
             break
-        descents = stars.begin(some, further[left, column])
-        stars.finish(descents, np.arange(len(some)), max_iterations)
-        optima.n_restarts[some] += 1
-        optima.n_iterations[some] += descents.n_iterations
-        better = np.flatnonzero(descents.loss < optima.best.loss[some])
-        taken, winners = some[better], descents.take(better)
-        optima.best.put(taken, winners)
-        judged = check_convergence(winners, settings)
-        for values, new in zip(
-            (optima.converged, optima.gradient_norm, optima.min_hessian_eigenvalue),
-            judged,
-            strict=True,
-        ):
-            values[taken] = new
+        descents = stars.begin(rows, starts[left, column])
+        stars.finish(descents, np.arange(len(rows)), max_iterations)
+        optima.n_restarts[rows] += 1
+        optima.n_iterations[rows] += descents.n_iterations
+        better = np.flatnonzero(descents.loss < optima.best.loss[rows])
+        improved = descents.take(better)
+        rows = rows[better]
+        optima.best.put(rows, improved)
+        criteria = check_convergence(improved, settings)
+        optima.converged[rows], optima.gradient_norm[rows] = criteria[:2]
+        optima.min_hessian_eigenvalue[rows] = criteria[2]

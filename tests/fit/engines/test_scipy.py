@@ -36,10 +36,10 @@ def test_iterations_are_limited_and_counted(star):
     assert n_iterations == 1
 
 
-def test_start_in_nowhere_stays_there(star):
+def test_start_whose_prediction_overflows_is_returned(star):
     _, theta, objective, scale = star
-    nowhere = theta + [0, 0, 0, 0, 1000.0]
+    overflowing = theta + [0, 0, 0, 0, 1000.0]
     with np.errstate(all="ignore"):
-        best, n_iterations = minimise(objective, nowhere, scale, 50)
-    np.testing.assert_allclose(best, nowhere)
+        best, n_iterations = minimise(objective, overflowing, scale, 50)
+    np.testing.assert_allclose(best, overflowing)
     assert n_iterations == 0
