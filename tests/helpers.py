@@ -12,6 +12,7 @@ from astropy.table import MaskedColumn, Table
 from PIL import Image
 
 from xpfit import Spectra, XPModel
+from xpfit.cli import main
 from xpfit.model import ccm89_variation
 
 
@@ -123,3 +124,8 @@ def processor_seconds(*arguments: str) -> float:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     return min(taken)
+
+
+def run_command(*arguments) -> int:
+    """Exit status of ``xpfit`` with these arguments."""
+    return main([str(argument) for argument in arguments])

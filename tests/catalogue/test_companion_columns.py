@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import xpfit
-from xpfit import InputError, read_catalogue
+from xpfit import InputError
 from xpfit.catalogue.companion_columns import (
     add_companion_columns,
     check_companions,
@@ -37,7 +37,7 @@ def fitted(stars):
     return xpfit.result_table(model, stars, model.fit(stars, progress=False))
 
 
-def test_opinions_stand_beside_the_fit_with_their_disagreement(fitted, stars, companions):
+def test_independent_estimates_come_with_their_difference_from_the_fit(fitted, stars, companions):
     table = fitted.copy()
     add_companion_columns(table, stars, companions)
     for kind, labels in (
@@ -82,9 +82,7 @@ def test_two_companions_of_one_kind_are_refused(companions):
         check_companions([companions[0], companions[0]])
 
 
-def test_catalogues_of_a_run_hold_the_same_opinions_however_it_goes(
-    stars, companions, companion_path, tmp_path
-):
+def test_two_runs_give_the_same_estimates_and_need_the_same_companions(stars, companions, tmp_path):
     store = tmp_path / "stars.h5"
     write_spectra([stars[np.arange(60)]], store)
     model = xpfit.load_model()
@@ -99,32 +97,6 @@ def test_catalogues_of_a_run_hold_the_same_opinions_however_it_goes(
             [store], tmp_path / "a", Pipeline(model, companions=companions), stars_per_chunk=25,
             settings=quiet,
         )  # fmt: skip
-    options = [
-        part for kind in KINDS for part in ("--companion", str(path_of(companion_path, kind)))
-    ]
-    command = ["run", str(store), "--output-dir", str(tmp_path / "c"), "--workers", "1", "--quiet"]
-    assert main([*command, *options, "--start-from", str(companion_path)]) == 0
-    command = ["fit", str(store), "--output", str(tmp_path / "f.fits"), "--quiet"]
-    assert main([*command, *options, "--start-from", str(companion_path)]) == 0
-    by_fit = read_catalogue(tmp_path / "f.fits")
-    assert by_fit.meta["STARTS"] == companion_path.name
-    assert by_fit.meta["COMPANIO"].count(",") == 2
-    rows = [
-        read_catalogue(path)
-        for path in (tmp_path / "c" / "catalogue" / "dataset").rglob("Npix=*.parquet")
-    ]
-    for column, tolerance in (("oddity", 1e-9), ("uncertain_teff", 1e-9), ("gaianet_feh_err", 1e-4),
-                              ("teff", 1e-6)):  # fmt: skip
-        by_run = {}
-        for part in rows:
-            ids, values = part["gdr3_source_id"].tolist(), part[column].tolist()
-            by_run |= dict(zip(ids, values, strict=True))
-        ids, values = by_fit["gdr3_source_id"].tolist(), by_fit[column].tolist()
-        assert by_run == pytest.approx(dict(zip(ids, values, strict=True)), rel=tolerance), column
-
-
-def path_of(companion_path: Path, kind: str) -> Path:
-    return companion_path.with_name(f"companion_{kind}.h5")
 
 
 def test_a_companion_for_other_spectra_is_refused(sample_path, companion_path, tmp_path, capsys):

@@ -94,7 +94,7 @@ def test_sampling_from_the_command_line(sample_path, tmp_path, capsys):
         warnings.simplefilter("always")
         assert main([*command, str(source)]) == 0
     said = capsys.readouterr()
-    assert "fewer than 50 autocorrelation times" in said.err and "1 stars; shares" in said.out
+    assert "fewer than 50 autocorrelation times" in said.err and "fractions of 1 stars" in said.out
     table = Table.read(out / "posteriors.ecsv")
     assert table["gdr3_source_id"].tolist() == [source] and table["n_steps"][0] == 250
     assert table["teff"].unit == "K" and 3000.0 < table["teff"][0] < 10_000.0

@@ -1,4 +1,4 @@
-"""Fit results -> the table that people read: ZGR23's table 2, and what else is known."""
+"""Fit results -> table for users: the columns of ZGR23's table 2, and further ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from ..data.spectra import InputFlag, Spectra
 from ..fit import FitResult
 from ..healpix import position_of_id
 from ..model import XPModel
-from ..prepare import KELVIN_PER_UNIT
 from ..prepare.sources import id_flags
 from ..quality import (
     CONFIDENCE_LABELS,
@@ -26,15 +25,13 @@ from ..quality import (
     fit_flags,
     quality_flags,
 )
+from ..quantities import STELLAR_PARAMETERS, quantity
 from .describe import Description, describe
-
-STELLAR_PARAMETERS = ("teff", "feh", "logg", "extinction", "parallax")
-"""The five parameters of ZGR23's table 2, in its order; Teff is in kK there."""
 
 DEFAULT = "default"
 
 REFERENCE_PREFIX = "ref_"
-"""Reference labels that came with the spectra follow under their names with this prefix."""
+"""Prefix of the columns of reference labels that came with the spectra."""
 
 
 def result_table(
@@ -60,14 +57,14 @@ def result_table(
     reference : bool
         Add the reference labels that came with the spectra, if any did.
     provenance : mapping of str to str, optional
-        What else is to be recorded in the table's metadata, such as settings.
+        Further entries of the table's metadata, such as settings.
 
     Returns
     -------
     astropy.table.Table
         One row per star. First the columns of ZGR23's table 2 in their order, then each parameter
-        by its name with its error (`teff` in K), then how the fit went, what was observed, and
-        reference labels. Floating-point numbers that are unknown are NaN; so are all parameters of
+        by its name with its error (`teff` in K), then diagnostics of the fit, observed quantities,
+        and reference labels. Unknown floating-point numbers are NaN, as are all parameters of
         stars that were not fitted.
 
     Notes
@@ -79,9 +76,9 @@ def result_table(
         confidence = confidence_for(model)
     table = Table(meta=_metadata(model, confidence, provenance or {}))
     if confidence is None:
-        sure = np.full((len(spectra), len(CONFIDENCE_LABELS)), np.nan)
+        probability = np.full((len(spectra), len(CONFIDENCE_LABELS)), np.nan)
     else:
-        sure = confidence.of_fit(model, spectra, result)
+        probability = confidence.of_fit(model, spectra, result)
     five = _marginal(model, result)
     ra, dec, approximate = _positions(spectra)
     add_column(table, "gdr3_source_id", result.source_id)
@@ -91,9 +88,9 @@ def result_table(
     add_column(table, "stellar_params_err", five["err"])
     add_column(table, "chi2_opt", result.chi2)
     add_column(table, "ln_prior", result.ln_prior)
-    for label, values in zip(CONFIDENCE_LABELS, sure.T, strict=True):
+    for label, values in zip(CONFIDENCE_LABELS, probability.T, strict=True):
         add_column(table, f"{label}_confidence", values)
-    add_column(table, "quality_flags", quality_flags(model, spectra, result, sure))
+    add_column(table, "quality_flags", quality_flags(model, spectra, result, probability))
     add_column(table, "stellar_params_icov_triu", five["icov"])
     add_column(table, "stellar_params_cov_triu", five["cov"])
     _add_parameters(table, model, result)
@@ -118,7 +115,7 @@ def join_tables(tables: Sequence[Table]) -> Table:
     Returns
     -------
     astropy.table.Table
-        Rows in order; sources that stand in several parts are flagged.
+        Rows in order; sources that are in more than one row are flagged.
     """
     table = vstack(list(tables), metadata_conflicts="silent")
     table["fit_flags"] |= duplicate_flags(np.asarray(table["gdr3_source_id"]))
@@ -126,7 +123,7 @@ def join_tables(tables: Sequence[Table]) -> Table:
 
 
 def duplicate_flags(source_id: np.ndarray) -> np.ndarray:
-    """Fit flags of sources that stand in more than one row, shape (n_row,)."""
+    """Fit flags of sources that are in more than one row, shape (n_row,)."""
     repeated = (id_flags(source_id) & InputFlag.DUPLICATE_ID) != 0
     return np.where(repeated, int(FitFlag.DUPLICATE_ID), 0).astype(np.int16)
 
@@ -158,7 +155,7 @@ def add_column(table: Table, name: str, values: np.ndarray, description: Descrip
 
 
 def _positions(spectra: Spectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """ra and dec, and where they are only as good as the source id tells."""
+    """ra and dec, and where they are only those of the HEALPix cell in the source id."""
     unknown = np.full(len(spectra), np.nan)
     ra, dec = (spectra.gaia.get(name, unknown) for name in ("ra", "dec"))
     measured = np.isfinite(ra) & np.isfinite(dec)
@@ -203,7 +200,7 @@ def _triangle(matrix: np.ndarray) -> np.ndarray:
 
 
 def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
-    """Add each parameter by its name, in the units that people read."""
+    """Add each parameter by its name, in the units of tables."""
     for i, name in enumerate(result.parameter_names):
         value, error = result.parameters[:, i], result.errors[:, i]
         if name == "parallax" and not model.absolute:
@@ -225,13 +222,13 @@ def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
 
 def _add_measurement(table: Table, name: str, value, error, prefix: str = "") -> None:
     """Add a parameter and its error."""
-    factor = KELVIN_PER_UNIT if name == "teff" else 1.0
+    factor = quantity(name).factor
     add_column(table, f"{prefix}{name}", value * factor, describe(name, prefix))
     add_column(table, f"{prefix}{name}_err", error * factor, describe(f"{name}_err", prefix))
 
 
 def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
-    """Add what takes the parallax's place in a model that knows shapes only."""
+    """Add the amplitude, which replaces the parallax in a model of spectral shapes only."""
     known, amplitude = describe("amplitude"), result["parallax"] ** 2
     if model.space.name == CoefficientSpace.name:
         text = known.text.replace("flux", "internal spectrum")
@@ -241,7 +238,7 @@ def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
 
 
 def _add_diagnostics(table: Table, result: FitResult) -> None:
-    """Add how the fit went."""
+    """Add diagnostics of the fit."""
     add_column(table, "n_obs", result.n_obs.astype(np.int16))
     add_column(table, "status", result.status.astype(np.uint8))
     for name in (
@@ -255,7 +252,7 @@ def _add_diagnostics(table: Table, result: FitResult) -> None:
 
 
 def _add_observed(table: Table, spectra: Spectra) -> None:
-    """Add what Gaia says of the source, as far as it was known to the fit."""
+    """Add Gaia's parallax and magnitudes, as far as they were joined to the spectra."""
     observed = np.isfinite(spectra.parallax_err)
     add_column(table, "gaia_parallax", np.where(observed, spectra.parallax, np.nan))
     add_column(table, "gaia_parallax_error", np.where(observed, spectra.parallax_err, np.nan))

@@ -1,4 +1,4 @@
-"""What companions say of stars: tables of their own, and columns beside the forward fit's."""
+"""Estimates by companions: as tables, and as further columns of a catalogue."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from astropy.table import Table
 from ..companion import SEED, Companion, ScatterAutoencoder
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..prepare import KELVIN_PER_UNIT
 from ..quality import FitFlag
+from ..quantities import quantity
 from .columns import add_column
 from .describe import Description, describe
 
@@ -21,7 +21,7 @@ PARTS = {
     "input_err": "errors of the spectrum",
     "excess_err": "the rest",
 }
-"""Components of the uncertainty, and what each is due to."""
+"""Components of the uncertainty, and their causes."""
 
 ODDITY = {
     "reconstruction_chi2": ("chi2", "chi2 per value of the spectrum as it passes through", None),
@@ -33,7 +33,7 @@ ODDITY = {
 
 
 def companion_table(companion: Companion, spectra: Spectra, seed: int = SEED) -> Table:
-    """All that a companion says of some stars.
+    """A companion's estimates for stars.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def companion_table(companion: Companion, spectra: Spectra, seed: int = SEED) ->
     Returns
     -------
     astropy.table.Table
-        Labels with their errors and what these are made of, in K and dex; or latent numbers, and
+        Labels with their errors and the components of these, in K and dex; or latent numbers, and
         how unlike the training set a spectrum is.
     """
     table = Table()
@@ -60,34 +60,34 @@ def companion_table(companion: Companion, spectra: Spectra, seed: int = SEED) ->
     prediction = companion.predict(spectra, seed=seed)
     total = prediction.total_err
     for i, name in enumerate(prediction.label_names):
-        unit = KELVIN_PER_UNIT if name == "teff" else 1.0
-        add_column(table, name, unit * prediction.values[:, i])
-        add_column(table, f"{name}_err", unit * total[:, i])
+        factor = quantity(name).factor
+        add_column(table, name, factor * prediction.values[:, i])
+        add_column(table, f"{name}_err", factor * total[:, i])
         known = describe(f"{name}_err")
         for part, errors in prediction.errors.items():
             text = Description(f"{known.text}, due to {PARTS[part]}", known.unit, known.ucd)
-            add_column(table, f"{name}_{part}", unit * errors[:, i], text)
+            add_column(table, f"{name}_{part}", factor * errors[:, i], text)
     return table
 
 
 def add_companion_columns(table: Table, spectra: Spectra, companions: Sequence[Companion]) -> None:
-    """Add columns with second opinions to a catalogue, and flag spectra unlike the training set.
+    """Add independent estimates to a catalogue, and flag spectra unlike the training set.
 
     Parameters
     ----------
     table : astropy.table.Table
         From `result_table`; changed in place.
     spectra : Spectra
-        What was fitted.
+        The fitted spectra.
     companions : sequence of Companion
-        For one that predicts labels, ``KIND_LABEL``, its error, and ``KIND_LABEL_sigma``: by how
-        many standard errors the fit is above it. For an auto-encoder the columns `ODDITY`, and the
+        For one that predicts labels: ``KIND_LABEL``, its error, and ``KIND_LABEL_sigma``, the fit
+        minus the estimate in standard errors. For an auto-encoder the columns `ODDITY`, and the
         flag `FitFlag.UNLIKE_TRAINING`.
 
     Raises
     ------
     InputError
-        If the spectra are not what a companion was trained on.
+        If the spectra are not in the observation space of a companion.
     """
     for companion in companions:
         if isinstance(companion, ScatterAutoencoder):
@@ -97,9 +97,9 @@ def add_companion_columns(table: Table, spectra: Spectra, companions: Sequence[C
                 table["fit_flags"].dtype
             )
             continue
-        opinion = companion_table(companion, spectra)
+        estimate = companion_table(companion, spectra)
         for name in companion.label_names:
-            value, error = opinion[name], opinion[f"{name}_err"]
+            value, error = estimate[name], estimate[f"{name}_err"]
             known, column = describe(name), f"{companion.kind}_{name}"
             text = f"{known.text} by the companion {companion.kind}"
             add_column(table, column, value, Description(text, known.unit, known.ucd))

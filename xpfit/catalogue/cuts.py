@@ -21,8 +21,8 @@ def _basic(table: Table) -> np.ndarray:
 
 def _confident(*labels: str) -> Callable[[Table], np.ndarray]:
     def passes(table: Table) -> np.ndarray:
-        sure = [np.asarray(table[f"{label}_confidence"]) > MIN_CONFIDENCE for label in labels]
-        return _basic(table) & np.all(sure, axis=0)
+        confident = [np.asarray(table[f"{label}_confidence"]) > MIN_CONFIDENCE for label in labels]
+        return _basic(table) & np.all(confident, axis=0)
 
     return passes
 
@@ -38,7 +38,7 @@ CUTS: dict[str, tuple[str, Callable[[Table], np.ndarray]]] = {
         _confident("teff", "feh", "logg"),
     ),
     "reliable": (
-        "basic cut, converged, in the trained range",
+        "basic cut, converged, in the training range",
         lambda table: is_reliable(table["quality_flags"], table["fit_flags"]),
     ),
 }
@@ -56,7 +56,7 @@ ZGR23_PERCENTAGES = {
 
 
 def passes(table: Table, cuts: Sequence[str]) -> np.ndarray:
-    """Rows that pass all of some cuts.
+    """Rows that pass several cuts.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def passes(table: Table, cuts: Sequence[str]) -> np.ndarray:
     Raises
     ------
     InputError
-        If a cut is not known, or the table lacks a column that it needs.
+        If a cut does not exist, or the table lacks a column that it needs.
     """
     keep = np.ones(len(table), dtype=bool)
     for name in cuts:
@@ -119,7 +119,7 @@ def iterate_catalogue(path: Path, columns: Sequence[str] | None = None) -> Itera
     path : Path
         As for `xpfit.read_catalogue`.
     columns : sequence of str, optional
-        Of Parquet only these are read, as far as they are there; by default all.
+        Columns to read from Parquet, as far as they exist; by default all.
 
     Yields
     ------

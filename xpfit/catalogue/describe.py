@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import astropy.units as u
 
+from ..data.flags import DescribedFlag, FitFlag, QualityFlag
+from ..quantities import BASIC_LABELS, QUANTITIES, STELLAR_PARAMETERS, quantity
+
 
 @dataclass(frozen=True)
 class Description:
-    """What is said of a column.
+    """Description of a column.
 
     Attributes
     ----------
@@ -26,8 +29,14 @@ class Description:
     ucd: str = ""
 
 
-_FIVE = "(Teff in kK, [Fe/H] in dex, log g in dex, E in mag, parallax in mas)"
-_CONFIDENCE = "confidence in {}: probability that it agrees with a spectroscopic survey"
+_FIVE = ", ".join(f"{q.title} in {q.unit_inside}" for q in map(quantity, STELLAR_PARAMETERS))
+_FIVE = f"({_FIVE})"
+
+
+def _bits(flags: type[DescribedFlag]) -> str:
+    """Bits of a flag column and what they mean."""
+    return "; ".join(f"{int(flag)}: {flag.text}" for flag in flags)
+
 
 DESCRIPTIONS = {
     "gdr3_source_id": Description("Gaia DR3 source_id; 0 if unknown", None, "meta.id;meta.main"),
@@ -50,15 +59,16 @@ DESCRIPTIONS = {
     "ln_prior": Description(
         "ln of the prior density of stellar type (kK, dex) at the best fit", None, "stat.likelihood"
     ),
-    "teff_confidence": Description(_CONFIDENCE.format("Teff"), None, "stat.probability"),
-    "feh_confidence": Description(_CONFIDENCE.format("[Fe/H]"), None, "stat.probability"),
-    "logg_confidence": Description(_CONFIDENCE.format("log g"), None, "stat.probability"),
-    "quality_flags": Description(
-        "1, 2, 4: confidence in Teff, [Fe/H], log g not known to be 0.5 or more; 8: chi2 per "
-        "degree of freedom > 2; 16: outside 99.9 % of the prior; 32: parallax 10 sigma off",
-        None,
-        "meta.code.qual",
-    ),
+    **{
+        f"{name}_confidence": Description(
+            f"confidence in {quantity(name).title}: probability that it agrees with a "
+            "spectroscopic survey",
+            None,
+            "stat.probability",
+        )
+        for name in BASIC_LABELS
+    },
+    "quality_flags": Description(_bits(QualityFlag), None, "meta.code.qual"),
     "stellar_params_icov_triu": Description(
         f"upper triangle of the inverse covariance of the stellar parameters {_FIVE}",
         None,
@@ -69,21 +79,7 @@ DESCRIPTIONS = {
         None,
         "stat.covariance",
     ),
-    "teff": Description("effective temperature", u.K, "phys.temperature.effective"),
-    "feh": Description("metallicity [Fe/H] in dex", None, "phys.abund.Fe"),
-    "logg": Description("surface gravity log g in dex (cm s-2)", None, "phys.gravity"),
-    "alpha_m": Description("alpha enhancement [alpha/M] in dex", None, "phys.abund"),
-    "extinction": Description("amount of dust E, close to E(B-V)", u.mag, "phys.absorption;em.opt"),
-    "parallax": Description(
-        "parallax from spectrum and astrometry; NaN if the model knows no luminosities",
-        u.mas,
-        "pos.parallax",
-    ),
-    "xi": Description(
-        "place of the extinction curve among all, in units of their spread",
-        None,
-        "phys.absorption",
-    ),
+    **{q.name: Description(q.description, q.table_unit, q.ucd) for q in QUANTITIES.values()},
     "r_v": Description("R(V) of the CCM89 curve closest to that at xi", None, "phys.absorption"),
     "amplitude": Description(
         "geometric mean of the dust-free flux at 592-782 nm",
@@ -94,13 +90,7 @@ DESCRIPTIONS = {
         "upper triangle of the inverse covariance", None, "stat.covariance"
     ),
     "all_params_cov_triu": Description("upper triangle of the covariance", None, "stat.covariance"),
-    "fit_flags": Description(
-        "1 not converged, 2 out of range, 4 bad input; for information: 8 band missing, 32 samples "
-        "missing, 64 no id, 128 repeated id, 256 second mode, 512 position from source id, "
-        "1024 unlike the training set of an auto-encoder",
-        None,
-        "meta.code.qual",
-    ),
+    "fit_flags": Description(_bits(FitFlag), None, "meta.code.qual"),
     "n_obs": Description("number of values used", None, "meta.number"),
     "status": Description("0 converged, 1 not converged, 2 not fitted", None, "meta.code.status"),
     "n_iterations": Description("steps of the optimiser over all starts", None, "meta.number"),
@@ -108,19 +98,21 @@ DESCRIPTIONS = {
         "further starts of stars that had not converged", None, "meta.number"
     ),
     "gradient_norm": Description(
-        "length of the loss's gradient at the best fit, standardised", None, "stat.fit.residual"
+        "length of the standardised gradient of the loss at the best fit", None, "stat.fit.residual"
     ),
     "min_hessian_eigenvalue": Description(
-        "smallest curvature of the loss at the best fit, standardised", None, "stat.fit"
+        "smallest eigenvalue of the standardised Hessian of the loss at the best fit",
+        None,
+        "stat.fit",
     ),
     "second_mode": Description(
-        "how much lower ln posterior is at the second best mode; NaN if none was looked for or "
-        "found",
+        "by how much ln posterior is lower at the second best mode; NaN if none was searched for "
+        "or found",
         None,
         "stat.fit.goodness",
     ),
     "gaia_parallax": Description(
-        "observed parallax, zero point taken off", u.mas, "pos.parallax.trig"
+        "observed parallax, zero point subtracted", u.mas, "pos.parallax.trig"
     ),
     "gaia_parallax_error": Description("its standard error", u.mas, "stat.error;pos.parallax.trig"),
     "phot_g_mean_mag": Description("Gaia G", u.mag, "phot.mag;em.opt"),

@@ -1,7 +1,7 @@
 """Catalogue files: FITS, VOTable, ECSV, Parquet or HDF5, by the ending of the name.
 
-All hold the same: columns with units, UCDs and descriptions, and the table's metadata. What is
-written is read back as it was.
+All hold the same: columns with units, UCDs and descriptions, and the table's metadata, which are
+read back unchanged.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ META_PREFIX = "xpfit."
 
 
 def catalogue_format(path: str | os.PathLike) -> str:
-    """Format that a file name asks for.
+    """Format for a file name, by its ending.
 
     Raises
     ------
@@ -51,8 +51,7 @@ def catalogue_format(path: str | os.PathLike) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise OutputError(
-            f"{path}: cannot tell the format from the ending {suffix!r}; use one of "
-            f"{', '.join(FORMATS)}"
+            f"{path}: unknown format, by the ending {suffix!r}; use one of {', '.join(FORMATS)}"
         )
     return FORMATS[suffix]
 
@@ -90,7 +89,7 @@ def read_catalogue(path: str | os.PathLike) -> Table:
     Returns
     -------
     astropy.table.Table
-        Floating-point numbers that are unknown are NaN.
+        Unknown floating-point numbers are NaN.
 
     Raises
     ------
@@ -109,7 +108,7 @@ def read_catalogue(path: str | os.PathLike) -> Table:
 
 
 def _write_fits(table: Table, path: Path) -> None:
-    """FITS: what astropy writes, and UCDs and descriptions where TOPCAT looks for them."""
+    """FITS as astropy writes it, with UCDs and descriptions under the keywords of TOPCAT."""
     table.write(path, format="fits")
     with fits.open(path, mode="update") as hdus:
         header = hdus[1].header
@@ -122,7 +121,7 @@ def _write_fits(table: Table, path: Path) -> None:
 
 
 def _read_fits(path: Path) -> Table:
-    """FITS, ours or another's."""
+    """FITS, written by xpfit or not."""
     table = _without_masks(read_table(path))
     for i, name in enumerate(table.colnames, start=1):
         table.meta.pop(f"TCOMM{i}", None)  # which astropy has put into the column as well
@@ -142,7 +141,7 @@ def _write_votable(table: Table, path: Path) -> None:
 
 
 def _read_votable(path: Path) -> Table:
-    """VOTable, ours or another's."""
+    """VOTable, written by xpfit or not."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -189,7 +188,7 @@ def _read_hdf5(path: Path) -> Table:
 
 
 def _without_masks(table: Table) -> Table:
-    """NaN in place of masked floating-point numbers, and the machine's own order of bytes."""
+    """NaN in place of masked floating-point numbers, and native byte order."""
     for name in table.colnames:
         column = table[name]
         mask = np.ma.getmaskarray(column)
@@ -218,4 +217,4 @@ _READERS = {
     "Parquet": parquet.read,
     "HDF5": _read_hdf5,
 }
-"""Of formats that `read_table` does not know, or not with all that is in them."""
+"""For formats of which `read_table` does not read everything."""

@@ -1,4 +1,4 @@
-"""Rows of chunks -> the catalogue, partitioned over the sky as HATS has it.
+"""Rows of chunks -> the catalogue, partitioned over the sky in the HATS format.
 
 HATS (IVOA Note "HATS: a standard for the Hierarchical Adaptive Tiling Scheme in the Virtual
 Observatory") keeps a catalogue in Parquet files, one for each cell of an adaptive HEALPix grid:
@@ -31,12 +31,12 @@ MAX_ROWS = 250_000
 """A cell with more rows is split, down to `HIGHEST_ORDER`: a few hundred megabytes."""
 
 PIXELS_PER_DIRECTORY = 10_000
-"""HATS's own number."""
+"""Prescribed by HATS."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A cell of the sky, and where its rows are.
+    """A cell of the sky, and the files that hold its rows.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ def plan_partitions(paths: Sequence[Path], max_rows: int = MAX_ROWS) -> list[Par
 
 
 def _cells(counts: np.ndarray, max_rows: int) -> list[tuple[int, int]]:
-    """Cells (order, pixel) with rows, as large as may be, along the HEALPix curve."""
+    """Largest cells (order, pixel) with at most `max_rows` rows, along the HEALPix curve."""
     totals = {HIGHEST_ORDER: counts}
     for order in range(HIGHEST_ORDER - 1, -1, -1):
         totals[order] = totals[order + 1].reshape(-1, 4).sum(axis=1)
@@ -118,12 +118,12 @@ def _cells(counts: np.ndarray, max_rows: int) -> list[tuple[int, int]]:
 
 
 def write_partition(job: None, partition: Partition, directory: str) -> Part:
-    """Gather the rows of a cell into its file; sources that stand there twice are flagged.
+    """Gather the rows of a cell into its file; repeated sources are flagged.
 
     Parameters
     ----------
     job : None
-        There is nothing that all partitions share.
+        Nothing is shared by all partitions.
     partition : Partition
     directory : str
         Of the catalogue.
@@ -148,7 +148,7 @@ def write_partition(job: None, partition: Partition, directory: str) -> Part:
 
 
 def _rows(path: Path, start: int, stop: int) -> Table:
-    """Some rows of a file, of which only the groups that hold them are read."""
+    """A range of rows of a file; only the row groups that hold them are read."""
     pa, pq = pyarrow_modules(InputError)
     try:
         with pq.ParquetFile(path) as file:
@@ -162,7 +162,7 @@ def _rows(path: Path, start: int, stop: int) -> Table:
 
 
 def write_hats_metadata(directory: Path, partitions: Sequence[Partition], name: str) -> None:
-    """Write what HATS wants beside the partitions.
+    """Write the metadata of a HATS catalogue.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Catalogues as Parquet (needs pyarrow): columns with their units, UCDs and descriptions.
 
 Arrays are lists of fixed size. Fields carry `unit`, `ucd` and `description` as metadata; the
-table's own metadata stand in the schema's, as JSON under the key ``xpfit``.
+table's metadata are in the schema's, as JSON under the key ``xpfit``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ..errors import InputError, OutputError
 META_KEY = b"xpfit"
 
 ROWS_PER_GROUP = 10_000
-"""Rows that are compressed together, and can be read alone."""
+"""Rows that are compressed together and can be read alone."""
 
 GROUPS_AT_A_TIME = 10
 """Groups that are read together: a few hundred megabytes at most."""
 
 DATASET = "catalogue/dataset"
-"""Where the directory of a run keeps its rows (see `xpfit.catalogue.hats`)."""
+"""Where the rows are in the directory of a run (see `xpfit.catalogue.hats`)."""
 
 
 def arrow_table(table: Table):
@@ -51,12 +51,12 @@ def astropy_table(arrow) -> Table:
     stored = arrow.schema.metadata or {}
     table = Table(meta=json.loads(stored.get(META_KEY, b"{}")))
     for field, column in zip(arrow.schema, arrow.columns, strict=True):
-        said = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
+        meta = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
         table[field.name] = Column(
             to_numpy(column.combine_chunks()),
-            unit=said.get("unit") or None,
-            description=said.get("description") or None,
-            meta={"ucd": said.get("ucd", "")},
+            unit=meta.get("unit") or None,
+            description=meta.get("description") or None,
+            meta={"ucd": meta.get("ucd", "")},
         )
     return table
 
@@ -135,14 +135,14 @@ def partitions(directory: Path) -> list[Path]:
 
 
 def _place(path: Path) -> tuple[int, int]:
-    """Where a partition begins on the HEALPix curve of order 29, and its order."""
+    """Start of a partition on the HEALPix curve of order 29, and its order."""
     order = int(path.parent.parent.name.removeprefix("Norder="))
     pixel = int(path.stem.removeprefix("Npix="))
     return pixel << 2 * (29 - order), order
 
 
 def read_directory(directory: Path) -> Table:
-    """All rows of a run's catalogue; mind the memory.
+    """All rows of a run's catalogue, in memory.
 
     Raises
     ------
@@ -164,8 +164,8 @@ def iterate(path: Path, columns: Sequence[str] | None = None) -> Iterator[Table]
     for part in partitions(path) if path.is_dir() else [path]:
         try:
             with pq.ParquetFile(part) as file:
-                known = file.schema_arrow.names
-                wanted = None if columns is None else [n for n in columns if n in known]
+                present = file.schema_arrow.names
+                wanted = None if columns is None else [n for n in columns if n in present]
                 for first in range(0, file.num_row_groups, GROUPS_AT_A_TIME):
                     last = min(first + GROUPS_AT_A_TIME, file.num_row_groups)
                     yield astropy_table(file.read_row_groups(range(first, last), wanted))

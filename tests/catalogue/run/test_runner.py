@@ -82,7 +82,7 @@ def test_what_is_left_is_the_catalogue_and_its_account(undisturbed):
     )
 
 
-def test_model_and_settings_stand_in_every_file(stores, undisturbed):
+def test_model_and_settings_are_recorded_in_every_file(stores, undisturbed):
     model = xpfit.load_model(stores[0] / "model.h5")
     for path in (undisturbed[0] / "catalogue").rglob("Npix=*.parquet"):
         meta = parquet.read(path).meta
@@ -115,7 +115,7 @@ def test_lsdb_opens_and_crossmatches_the_catalogue(undisturbed):
 
 
 @pytest.mark.parametrize("n_done", [0, 1, 4, 6, 8])
-def test_a_run_that_dies_after_any_step_goes_on_to_the_same_bytes(
+def test_a_run_that_dies_after_any_step_is_resumed_to_the_same_bytes(
     stores, undisturbed, tmp_path, monkeypatch, n_done
 ):
     append, done = RunDirectory.append, []
@@ -166,7 +166,7 @@ def test_rows_of_a_chunk_that_are_gone_or_cut_short_are_made_again(
     assert checksums(tmp_path / "run") == checksums(undisturbed[0])
 
 
-def test_a_damaged_input_is_refused_with_its_reason_and_the_rest_go_on(stores, tmp_path):
+def test_a_damaged_input_is_refused_with_its_reason_and_the_rest_are_fitted(stores, tmp_path):
     shutil.copy(stores[0] / "a.h5", tmp_path / "damaged.h5")
     os.truncate(tmp_path / "damaged.h5", 5000)
     (tmp_path / "bad.csv").write_text("source_id,flux\n1,2\n")
@@ -208,7 +208,7 @@ def test_nothing_that_could_be_fitted_is_an_error(stores, tmp_path):
 
 def test_two_runs_in_one_directory_are_refused(stores, tmp_path):
     directory = RunDirectory(tmp_path / "run")
-    with directory.locked(), pytest.raises(OutputError, match="another run is at work"):
+    with directory.locked(), pytest.raises(OutputError, match="another run is active"):
         run(stores, tmp_path / "run")
 
 
@@ -233,7 +233,7 @@ def test_directories_that_hold_other_things_are_refused(stores, tmp_path):
         run(stores, tmp_path / "thesis.tex" / "run")
 
 
-def test_a_disk_that_fills_up_stops_the_run_which_goes_on_later(
+def test_a_disk_that_fills_up_stops_the_run_which_is_resumed_later(
     stores, undisturbed, tmp_path, monkeypatch
 ):
     write, calls = parquet.write, []
@@ -394,7 +394,7 @@ def test_killed_twenty_times_at_random_moments(command, from_the_command_line, t
 
 
 @pytest.mark.slow
-def test_a_task_that_kills_its_workers_is_refused_and_the_rest_go_on():
+def test_a_task_that_kills_its_workers_is_refused_and_the_rest_are_done():
     tasks = [1, 2, 3, 4]
     with executor_of(2) as execute:
         work = lambda job, task: os._exit(1) if task == 3 else 10 * task  # noqa: E731

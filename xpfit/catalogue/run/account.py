@@ -1,4 +1,4 @@
-"""What became of the sources of a run, so far and at its end."""
+"""Outcome for the sources of a run, so far and at its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Refusal:
     chunk : str
         File, and rows if it is not the whole file.
     n_source : int or None
-        How many sources there are, if that is known.
+        Number of sources, if it is known.
     reason : str
     """
 
@@ -35,7 +35,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Account:
-    """What became of every source of a run's inputs.
+    """Outcome for all sources of a run's inputs.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Account:
     n_flagged : int
         The other sources in the catalogue.
     refused : tuple of Refusal
-        What could not be read or fitted, and why.
+        Chunks that could not be read or fitted, and why.
     """
 
     n_fitted: int
@@ -71,7 +71,7 @@ class Account:
 
 @dataclass
 class RunState:
-    """What of a run is done; every change is recorded in its directory.
+    """Progress of a run; every change is recorded in its directory.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class RunState:
     def read(
         cls, directory: RunDirectory, planned: Sequence[Chunk], *, retry_refused: bool = False
     ) -> RunState:
-        """What is done, as far as its files still exist.
+        """Progress that is recorded in a directory, as far as its files still exist.
 
         Parameters
         ----------

@@ -16,13 +16,13 @@ from ...errors import InputError, OutputError
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a piece of work.
+    """Outcome of a piece of work.
 
     Attributes
     ----------
     task : object
     value : object
-        What the work returned; None if it failed.
+        Returned by the work; None if it failed.
     reason : str
         Why it failed, or empty.
     n_attempts : int
@@ -54,14 +54,14 @@ def attempt(work: Callable, job, task, retries: int, *arguments) -> Outcome:
     Raises
     ------
     OutputError
-        At once: what cannot be written is no fault of the task.
+        Without another attempt: that output cannot be written is not the fault of the task.
     """
     for n_attempts in range(1, retries + 2):
         try:
             return Outcome(task, work(job, task, *arguments), n_attempts=n_attempts)
         except OutputError:
             raise
-        except Exception as error:  # whatever it is, the other tasks go on
+        except Exception as error:  # one task must not stop the others
             reason = str(error) if isinstance(error, InputError) else repr(error)
     return Outcome(task, None, reason, n_attempts)
 
@@ -78,15 +78,15 @@ def one_by_one(work: Callable, job, tasks: Iterable, retries: int, *arguments) -
 
 @contextmanager
 def executor_of(n_workers: int, scheduler: str | None = None) -> Iterator[Executor]:
-    """What does the work: this process for one worker, Dask for more.
+    """Executor of the work: this process for one worker, Dask for more.
 
     Parameters
     ----------
     n_workers : int
         Processes of a local cluster, with one thread each.
     scheduler : str, optional
-        Address of a Dask scheduler, whose workers do the work instead. They must see the same
-        files under the same names.
+        Address of a Dask scheduler, whose workers are used instead. They must have access to
+        the same files under the same names.
 
     Yields
     ------
@@ -137,8 +137,8 @@ def local_cluster(n_workers: int):
 
     Notes
     -----
-    Dask has its workers return memory to the system at once (MALLOC_TRIM_THRESHOLD_), which costs
-    fits a quarter of their time in page faults; here they keep it.
+    By default Dask's workers return memory to the system at once (MALLOC_TRIM_THRESHOLD_), which
+    costs fits a quarter of their time in page faults; here they keep it.
     """
     import dask
     from distributed import LocalCluster
@@ -156,7 +156,7 @@ def local_cluster(n_workers: int):
         ):
             yield cluster
     finally:
-        # Dask writes what it tells its workers (OMP_NUM_THREADS) into this process's too.
+        # Dask sets the environment of its workers (OMP_NUM_THREADS) in this process, too.
         os.environ.clear()
         os.environ.update(before)
 
@@ -172,15 +172,15 @@ def dask_executor(client) -> Executor:
     -------
     Executor
         A task whose worker dies is given to another by Dask, a few times
-        (``distributed.scheduler.allowed-failures``). Tasks that have seen that many deaths are
-        tried again at the end, one by one: some of them only stood beside the one that kills.
+        (``distributed.scheduler.allowed-failures``). Tasks whose workers have died that often are
+        tried again at the end, one by one: most of them only shared a worker with the faulty one.
     """
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
     def execute(work, job, tasks, retries, *arguments):
-        # Sent once to each worker, not with every task. Data that were scattered would be lost with
-        # their last worker; what a task returns, Dask makes again.
+        # Sent once to each worker, not with every task. Scattered data would be lost with the last
+        # worker; the result of a task is computed again.
         job = client.submit(_itself, job, pure=False)
 
         def submit(task):
@@ -218,5 +218,5 @@ def _limit_blas():
 
 
 def _itself(job):
-    """What is given."""
+    """The argument."""
     return job

@@ -1,13 +1,13 @@
-"""The directory of a run: what was asked for, what is done, and that nobody else is at it.
+"""The directory of a run: its request, its progress, and a lock.
 
 Layout::
 
-    run.json         what was asked for: inputs, chunks, model, settings
-    manifest.jsonl   what is done, one line per piece of work, appended and synced
-    parts/           rows of chunks that are done, until the catalogue is written
+    run.json         the request: inputs, chunks, model, settings
+    manifest.jsonl   finished work, one line for each piece, appended and synced
+    parts/           rows of finished chunks, until the catalogue is written
     catalogue/       the catalogue, partitioned over the sky (see `xpfit.catalogue.hats`)
     checksums.sha256, account.json   when the run is finished
-    .lock            held while a run is at work; the system lets go of it if the run dies
+    .lock            held while a run is active; released by the system if the run is killed
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ CHECKSUMS, ACCOUNT, LOCK = "checksums.sha256", "account.json", ".lock"
 
 
 class RunDirectory:
-    """The state of a run on disk, which a kill at any moment leaves consistent.
+    """The state of a run on disk, consistent even if the run is killed at any moment.
 
     Parameters
     ----------
     path : path-like
-        Made if it is not there.
+        Created if it does not exist.
 
     Raises
     ------
     OutputError
-        If it cannot be written to, or holds something else than a run.
+        If it cannot be written to, or holds other files than those of a run.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = output_directory(path).resolve()
-        strangers = {p.name for p in self.path.iterdir()} - {LOCK}
-        if strangers and REQUEST not in strangers and not _is_unfinished(strangers):
+        present = {p.name for p in self.path.iterdir()} - {LOCK}
+        if present and REQUEST not in present and not _is_unfinished(present):
             raise OutputError(
-                f"{self.path} holds other files ({', '.join(sorted(strangers)[:3])}); give an "
+                f"{self.path} holds other files ({', '.join(sorted(present)[:3])}); give an "
                 "empty directory, or that of a run to be resumed"
             )
 
@@ -65,7 +65,7 @@ class RunDirectory:
         Raises
         ------
         OutputError
-            If another run is at work in it, or filelock is not installed.
+            If another run is active in it, or filelock is not installed.
         """
         try:
             from filelock import FileLock, Timeout
@@ -78,7 +78,7 @@ class RunDirectory:
             lock.acquire(timeout=0)
         except Timeout:
             raise OutputError(
-                f"{self.path}: another run is at work in this directory; wait for it, or give "
+                f"{self.path}: another run is active in this directory; wait for it, or give "
                 "another --output-dir"
             ) from None
         try:
@@ -87,12 +87,12 @@ class RunDirectory:
             lock.release()
 
     def begin(self, request: dict) -> None:
-        """Record what is asked for; on a resumption, insist that it is the same.
+        """Record the request; when a run is resumed, check that it is the same.
 
         Parameters
         ----------
         request : dict
-            Plain values.
+            JSON values.
 
         Raises
         ------
@@ -121,9 +121,9 @@ class RunDirectory:
             )
 
     def entries(self) -> list[dict]:
-        """What is done, in the order in which it was.
+        """Finished work, in the order in which it was done.
 
-        A last line that a kill has cut short is not done, and is taken off.
+        A last line that is incomplete, because the run was killed, is removed.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class RunDirectory:
         return entries
 
     def append(self, entry: dict) -> None:
-        """Record that something is done; it is on disk when this returns.
+        """Record finished work; the record is on disk when this returns.
 
         Raises
         ------
@@ -166,5 +166,5 @@ class RunDirectory:
 
 
 def _is_unfinished(names: set[str]) -> bool:
-    """Whether a run was killed before it had written down what was asked for."""
+    """Whether a run was killed before it had recorded its request."""
     return all(name == PARTS or ".part." in name for name in names)

@@ -1,4 +1,4 @@
-"""What a run has to do: its inputs, cut into chunks."""
+"""Inputs of a run, divided into chunks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Chunk:
     Attributes
     ----------
     index : int
-        Place in the run.
+        Number in the run.
     path : str
         Absolute.
     start, stop : int or None
-        Rows of prepared spectra; None for a whole file, whose length only reading it tells.
+        Rows of prepared spectra; None for a whole file, whose length is not yet known.
     """
 
     index: int
@@ -36,7 +36,7 @@ class Chunk:
 
     @property
     def n_source(self) -> int | None:
-        """How many sources there are, if that is known."""
+        """Number of sources, if it is known."""
         return None if self.stop is None else self.stop - self.start
 
     def __str__(self) -> str:
@@ -45,12 +45,12 @@ class Chunk:
 
 
 def plan_chunks(inputs: Sequence[str | os.PathLike], stars_per_chunk: int) -> list[Chunk]:
-    """Cut inputs into chunks, which depend on nothing but the inputs.
+    """Divide inputs into chunks, which depend on nothing but the inputs.
 
     Parameters
     ----------
     inputs : sequence of path-like
-        Files of spectra. One that is damaged is one chunk, which will be refused.
+        Files of spectra. A damaged one is one chunk, which will be refused.
     stars_per_chunk : int
 
     Returns
@@ -62,7 +62,7 @@ def plan_chunks(inputs: Sequence[str | os.PathLike], stars_per_chunk: int) -> li
     InputError
         If there are no inputs, one is given twice, or `stars_per_chunk` is not positive.
     FileNotFoundError
-        If one is not there.
+        If one does not exist.
     """
     if stars_per_chunk < 1:
         raise InputError(f"a chunk needs at least one star, got {stars_per_chunk}")

@@ -27,7 +27,7 @@ RETRIES = 2
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a run is carried out; none of it bears on what the catalogue holds.
+    """How a run is carried out; the content of the catalogue does not depend on it.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ class RunSettings:
         Processes of a local Dask cluster, one thread each; with one the work is done in this
         process, without Dask.
     scheduler : str, optional
-        Address of a Dask scheduler, whose workers do the work instead.
+        Address of a Dask scheduler, whose workers are used instead.
     retries : int
         Attempts after the first at a chunk that fails.
     retry_refused : bool
-        Try chunks again that an earlier run has refused.
+        Try chunks again that were refused before.
     keep_parts : bool
         Keep the rows of chunks when the catalogue is written.
     progress : bool
@@ -86,15 +86,15 @@ def run_catalogue(
     Returns
     -------
     Account
-        What became of every source; also in ``account.json``.
+        Outcome for all sources; also in ``account.json``.
 
     Raises
     ------
     InputError
         If an option is wrong, nothing could be fitted, or the directory is that of another run.
     OutputError
-        If something cannot be written, or another run is at work in the directory. What is done
-        stays done.
+        If something cannot be written, or another run is active in the directory. Finished work
+        is kept.
     FileNotFoundError
         If an input does not exist.
     """
@@ -118,7 +118,7 @@ def run_catalogue(
 
 
 def _request(chunks: Sequence[Chunk], stars_per_chunk: int, pipeline: Pipeline) -> dict:
-    """What is asked for, compared when the run is resumed."""
+    """Everything that must be the same when the run is resumed."""
     paths = list(dict.fromkeys(chunk.path for chunk in chunks))
     return {
         "version": __version__,
@@ -154,7 +154,7 @@ def _fit(execute: Executor, pipeline: Pipeline, state: RunState, settings: RunSe
 
 
 def _write_catalogue(execute: Executor, state: RunState, settings: RunSettings) -> None:
-    """Partition the rows over the sky, and write what belongs to a finished catalogue."""
+    """Partition the rows over the sky, and write metadata, checksums and account."""
     directory, catalogue, parts = state.directory, state.directory.catalogue, state.parts
     if not parts:
         raise InputError(

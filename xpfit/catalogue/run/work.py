@@ -1,4 +1,4 @@
-"""The work of a run: one chunk of spectra -> files of rows, wherever it is done."""
+"""The work of a run: one chunk of spectra -> files of rows, in whatever process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ..pipeline import Pipeline
 from .plan import Chunk
 
 ROWS_PER_PART = 50_000
-"""Rows of a file, at most: those of an input of unknown length are written in several."""
+"""Rows of a file after which the next is begun, for inputs of unknown length."""
 
 HEALPIX_COLUMN = "_healpix_29"
 
 
 @dataclass(frozen=True)
 class Part:
-    """A file of rows that a chunk became.
+    """A file of rows of a chunk, or of the catalogue.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What became of the sources of a chunk.
+    """Outcome for the sources of a chunk.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class ChunkResult:
     n_flagged: int
 
     def to_dict(self) -> dict:
-        """Plain values, for the manifest."""
+        """JSON values, for the manifest."""
         return {**asdict(self), "parts": [asdict(part) for part in self.parts]}
 
     @classmethod
@@ -83,7 +83,7 @@ def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
     pipeline : Pipeline
     chunk : Chunk
     directory : str
-        Where to write; names of files follow from the chunk.
+        Where to write; file names follow from the chunk.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
 
 
 def sorted_rows(table: Table) -> Table:
-    """Rows along the HEALPix curve; those of one cell stay in order."""
+    """Rows along the HEALPix curve; those of one cell keep their order."""
     return table[np.argsort(table[HEALPIX_COLUMN], kind="stable")]
 
 

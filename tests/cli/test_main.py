@@ -1,0 +1,84 @@
+"""What all commands have in common: help, version, outputs that exist, interruptions."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+from helpers import run_command as run
+
+import xpfit
+from xpfit import read_catalogue
+from xpfit.cli import COMMANDS, main
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("stars.fits", "exists already; use --overwrite"),
+        ("absent/f.fits", "no such directory"),
+        ("f.csv", "use one of .fits, .vot"),
+        (".", "is a directory"),
+    ],
+)
+def test_bad_output_is_refused_before_any_work(stars, tmp_path, capsys, output, message):
+    before = stars.read_bytes()
+    assert run("fit", stars, "--output", tmp_path / output) == 1
+    said = capsys.readouterr().err
+    assert message in said and "%" not in said  # no progress bar was shown
+    assert stars.read_bytes() == before
+
+
+def test_output_that_exists_is_replaced_when_asked(stars, tmp_path):
+    out = tmp_path / "f.fits"
+    out.write_text("old")
+    assert run("fit", stars, "--output", out, "--overwrite", "--quiet") == 0
+    assert len(read_catalogue(out)) == 12
+
+
+def test_interrupt_ends_quietly(stars, tmp_path, capsys, monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(xpfit.Fitter, "fit", interrupted)
+    assert run("fit", stars, "--output", tmp_path / "f.fits") == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["stars.fits"]
+
+
+def help_of(capsys, *command):
+    with pytest.raises(SystemExit) as end:
+        main([*command, "--help"])
+    assert end.value.code == 0
+    return " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("name", "module", "text"), COMMANDS)
+def test_help_of_every_command(name, module, text, capsys):
+    assert text in help_of(capsys)
+    shown = help_of(capsys, name)
+    assert shown.startswith(f"usage: xpfit {name}")
+    module = importlib.import_module(f"xpfit.cli.{module}")
+    assert " ".join(module.__doc__.split()) in shown
+
+
+def test_help_shows_defaults_once(capsys):
+    shown = help_of(capsys, "fit")
+    assert "starts tried per star (default: 16)" in shown
+    assert "(default: the one that comes with xpfit)" in shown and "default: None" not in shown
+
+
+@pytest.mark.parametrize("verb", ["train", "predict", "card"])
+def test_help_of_every_verb_of_companion(verb, capsys):
+    assert help_of(capsys, "companion", verb).startswith(f"usage: xpfit companion {verb}")
+
+
+def test_there_are_sixteen_commands_with_a_module_each():
+    folder = Path(xpfit.__file__).parent / "cli"
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "options"}
+    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 16
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert xpfit.__version__ in capsys.readouterr().out
