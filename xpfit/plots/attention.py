@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ..companion import GaiaNet, UncertainNetwork, attention, derivative_spectra
 from ..data.space import SampledSpace
@@ -15,10 +15,6 @@ from ..quantities import quantity
 from ..validate.attention import model_derivative_spectrum
 from .style import BLUE, VERMILION
 from .tracks import LINES
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def attention_figure(
@@ -45,8 +41,6 @@ def attention_figure(
     InputError
         If the space is not sampled, or there are no stars.
     """
-    from matplotlib.figure import Figure
-
     features = network.features_
     if not isinstance(features.space, SampledSpace):
         raise InputError("derivative spectra are drawn of networks for sampled spectra only")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..validate.binaries import (
     FALSE_ALARM_RATE,
@@ -14,11 +14,7 @@ from ..validate.binaries import (
     completeness_curve,
     detection,
 )
-from .style import BLUE, GREEN, ORANGE, VERMILION
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+from .style import BLUE, GREEN, ORANGE, VERMILION, subplots
 
 COLOURS = (BLUE, GREEN, ORANGE, VERMILION)
 """Of the ranges of magnitude, from bright to faint."""
@@ -47,12 +43,9 @@ def detection_figure(
     InputError
         As `detection`.
     """
-    from matplotlib.figure import Figure
-
     curves = detection(statistic, mass_ratio, g, false_alarm_rate=false_alarm_rate)
     value = np.where(np.isfinite(statistic), statistic, -np.inf)
-    figure = Figure(figsize=(9.0, 4.0), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(1, 2, size=(9.0, 4.0))
     centre = [0.5 * (low + high) for low, high in pairwise(MASS_RATIO_EDGES)]
     for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
         found = np.array([np.nan if x is None else x for x in curve["found"]])

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
+from matplotlib.figure import Figure
 
 from ..quantities import quantity
 from ..validate.clusters import Cluster, cluster_parallaxes
 from .style import BLUE, VERMILION
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def cluster_figure(table: Table, clusters: Sequence[Cluster]) -> Figure:
@@ -33,8 +30,6 @@ def cluster_figure(table: Table, clusters: Sequence[Cluster]) -> Figure:
     InputError
         As `cluster_parallaxes`.
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(5.6, 2.4 * len(clusters)), layout="constrained")
     for ax, cluster in zip(
         figure.subplots(len(clusters), squeeze=False)[:, 0], clusters, strict=True

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..quantities import quantity
-from .style import BLUE, GREEN, ORANGE, PURPLE, VERMILION
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+from .style import BLUE, GREEN, ORANGE, PURPLE, VERMILION, subplots
 
 LEVEL_BANDS = {"cover68": (0.64, 0.72), "cover95": (0.92, 0.98)}
 """Fractions that count as well calibrated."""
@@ -40,10 +36,7 @@ def coverage_figure(numbers: Mapping[str, Mapping[str, Mapping[str, float]]]) ->
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = subplots(size=(7.2, 4.8))
     position = np.arange(len(numbers))
     for key, (low, high) in LEVEL_BANDS.items():
         ax.axhspan(low, high, color="0.9")

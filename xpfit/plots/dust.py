@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from astropy.table import Table
+from matplotlib.figure import Figure
 
 from ..validate.dust import dust_numbers, dust_residuals
 from .residuals import draw_residuals
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import subplots
 
 
 def dust_figure(table: Table, rows: np.ndarray, name: str) -> Figure:
@@ -30,12 +27,9 @@ def dust_figure(table: Table, rows: np.ndarray, name: str) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     reference, residual = dust_residuals(table, rows)
     numbers = dust_numbers(table, rows)
-    figure = Figure(figsize=(6.0, 4.0), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = subplots(size=(6.0, 4.0))
     draw_residuals(ax, reference, residual)
     ax.set(xlabel=f"E({name}) [mag]", ylabel=f"E - E({name}) [mag]")
     title = f"{numbers['n']} stars"

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import csv
 from importlib import metadata
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..model import XPModel, ccm89_curve
-from .style import BLUE, GREEN, PURPLE, VERMILION, WAVELENGTH_TICKS, wavelength_axis
+from .style import BLUE, GREEN, PURPLE, VERMILION, WAVELENGTH_TICKS, subplots, wavelength_axis
 from .tracks import require_sampled
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 R_V_SHOWN = (2.6, 3.1, 3.6)
 NORMALISED_AT = 542.0
@@ -37,14 +34,11 @@ def extinction_figure(model: XPModel) -> Figure:
     InputError
         If the model is in coefficient space.
     """
-    from matplotlib.figure import Figure
-
     require_sampled(model)
     shown = model.trained_grid
     wavelength, curve = model.wavelength[shown], model.forward.extinction_curve[shown]
     at = np.argmin(np.abs(wavelength - NORMALISED_AT))
-    figure = Figure(figsize=(7.0, 5.0), layout="constrained")
-    top, bottom = figure.subplots(2, 1, height_ratios=(2, 1), sharex=True)
+    figure, (top, bottom) = subplots(2, 1, height_ratios=(2, 1), sharex=True, size=(7.0, 5.0))
     top.plot(wavelength, curve / curve[at], "k.-", ms=4, lw=1, label="xpfit, learned")
     if model.forward.curve_varies:
         spread = np.exp(np.array([[-1.0], [1.0]]) * model.forward.variation[shown]) * curve

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from matplotlib.figure import Figure
 
 from ..quantities import quantity
 from ..validate.flux_residuals import FluxResiduals, flux_residual_maps
 from .residuals import draw_residuals
 from .sky import sky_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 PULL_RANGE = 5.0
 """Half height of the panels."""
@@ -28,8 +24,6 @@ def flux_residual_figure(residuals: FluxResiduals) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     labels = residuals.labels
     figure = Figure(
         figsize=(2.5 * len(labels), 1.5 * len(residuals.names) + 0.5), layout="constrained"

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 
 from ..model import XPModel
 from ..quantities import quantity
 from ..validate.forecast import fisher_forecast
-from .style import SEQUENTIAL
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import SEQUENTIAL, subplots
 
 
 def forecast_figure(model: XPModel, *, g: float = 15.0, extinction: float = 0.1) -> Figure:
@@ -30,13 +27,14 @@ def forecast_figure(model: XPModel, *, g: float = 15.0, extinction: float = 0.1)
         One row for models without luminosities, two for others; and the correlation of Teff and E
         (ZGR23, fig. 6).
     """
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-
     cases = {"without parallax": False} | ({"with parallax": True} if model.absolute else {})
     names = (*model.label_names, "extinction")
-    figure = Figure(figsize=(2.9 * (len(names) + 1), 2.9 * len(cases) + 0.4), layout="constrained")
-    axes = figure.subplots(len(cases), len(names) + 1, squeeze=False)
+    figure, axes = subplots(
+        len(cases),
+        len(names) + 1,
+        squeeze=False,
+        size=(2.9 * (len(names) + 1), 2.9 * len(cases) + 0.4),
+    )
     forecasts = [
         fisher_forecast(model, g=g, extinction=extinction, parallax=parallax)
         for parallax in cases.values()

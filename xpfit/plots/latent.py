@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from astropy.table import Table
+from matplotlib.figure import Figure
 
 from ..companion import ScatterAutoencoder
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..quantities import quantity
 from ..validate.latent import COUNTS, known_labels, latent_tracks
-from .style import SEQUENTIAL
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import SEQUENTIAL, subplots
 
 
 def latent_figure(network: ScatterAutoencoder, spectra: Spectra) -> Figure:
@@ -36,15 +32,12 @@ def latent_figure(network: ScatterAutoencoder, spectra: Spectra) -> Figure:
     InputError
         If labels are missing, or there are too few stars for any track.
     """
-    from matplotlib.figure import Figure
-
     labels, latent = known_labels(spectra), network.predict(spectra).latent
     tracks = latent_tracks(latent, labels)
     if not tracks:
         raise InputError(f"{len(spectra)} stars are too few for tracks")
     scatter = np.nanstd(latent, axis=0)
-    figure = Figure(figsize=(8.0, 3.1 * len(tracks)), layout="constrained")
-    grid = figure.subplots(len(tracks), 2, squeeze=False)
+    figure, grid = subplots(len(tracks), 2, squeeze=False, size=(8.0, 3.1 * len(tracks)))
     for track, (left, right) in zip(tracks, grid, strict=True):
         x, y, along = (quantity(name) for name in (*track.axes, track.along))
         i, j = track.directions(scatter)
@@ -78,8 +71,6 @@ def alpha_figure(table: Table) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(2.8 * len(table), 3.6), layout="constrained")
     for row, ax in zip(table, figure.subplots(1, len(table), squeeze=False)[0], strict=True):
         counts = np.array([row[name] for name in COUNTS[::-1]]).reshape(2, 2)

@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..constants import BANDS
 from ..data.space import SampledSpace
@@ -16,11 +15,8 @@ from ..errors import InputError
 from ..model import XPModel
 from ..quantities import factors, quantity
 from .extinction import extinction_figure
-from .style import GROUP_COLOURS, VERMILION, draw_density
+from .style import GROUP_COLOURS, VERMILION, draw_density, subplots
 from .tracks import TRACKS, require_sampled, track_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RESIDUALS_SHOWN = 10.0
 """Half height (%) of the panel of residuals; faint stars scatter more in the blue."""
@@ -66,14 +62,11 @@ def training_figure(model: XPModel) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     history = {
         name: _diagnostic(model, f"history/{name}")
         for name in ("loss", "median_chi2", "phase", "n_stars")
     }
-    figure = Figure(figsize=(7.0, 5.0), layout="constrained")
-    top, bottom = figure.subplots(2, 1, sharex=True)
+    figure, (top, bottom) = subplots(2, 1, sharex=True, size=(7.0, 5.0))
     epoch = np.arange(len(history["loss"]))
     names = [phase["name"] for phase in model.training["recipe"]["phases"]]
     for index in np.unique(history["phase"]):
@@ -103,8 +96,6 @@ def prior_figure(model: XPModel, n_draws: int = 100_000, seed: int = 1) -> Figur
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     draws = model.prior.sample(n_draws, np.random.default_rng(seed)) * factors(model.label_names)
     x, y = (model.label_names.index(name) for name in ("teff", "logg"))
     names = [quantity(name).axis_label for name in model.label_names]
@@ -132,14 +123,13 @@ def model_residual_figure(model: XPModel) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     require_sampled(model)
     shown = model.trained_channels
     position = np.arange(shown.sum())
     low, middle, high = 100.0 * _diagnostic(model, "residual_quantiles")[:, shown]
-    figure = Figure(figsize=(8.0, 2.2 * (1 + len(model.label_names))), layout="constrained")
-    axes = figure.subplots(1 + len(model.label_names), 1, sharex=True)
+    figure, axes = subplots(
+        1 + len(model.label_names), 1, sharex=True, size=(8.0, 2.2 * (1 + len(model.label_names)))
+    )
     axes[0].fill_between(position, low, high, color="0.85", label="16-84 % of the stars")
     axes[0].plot(position, middle, "k", lw=1, label="median")
     if model.covariance is not None:
@@ -185,16 +175,13 @@ def cleaning_figure(model: XPModel) -> Figure:
         Pulls of log g and parallax with the limit for binaries, and absolute magnitudes of the
         stars inside and outside it.
     """
-    from matplotlib.figure import Figure
-
     logg, parallax, magnitude = (
         _diagnostic(model, f"solar_type/{name}")
         for name in ("pull_logg", "pull_parallax", "absolute_magnitude")
     )
     limit = model.training["recipe"]["clean_binary_sigma"]
     outside = np.hypot(logg, parallax) > limit
-    figure = Figure(figsize=(9.0, 4.0), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(1, 2, size=(9.0, 4.0))
     points = left.scatter(parallax, logg, c=magnitude, s=5, cmap="viridis")
     if np.isfinite(limit):
         angle = np.linspace(0.0, 2.0 * np.pi, 200)

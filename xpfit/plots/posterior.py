@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..fit.sampling import PosteriorSample
 from ..quantities import factors, quantity
 from .style import BLUE, VERMILION, draw_ellipse
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 AMPLITUDE_LABEL = r"$\sqrt{\rm amplitude}$"
 """In place of the parallax for models without luminosities."""
@@ -32,7 +27,6 @@ def corner_figure(sample: PosteriorSample, *, absolute: bool = True) -> Figure:
     matplotlib.figure.Figure
     """
     import corner
-    from matplotlib.figure import Figure
 
     names = sample.parameter_names
     labels = [quantity(name).axis_label for name in names]

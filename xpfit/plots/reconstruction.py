@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..quantities import quantity
 from ..validate.reconstruction import ReconstructionErrors
 from .style import BLUE, VERMILION, running_quantiles
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 RED = (550.0, 900.0)
 """Wavelengths (nm) at which the auto-encoder's authors find it better than a forward model."""
@@ -31,8 +26,6 @@ def reconstruction_figure(errors: ReconstructionErrors) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9.0, 6.0), layout="constrained")
     top, bottom = figure.subfigures(2, 1)
     axes = top.subplots()

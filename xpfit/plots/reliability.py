@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
+from matplotlib.figure import Figure
 
 from ..quantities import quantity
 from ..validate.reliability import reliable_fraction
-from .style import BLUE, SEQUENTIAL
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .style import BLUE, SEQUENTIAL, subplots
 
 
 def reliability_figure(report: Mapping[str, Mapping]) -> Figure:
@@ -28,8 +25,6 @@ def reliability_figure(report: Mapping[str, Mapping]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(3.4 * len(report), 3.6), layout="constrained")
     for ax, (label, entry) in zip(
         figure.subplots(1, len(report), squeeze=False)[0], report.items(), strict=True
@@ -67,11 +62,8 @@ def reliability_diagram(tables: Iterable[Table]) -> Figure:
     InputError
         As `reliable_fraction`.
     """
-    from matplotlib.figure import Figure
-
     fraction, count, colour_edges, magnitude_edges = reliable_fraction(tables)
-    figure = Figure(figsize=(5.2, 5.6), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = subplots(size=(5.2, 5.6))
     image = ax.pcolormesh(
         colour_edges, magnitude_edges, fraction.T, vmin=0.0, vmax=1.0, cmap=SEQUENTIAL
     )

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ..quality import CONFIDENCE_LABELS
 from ..quality.flags import MIN_CONFIDENCE
 from ..quantities import quantity
 from ..statistics import robust_width
 from ..validate.metrics import Comparison, Selection, compare, metrics
-from .style import GROUP_COLOURS, MIN_FOR_QUANTILES, ORANGE, draw_quantiles
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import GROUP_COLOURS, MIN_FOR_QUANTILES, ORANGE, draw_quantiles, subplots
 
 MAX_POINTS = 5000
 """Stars up to which each is a point; more are drawn as a density."""
@@ -49,11 +46,8 @@ def residual_figure(comparison: Comparison) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     labels = comparison.labels
-    figure = Figure(figsize=(3.4 * len(labels), 6.0), layout="constrained")
-    axes = figure.subplots(2, len(labels), squeeze=False)
+    figure, axes = subplots(2, len(labels), squeeze=False, size=(3.4 * len(labels), 6.0))
     numbers = metrics(comparison)
     for column, name in enumerate(labels):
         _plot_residuals(axes[0, column], comparison, name, numbers)
@@ -120,12 +114,16 @@ def residual_grid_figure(comparison: Comparison, *, normalised: bool = False) ->
         A row per quantity, a column per label, with lines at 16, 50 and 84 %. Of many stars the
         density is shown, scaled to its maximum in each column.
     """
-    from matplotlib.figure import Figure
-
     names = comparison.labels
     across = [name for name in names if name != "parallax"]
-    figure = Figure(figsize=(2.6 * len(across), 2.1 * len(names)), layout="constrained")
-    axes = figure.subplots(len(names), len(across), sharex="col", sharey="row", squeeze=False)
+    figure, axes = subplots(
+        len(names),
+        len(across),
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        size=(2.6 * len(across), 2.1 * len(names)),
+    )
     for row, name in zip(axes, names, strict=True):
         values = comparison.pull(name) if normalised else comparison.residual(name)
         for ax, label in zip(row, across, strict=True):
@@ -160,12 +158,9 @@ def confidence_residual_figure(fitted: Table, selection: Selection | None = None
     InputError
         If columns are missing.
     """
-    from matplotlib.figure import Figure
-
     comparison = compare(fitted, replace(selection or Selection(), include_flagged=True))
     names = CONFIDENCE_LABELS
-    figure = Figure(figsize=(7.0, 2.3 * len(names)), layout="constrained")
-    axes = figure.subplots(len(names), 2, sharex="row", sharey="row")
+    figure, axes = subplots(len(names), 2, sharex="row", sharey="row", size=(7.0, 2.3 * len(names)))
     for row, name in zip(axes, names, strict=True):
         confidence = np.asarray(fitted[f"{name}_confidence"], float)[comparison.rows]
         reference, residual = comparison.reference[name], comparison.residual(name)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
 from astropy_healpix import HEALPix
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ..validate.sky import ExtinctionMaps, birdseye
-from .style import SEQUENTIAL
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import SEQUENTIAL, subplots
 
 N_ACROSS = 720
 """Pixels of a map of the whole sky, from left to right."""
@@ -75,8 +72,6 @@ def sky_figure(
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     n_rows = (len(maps) + 1) // 2
     n_columns = min(len(maps), 2)
     figure = Figure(figsize=(4.6 * n_columns, 2.3 * n_rows + 0.3), layout="constrained")
@@ -127,11 +122,8 @@ def birdseye_figure(maps: ExtinctionMaps, half_width: float = 2.5) -> Figure:
     matplotlib.figure.Figure
         The Sun in the middle, the Galactic centre to the right. Grey: unknown.
     """
-    from matplotlib.figure import Figure
-
     density, edges = birdseye(maps, half_width=half_width)
-    figure = Figure(figsize=(6.2, 5.2), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = subplots(size=(6.2, 5.2))
     ax.set_facecolor(UNKNOWN_COLOUR)
     finite = 1e3 * density[np.isfinite(density)]
     top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0

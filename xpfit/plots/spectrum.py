@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..data.space import CoefficientSpace
 from ..data.spectra import Spectra
@@ -12,9 +11,6 @@ from ..fit import FitResult
 from ..model import XPModel
 from ..quantities import quantity
 from .style import BLUE, FLUX_LABEL, VERMILION, wavelength_axis
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 def spectrum_figure(model: XPModel, spectra: Spectra, result: FitResult, row: int) -> Figure:
@@ -33,8 +29,6 @@ def spectrum_figure(model: XPModel, spectra: Spectra, result: FitResult, row: in
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(7.0, 4.4), layout="constrained")
     draw_spectrum(figure, model, spectra, result, row)
     return figure

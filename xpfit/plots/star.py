@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from ..data.spectra import Spectra
 from ..errors import InputError
@@ -15,9 +14,6 @@ from ..quantities import factors, quantity
 from ..validate.reference import nearest_stars
 from .spectrum import draw_spectrum
 from .style import GROUP_COLOURS, draw_density, draw_ellipse
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 N_PRIOR_DRAWS = 50_000
 
@@ -53,8 +49,6 @@ def star_figure(
     InputError
         If the star has no fit, or the training stars have no labels.
     """
-    from matplotlib.figure import Figure
-
     if result.status[row] == FitStatus.NOT_FITTED or not np.isfinite(result.errors[row]).all():
         raise InputError(f"source {spectra.source_id[row]} has no fit to be shown")
     figure = Figure(figsize=(11.0, 6.6), layout="constrained")

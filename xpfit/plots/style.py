@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ..files import atomic_output
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 BLUE, VERMILION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
 """Of the palette by Okabe and Ito, whose colours colour-blind readers can distinguish."""
@@ -35,6 +32,28 @@ QUANTILE_STYLES = ("--", "-", "--")
 WAVELENGTH_TICKS = (400, 500, 600, 800, 1000, 1500, 2000)
 
 FLUX_LABEL = r"[$10^{-18}$ W m$^{-2}$ nm$^{-1}$]"
+
+
+def subplots(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float], **options
+) -> tuple[Figure, Axes | np.ndarray]:
+    """A figure and its axes, as `matplotlib.pyplot.subplots`, but without a global list of figures.
+
+    Parameters
+    ----------
+    rows, columns : int
+    size : tuple of float
+        Width and height in inches.
+    **options
+        Of `matplotlib.figure.Figure.subplots`.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : matplotlib.axes.Axes or ndarray of them
+    """
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
 
 
 def save(figure: Figure, path: str | os.PathLike, *, overwrite: bool = False) -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from ..data.space import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
 from ..quantities import quantity
 from ..simulate.stars import giant_branch_teff, main_sequence_logg
-from .style import FLUX_LABEL, wavelength_axis
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from .style import FLUX_LABEL, subplots, wavelength_axis
 
 LINES = {
     r"H$\delta$": 410.2,
@@ -89,11 +88,6 @@ def track_figure(model: XPModel, track: str) -> Figure:
     InputError
         If there is no such track, or the model is in coefficient space.
     """
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
-
     if track not in TRACKS:
         raise InputError(f"no track {track!r}; there are {', '.join(TRACKS)}")
     require_sampled(model)
@@ -102,8 +96,7 @@ def track_figure(model: XPModel, track: str) -> Figure:
     values = kind.factor * types[:, model.label_names.index(along)]
     shown = model.trained_channels
     flux = model.predict(types, extrapolate=True)
-    figure = Figure(figsize=(10.0, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = subplots(1, 2, size=(10.0, 4.2))
     colours = ScalarMappable(Normalize(values.min(), values.max()), colormaps["viridis"])
     spectrum = shown & ~model.space.is_band
     bands = shown & model.space.is_band

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 
 from ..plots.sky import sky_figure
-from ..plots.style import BLUE, MIN_FOR_QUANTILES, SEQUENTIAL, draw_quantiles
+from ..plots.style import BLUE, MIN_FOR_QUANTILES, SEQUENTIAL, draw_quantiles, subplots
 from ..quantities import quantity
 from ..read.tables import float_column
 from ..validate.sky import chi2_per_dof
 from .gather import KIEL_EDGES, Gathered, reliable
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 CHI2_SHOWN = 5.0
 
@@ -30,11 +27,7 @@ def kiel_figure(gathered: Gathered) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.colors import LogNorm
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.0, 4.6), layout="constrained")
-    ax = figure.subplots()
+    figure, ax = subplots(size=(6.0, 4.6))
     counts = gathered.kiel
     filled = np.argwhere(counts > 0)
     image = ax.pcolormesh(
@@ -64,8 +57,6 @@ def quality_figure(gathered: Gathered) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from matplotlib.figure import Figure
-
     table = gathered.sample
     good = reliable(table)
     names = error_names(gathered)

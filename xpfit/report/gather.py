@@ -11,11 +11,11 @@ from astropy.table import Table, vstack
 
 from ..catalogue import REFERENCE_PREFIX
 from ..catalogue.cuts import counts
-from ..errors import InputError
 from ..fit import FitStatus
 from ..quality import FitFlag, QualityFlag, is_reliable
 from ..quantities import BASIC_LABELS, LABELS, STELLAR_PARAMETERS, quantity
 from ..read.tables import float_column
+from ..validate.metrics import require_columns
 from ..validate.sky import SkyMeans, cells_of, chi2_per_dof, good_for_maps
 
 SAMPLE = 50_000
@@ -164,11 +164,7 @@ def _named(tables: Iterable[Table]) -> Iterator[Table]:
                 part[f"{name}_err"] = factor * np.asarray(part["stellar_params_err"])[:, i]
         arrays = [n for n in ("stellar_params_est", "stellar_params_err") if n in part.colnames]
         part.remove_columns(arrays)
-        missing = [name for name in NEEDED if name not in part.colnames]
-        if missing:
-            raise InputError(
-                f"the catalogue lacks {', '.join(missing)}; give one written by xpfit, or ZGR23's"
-            )
+        require_columns(part, NEEDED, "give one written by xpfit, or ZGR23's")
         yield part
 
 

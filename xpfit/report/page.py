@@ -7,12 +7,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
+from matplotlib.figure import Figure
 from PIL import Image
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 DPI = 200
 

@@ -11,7 +11,7 @@ from importlib import resources
 import h5py
 import numpy as np
 
-from ..constants import AMPLITUDE_WINDOW
+from ..constants import AMPLITUDE_WINDOW, LN_PER_MAG
 from ..data.preparation import XPSettings
 from ..prepare.bases import sampled_design
 from ..prepare.covariance import inflate
@@ -133,6 +133,26 @@ class XPNoise:
         # The exact weights of the merge matter little to terms of half a per cent.
         parts = [np.where(both, 0.5 * part, part) for part in parts]
         return inflate(total, (self.settings.independent_error * flux) ** 2, parts, self.settings)
+
+    def covariance_with_bands(self, flux: np.ndarray, magnitude_err: float) -> np.ndarray:
+        """Covariances for noise-free spectra that are followed by photometric bands.
+
+        Parameters
+        ----------
+        flux : ndarray, shape (n_star, n_obs)
+            1e-18 W m-2 nm-1.
+        magnitude_err : float
+            mag; of each band.
+
+        Returns
+        -------
+        ndarray, shape (n_star, n_obs, n_obs)
+        """
+        n_xp, bands = len(self._wavelength), np.arange(len(self._wavelength), flux.shape[1])
+        total = np.zeros((*flux.shape, flux.shape[1]))
+        total[:, :n_xp, :n_xp] = self.covariance(flux[:, :n_xp])
+        total[:, bands, bands] = (LN_PER_MAG * magnitude_err * flux[:, bands]) ** 2
+        return total
 
 
 def photon_rate(wavelength: np.ndarray, flux: np.ndarray, used: np.ndarray) -> np.ndarray:

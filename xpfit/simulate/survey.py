@@ -175,11 +175,10 @@ class _Simulator:
             if not len(self.types):
                 raise InputError("none of the given types lies in the range of the model")
         space = model.space
-        self.n_xp = space.n_obs - space.n_bands
         self.xp_settings = XPSettings()
         # A separate stream: positions do not change the other random numbers.
         (self.sky,) = rng.spawn(1)
-        self.noise = XPNoise(space.wavelength[: self.n_xp], self.xp_settings)
+        self.noise = XPNoise(space.wavelength[~space.is_band], self.xp_settings)
 
     def draw(self, first: int, n: int) -> Survey:
         """Simulate stars number `first`, `first` + 1, ..."""
@@ -309,19 +308,14 @@ class _Simulator:
 
     def _observe_flux(self, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Noisy flux, its errors, and whiteners."""
-        n, n_obs = flux.shape
-        known, index = self.model.trained_channels, np.arange(n_obs)
+        known = self.model.trained_channels
         flux = np.where(known, flux, 0.0)
-        covariance = np.zeros((n, n_obs, n_obs))
-        covariance[:, : self.n_xp, : self.n_xp] = self.noise.covariance(flux[:, : self.n_xp])
-        covariance[:, index[self.n_xp :], index[self.n_xp :]] = (
-            LN_PER_MAG * self.settings.magnitude_err * flux[:, self.n_xp :]
-        ) ** 2
+        covariance = self.noise.covariance_with_bands(flux, self.settings.magnitude_err)
         mask = np.broadcast_to(~known, flux.shape)
         whitener = whiten_covariances(covariance, mask).whitener
         used = np.flatnonzero(known)
-        spread = np.linalg.cholesky(covariance[np.ix_(np.arange(n), used, used)])
+        spread = np.linalg.cholesky(covariance[np.ix_(np.arange(len(flux)), used, used)])
         noisy = flux.copy()
-        noisy[:, used] += (spread @ self.rng.standard_normal((n, len(used), 1)))[:, :, 0]
-        variance = covariance[:, index, index]
+        noisy[:, used] += (spread @ self.rng.standard_normal((len(flux), len(used), 1)))[:, :, 0]
+        variance = np.diagonal(covariance, axis1=1, axis2=2)
         return noisy, np.where(mask, np.inf, np.sqrt(np.where(mask, 1.0, variance))), whitener

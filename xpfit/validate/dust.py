@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..quality import is_reliable
 from ..read.tables import float_column
 from ..statistics import robust_width
+from .metrics import require_columns
 
 MIN_LATITUDE = 10.0
 """deg; nearer to the plane, dust behind the stars is in the map (ZGR23, fig. 20)."""
@@ -126,9 +127,7 @@ def attach_dust_map(fitted: Table, dust_map: DustMap) -> Table:
 
 def _coordinates(table: Table) -> SkyCoord:
     """Positions of the stars, with distances if any are known."""
-    missing = [name for name in ("ra", "dec", "parallax") if name not in table.colnames]
-    if missing:
-        raise InputError(f"the catalogue lacks {', '.join(missing)}; give one written by xpfit")
+    require_columns(table, ("ra", "dec", "parallax"))
     position = {name: float_column(table[name]) * u.deg for name in ("ra", "dec")}
     distance = distance_pc(table)
     if np.isfinite(distance).any():

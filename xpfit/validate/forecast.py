@@ -137,13 +137,9 @@ def _types(model: XPModel, n_bins, rng) -> tuple[np.ndarray, np.ndarray, list[np
 def _information(model: XPModel, noise: XPNoise, theta: np.ndarray) -> np.ndarray:
     """J^T C^-1 J of stars as Gaia would observe them."""
     flux, jacobian = model.forward.flux_and_jacobian(theta)
-    n_star, n_obs = flux.shape
-    n_xp, known = n_obs - model.space.n_bands, model.trained_channels
+    known = model.trained_channels
     flux = np.where(known, flux, 0.0)
-    covariance = np.zeros((n_star, n_obs, n_obs))
-    covariance[:, :n_xp, :n_xp] = noise.covariance(flux[:, :n_xp])
-    bands = np.arange(n_xp, n_obs)
-    covariance[:, bands, bands] = (LN_PER_MAG * MAGNITUDE_ERR * flux[:, bands]) ** 2
+    covariance = noise.covariance_with_bands(flux, MAGNITUDE_ERR)
     whitener = whiten_covariances(covariance, np.broadcast_to(~known, flux.shape)).whitener
     if model.covariance is not None:
         root = model.covariance.root()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -225,13 +226,18 @@ def _common_labels(fitted: Table) -> tuple[str, ...]:
     names = fitted.colnames
     needed = [n for name in LABELS[:3] for n in (name, f"{name}_err", REFERENCE_PREFIX + name)]
     needed += ["quality_flags", "fit_flags"]
-    missing = [name for name in needed if name not in names]
-    if missing:
-        raise InputError(
-            f"the catalogue lacks {', '.join(missing)}; give one written by 'xpfit fit', and "
-            "--reference if its input had no labels"
-        )
+    remedy = "give one written by 'xpfit fit', and --reference if its input had no labels"
+    require_columns(fitted, needed, remedy)
     return tuple(n for n in LABELS if n in names and REFERENCE_PREFIX + n in names)
+
+
+def require_columns(
+    table: Table, names: Iterable[str], remedy: str = "give one written by xpfit"
+) -> None:
+    """Raise an `InputError` that names the columns which a catalogue lacks, and the remedy."""
+    missing = [name for name in names if name not in table.colnames]
+    if missing:
+        raise InputError(f"the catalogue lacks {', '.join(missing)}; {remedy}")
 
 
 def _values(table: Table, name: str) -> np.ndarray:

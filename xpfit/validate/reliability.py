@@ -10,6 +10,7 @@ from astropy.table import Table
 from ..catalogue.cuts import passes
 from ..errors import InputError
 from ..read.tables import float_column
+from .metrics import require_columns
 
 COLOUR_LIMITS, MAGNITUDE_LIMITS = (-1.0, 6.0), (-6.0, 17.0)
 """BP - RP and absolute G that the diagram shows, as ZGR23's fig. 18."""
@@ -68,9 +69,7 @@ def reliable_fraction(
 def _place(table: Table) -> tuple[np.ndarray, np.ndarray]:
     """BP - RP and absolute G of every row."""
     names = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "parallax", "gaia_parallax")
-    missing = [name for name in names if name not in table.colnames]
-    if missing:
-        raise InputError(f"the catalogue lacks {', '.join(missing)}; give one written by xpfit")
+    require_columns(table, names)
     g, bp, rp, fitted, observed = (float_column(table[name]) for name in names)
     parallax = np.where(np.isfinite(fitted), fitted, observed)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -13,6 +13,7 @@ from astropy_healpix import HEALPix
 
 from ..errors import InputError
 from ..read.tables import float_column
+from .metrics import require_columns
 
 NSIDE = 256
 """Of the smallest cells, 14 arcmin (ZGR23, section 5.4)."""
@@ -234,10 +235,7 @@ def extinction_maps(
 
 def good_for_maps(table: Table, max_parallax_rel_err: float = MAX_PARALLAX_REL_ERR) -> np.ndarray:
     """Stars that ZGR23 use for maps of extinction (fig. 22): ndarray of bool, shape (n_star,)."""
-    needed = MAP_COLUMNS[:7]
-    missing = [name for name in needed if name not in table.colnames]
-    if missing:
-        raise InputError(f"the catalogue lacks {', '.join(missing)}; give one written by xpfit")
+    require_columns(table, MAP_COLUMNS[:7])
     parallax, parallax_err, extinction, extinction_err = (
         float_column(table[name]) for name in ("parallax", "parallax_err", *MAP_COLUMNS[3:5])
     )
