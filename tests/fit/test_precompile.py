@@ -49,7 +49,7 @@ def cache_key(digest):
     """What of a function's key in Numba's cache depends on the sources."""
     from numba.core.registry import cpu_target
 
-    function = entry.make_entry_points(digest).evaluate
+    function, *_ = entry.make_entry_points(digest)
     return function._cache._index_key(None, cpu_target.target_context.codegen())
 
 

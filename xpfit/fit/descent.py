@@ -51,23 +51,25 @@ class Descents:
     finished: np.ndarray
 
     def __len__(self) -> int:
-        return self.star.shape[0]
+        return int(self.star.shape[0])
 
     @classmethod
     def empty(cls, star: np.ndarray, theta: np.ndarray, settings: LMSettings) -> Descents:
         """Descents at their starts, not yet evaluated, in NumPy arrays."""
         n, p = theta.shape
-        scalars = (np.full(n, np.inf), np.full(n, np.nan), np.full(n, np.nan))
-        matrices = tuple(np.full((n, p, p), np.nan) for _ in range(3))
         return cls(
-            np.asarray(star, dtype=np.int64),
-            np.array(theta, dtype=float),
-            *scalars,
-            np.full((n, p), np.nan),
-            *matrices,
-            np.full(n, settings.initial_damping),
-            np.zeros(n, dtype=np.int64),
-            np.zeros(n, dtype=bool),
+            star=np.asarray(star, dtype=np.int64),
+            theta=np.array(theta, dtype=float),
+            loss=np.full(n, np.inf),
+            chi2=np.full(n, np.nan),
+            ln_prior=np.full(n, np.nan),
+            gradient=np.full((n, p), np.nan),
+            information=np.full((n, p, p), np.nan),
+            gauss_newton=np.full((n, p, p), np.nan),
+            hessian=np.full((n, p, p), np.nan),
+            damping=np.full(n, settings.initial_damping),
+            n_iterations=np.zeros(n, dtype=np.int64),
+            finished=np.zeros(n, dtype=bool),
         )
 
     def map(self, function: Callable[[Any], Any]) -> Descents:
@@ -193,7 +195,7 @@ def _solve(matrix: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarr
         Whether the matrix is positive definite.
     """
     xp, n = array_namespace(matrix), vector.shape[1]
-    factor = [[None] * n for _ in range(n)]
+    factor: list[list[Any]] = [[None] * n for _ in range(n)]
     positive = xp.ones(matrix.shape[0], dtype=xp.bool, device=device(matrix))
     for j in range(n):
         for i in range(j, n):
@@ -206,7 +208,7 @@ def _solve(matrix: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarr
                 factor[j][j] = xp.sqrt(xp.where(good, rest, xp.ones_like(rest)))
             else:
                 factor[i][j] = rest / factor[j][j]
-    solution = []
+    solution: list[Any] = []
     for j in range(n):
         rest = vector[:, j]
         for k in range(j):

@@ -80,7 +80,7 @@ def gpu() -> Device:
     def free_bytes() -> float:
         pool = cupy.get_default_memory_pool()
         held = pool.total_bytes() - pool.used_bytes()
-        return GPU_SHARE * (cupy.cuda.Device().mem_info[0] + held)
+        return float(GPU_SHARE * (cupy.cuda.Device().mem_info[0] + held))
 
     return Device(
         "gpu",

@@ -189,7 +189,8 @@ def _prune(
 
 def _quadratic(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """v^T M v, row by row."""
-    return np.sum(vector * (matrix @ vector[:, :, None])[:, :, 0], axis=1)
+    product: np.ndarray = np.sum(vector * (matrix @ vector[:, :, None])[:, :, 0], axis=1)
+    return product
 
 
 def _second_modes(descents: Descents, best: Descents, settings: LMSettings) -> np.ndarray:

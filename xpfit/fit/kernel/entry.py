@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from .descent import iterate_descent, store
 from .inflation import make_inflate
@@ -23,23 +22,14 @@ SOURCES = (*KERNEL.glob("*.py"), KERNEL.parent / "lm_settings.py")
 """Files of which something is compiled into the entry points."""
 
 
-class EntryPoints(NamedTuple):
-    """The compiled functions."""
-
-    evaluate: Callable
-    iterate: Callable
-    inflate: Callable
-    find_ends: Callable
-
-
 def digest_sources(paths: Iterable[Path]) -> str:
     """SHA-256 of the contents of files, whatever their order."""
     digests = sorted(hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths)
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def make_entry_points(digest: str) -> EntryPoints:
-    """Entry points that are cached under a digest of their sources."""
+def make_entry_points(digest: str) -> tuple[Callable, Callable, Callable, Callable]:
+    """`evaluate`, `iterate`, `inflate` and `find_ends`, cached under a digest of their sources."""
 
     @entry_point
     def evaluate(model, stars, state):
@@ -65,7 +55,7 @@ def make_entry_points(digest: str) -> EntryPoints:
         _ = digest
         return row_ends(whitener)
 
-    return EntryPoints(evaluate, iterate, make_inflate(digest), find_ends)
+    return evaluate, iterate, make_inflate(digest), find_ends
 
 
 evaluate, iterate, inflate, find_ends = ENTRY_POINTS = make_entry_points(digest_sources(SOURCES))
