@@ -55,7 +55,6 @@ NAMES_OF_VERSION_0_1 = [
     "validate.attention_plots.attention_figure",
     "validate.forecast.forecast_figure",
     "validate.reconstruction.reconstruction_figure",
-    "validate.figures.spectrum_figure",
     "catalogue.opinions.companion_table",
     "catalogue.opinions.add_opinions",
     "catalogue.run.run_catalogue",
@@ -63,7 +62,6 @@ NAMES_OF_VERSION_0_1 = [
     "spectra.drop_channels",
     "space.SampledSpace",
     "prepare.store.write_spectra",
-    "prepare.bands.attach_photometry",
     "validate.simulate.simulate_survey",
 ]
 """Public names, and some of the modules that README, documentation and docstrings named."""

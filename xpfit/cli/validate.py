@@ -13,6 +13,7 @@ from astropy.table import Table
 from .. import plots, validate
 from ..catalogue import read_catalogue
 from ..files import check_output, output_directory
+from ..quantities import quantity
 from ..read import read_table
 from . import options as shared
 
@@ -158,13 +159,7 @@ def _metrics_text(numbers: dict) -> str:
     lines = [f"{'':8}{'':11}{'n':>6}{'bias':>10}{'scatter':>10}{'rmse':>10}{'pull':>8}"]
     for group, by_label in numbers.items():
         for name, m in by_label.items():
-            digits = 0 if name == "teff" else 3
-            cells = (
-                "".join(f"{m[k]:10.{digits}f}" for k in ("bias", "scatter", "rmse"))
-                + f"{m['pull']:8.2f}"
-                if m["n"]
-                else f"{'no stars':>38}"
-            )
+            cells = _cells(name, m, "bias", "scatter", "rmse") if m["n"] else f"{'no stars':>38}"
             lines.append(f"{group:8}{name:11}{m['n']:6d}{cells}")
     return "\n".join(lines)
 
@@ -174,7 +169,7 @@ def _paper_text(numbers: dict) -> str:
     lines = ["scatter of all stars beside ZGR23's against LAMOST, Bayestar19, Gaia (section 4.4)"]
     lines.append(f"{'':17}{'here':>10}{'ZGR23':>10}{'ratio':>8}")
     for name, (ours, theirs) in validate.beside_zgr23(numbers).items():
-        digits = 0 if name == "teff" else 3
+        digits = quantity(name).digits
         lines.append(f"{name:17}{ours:10.{digits}f}{theirs:10.{digits}f}{ours / theirs:8.2f}")
     return "\n".join(lines)
 
@@ -186,11 +181,12 @@ def _coverage_text(numbers: dict) -> str:
         lines.append(f"{group}: {by_name['joint']['n']} stars")
         lines.append(f"{'':12}{'bias':>10}{'scatter':>10}{'pull':>8}{'68 %':>8}{'95 %':>8}")
         for name, m in by_name.items():
-            digits = 0 if name == "teff" else 3
-            cells = (
-                f"{m['bias']:10.{digits}f}{m['scatter']:10.{digits}f}{m['pull']:8.2f}"
-                if name != "joint"
-                else " " * 28
-            )
+            cells = " " * 28 if name == "joint" else _cells(name, m, "bias", "scatter")
             lines.append(f"{name:12}{cells}{m['cover68']:8.3f}{m['cover95']:8.3f}")
     return "\n".join(lines)
+
+
+def _cells(name: str, numbers: dict, *columns: str) -> str:
+    """Numbers in the unit of a quantity, with as many digits as are meaningful, and the pull."""
+    digits = quantity(name).digits
+    return "".join(f"{numbers[k]:10.{digits}f}" for k in columns) + f"{numbers['pull']:8.2f}"
