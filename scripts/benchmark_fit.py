@@ -24,8 +24,8 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 
 from xpfit import Spectra, XPModel, load_model, read_spectra
-from xpfit.data.spectra import drop_channels, whiten
 from xpfit.fit import Fitter
+from xpfit.fit.data import fit_data
 from xpfit.fit.objective import Objective
 from xpfit.fit.starts import ProfileStarts
 from xpfit.nn import Adam, StepSchedule, chi2
@@ -47,16 +47,14 @@ def stars_to_fit(options: argparse.Namespace) -> tuple[XPModel, Spectra]:
         settings = SurveySettings(binary_fraction=0.0, wrong_label_fraction=0.0)
         rng = np.random.default_rng(options.seed)
         spectra = simulate_survey(model, options.n_stars, rng, settings).spectra
-    return model, drop_channels(spectra, model.trained_channels)
+    return model, spectra.keep_channels(model.trained_channels)
 
 
 def first_starts(model: XPModel, spectra: Spectra) -> np.ndarray:
     """The best start of every star, shape (n_star, n_parameter)."""
     starts = ProfileStarts(model)
-    data = (spectra.flux, spectra.whitener, spectra.parallax, spectra.parallax_err)
-    parts = [
-        starts.find(*(x[i : i + 64] for x in data), 1)[:, 0] for i in range(0, len(spectra), 64)
-    ]
+    data = fit_data(model, spectra)
+    parts = [starts.find(data[i : i + 64], 1)[:, 0] for i in range(0, len(spectra), 64)]
     return np.concatenate(parts)
 
 
@@ -64,12 +62,12 @@ def descend_with(fitter: Fitter, spectra: Spectra, starts: np.ndarray) -> np.nda
     """Final losses of descents from given starts."""
 
     def losses(rows):
-        stars, row = fitter.engine.load(spectra[rows]), np.arange(len(starts[rows]))
+        stars, row = fitter.engine.load(fitter.data(spectra[rows])), np.arange(len(starts[rows]))
         descents = stars.begin(row, starts[rows])
-        stars.finish(descents, row, fitter.max_iterations)
+        stars.finish(descents, row, fitter.settings.max_iterations)
         return descents.loss
 
-    prefer = "threads" if fitter.engine.in_threads else "processes"
+    prefer = "threads" if fitter.engine.thread_safe else "processes"
     size = max(1, min(STARS_AT_A_TIME, len(spectra) // fitter.n_jobs))
     tasks = (delayed(losses)(slice(i, i + size)) for i in range(0, len(spectra), size))
     return np.concatenate(Parallel(fitter.n_jobs, prefer=prefer)(tasks))
@@ -77,8 +75,8 @@ def descend_with(fitter: Fitter, spectra: Spectra, starts: np.ndarray) -> np.nda
 
 def adam(model: XPModel, spectra: Spectra, starts: np.ndarray, n_steps: int) -> np.ndarray:
     """Final losses of ZGR23's optimiser."""
-    data = (spectra.flux, spectra.whitener, spectra.parallax, spectra.parallax_err)
-    objective = Objective(model.forward, model.prior, model.absolute, *data)
+    data = fit_data(model, spectra)
+    objective = Objective(model.forward, model.prior, model.absolute, data)
     halvings = range(ADAM_HALVED_EVERY, n_steps, ADAM_HALVED_EVERY)
     rate = StepSchedule(ADAM_RATE, tuple(halvings), 0.5)
     optimiser, theta = Adam(), starts.copy()
@@ -89,17 +87,17 @@ def adam(model: XPModel, spectra: Spectra, starts: np.ndarray, n_steps: int) -> 
 
 def gradient(objective: Objective, theta: np.ndarray) -> np.ndarray:
     """Gradient of the loss and nothing else, for a fair comparison."""
-    k = objective.forward.n_label
+    layout, data = objective.forward.layout, objective.data
+    k = layout.n_label
     predicted, jacobian = objective.forward.flux_and_jacobian(theta)
-    _, d_residual = chi2(whiten(objective.whitener, predicted - objective.flux))
-    transposed = np.swapaxes(objective.whitener, 1, 2)
-    total = (jacobian @ whiten(transposed, d_residual)[:, :, None])[:, :, 0]
+    _, d_residual = chi2(data.whitener(predicted - data.flux))
+    total = (jacobian @ data.whitener.adjoint(d_residual)[:, :, None])[:, :, 0]
     total[:, :k] -= 2.0 * objective.prior.ln_p_derivatives(theta[:, :k])[1]
     total[:, k] -= 2.0
     if objective.absolute:
-        parallax, error = np.exp(theta[:, k + 1]), objective.parallax_err
-        pull = np.where(np.isfinite(error), parallax - objective.parallax, 0.0) / error
-        total[:, k + 1] += 2.0 * pull * parallax / error - 2.0
+        parallax, error = np.exp(theta[:, layout.parallax]), data.parallax_err
+        pull = np.where(np.isfinite(error), parallax - data.parallax, 0.0) / error
+        total[:, layout.parallax] += 2.0 * pull * parallax / error - 2.0
     return total
 
 
@@ -180,7 +178,7 @@ def main() -> None:
     n_jobs = cpu_count() if options.jobs == -1 else options.jobs
     model, spectra = stars_to_fit(options)
     starts = first_starts(model, spectra)
-    say(f"{model}\n{spectra}, whiteners {spectra.whitener.shape[1:]}, {n_jobs} workers")
+    say(f"{model}\n{spectra}, {spectra.whitener.kind} whiteners, {n_jobs} workers")
     fitters = {
         "numba": (Fitter(model, engine="numba", n_jobs=n_jobs), options.n_stars),
         "array": (

@@ -57,7 +57,7 @@ def stopwatch(seconds: dict, targets: list):
 
 TARGETS = [
     (Fitter, "fit", "chunks, checks, results"),
-    (engines.numba.NumbaEngine, "load", "whiteners taken in"),
+    (fitter, "fit_data", "model covariance added"),
     (ProfileStarts, "candidates", "starts: types compared"),
     (Starts, "find", "starts: set apart"),
     (engines.numba.NumbaStars, "begin", "descents"),
@@ -90,7 +90,9 @@ def counted(model: XPModel, n_evaluations: float) -> dict[str, tuple[float, floa
     return {
         "descents": (n_evaluations * evaluation, n_evaluations * 8 * triangle),
         "starts: types compared": (types + shapes, 8 * 2 * triangle),
-        "whiteners taken in": (4 * n_obs**3 / 3, 8 * 2 * triangle) if model.covariance else (0, 0),
+        "model covariance added": (
+            (4 * n_obs**3 / 3, 8 * 2 * triangle) if model.covariance else (0, 0)
+        ),
         "Hessians": (9 * p**3, 8 * p * p),
         "Fisher matrices": (9 * p**3, 8 * 3 * p * p),
     }
@@ -132,7 +134,7 @@ def profile(model: XPModel, spectra: Spectra) -> None:
     with threadpool_limits(1):
         flops, bandwidth = machine()
     needs = counted(model, n_evaluations)
-    print(f"{model}\n{spectra}, whiteners {spectra.whitener.shape[1:]}, one thread")
+    print(f"{model}\n{spectra}, {spectra.whitener.kind} whiteners, one thread")
     print(f"this core: {flops / 1e9:.0f} Gflop/s in products, {bandwidth / 1e9:.1f} GB/s in copies")
     print(f"{n_evaluations:.1f} evaluations with all derivatives per star\n")
     print(

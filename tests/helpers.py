@@ -13,6 +13,7 @@ from PIL import Image
 
 from xpfit import Spectra, XPModel
 from xpfit.cli import main
+from xpfit.data import Diagonal, Triangular
 from xpfit.model import ccm89_variation
 
 
@@ -72,8 +73,14 @@ def random_full_whiteners(flux_err: np.ndarray, rng: np.random.Generator) -> tup
     correlation = mixing @ np.swapaxes(mixing, 1, 2) + np.eye(n_obs)
     scale = flux_err / np.sqrt(np.diagonal(correlation, axis1=1, axis2=2))
     covariance = correlation * scale[:, :, None] * scale[:, None, :]
-    whitener = np.linalg.inv(np.linalg.cholesky(covariance))
-    return covariance, whitener
+    return covariance, Triangular(np.tril(np.linalg.inv(np.linalg.cholesky(covariance))))
+
+
+def without_weight(spectra: Spectra, star, channels=slice(None)) -> Spectra:
+    """The same spectra, with independent errors, some of whose values are unknown."""
+    flux_err = spectra.flux_err.copy()
+    flux_err[star, channels] = np.inf
+    return spectra.replace(flux_err=flux_err, whitener=Diagonal(1.0 / flux_err))
 
 
 def simulated_catalogue(rng, n=4000, scatter=0.1):

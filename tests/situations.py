@@ -11,7 +11,7 @@ from internal import coefficient_twin, simulate_coefficients
 
 import xpfit
 from xpfit import Spectra, XPModel
-from xpfit.data.spectra import drop_channels
+from xpfit.fit.data import fit_data
 from xpfit.fit.objective import Objective
 from xpfit.prepare import continuous_spectra
 
@@ -45,7 +45,7 @@ def situation(name: str, n_star: int, rng: np.random.Generator):
         spectra = continuous_spectra([table], model.space)
         if name.endswith("varying curve"):
             model, theta = with_variation(model), np.column_stack([theta, np.zeros(n_star)])
-        return model, drop_channels(spectra, model.trained_channels), theta
+        return model, spectra.keep_channels(model.trained_channels), theta
     if name == "four labels":
         model = replace(xpfit.load_model(), covariance=None)
     if name.startswith("parallax") or name == "varying curve":
@@ -53,7 +53,7 @@ def situation(name: str, n_star: int, rng: np.random.Generator):
     if name == "varying curve":
         model = with_variation(model)
     truth, spectra = simulate(model, n_star, rng, relative_error=0.02)
-    spectra = drop_channels(spectra, model.trained_channels)
+    spectra = spectra.keep_channels(model.trained_channels)
     if name == "full whiteners":
         spectra = _with_correlations(model, truth, spectra, rng)
     k = len(model.label_names)
@@ -61,8 +61,8 @@ def situation(name: str, n_star: int, rng: np.random.Generator):
         known = np.arange(n_star) % 3 == 0 if name == "parallax of a few" else np.full(n_star, True)
         error = np.where(known, 0.03 * truth[:, k + 1], np.inf)
         noise = np.where(known, error, 0.0) * rng.standard_normal(n_star)
-        spectra.parallax_err = error
-        spectra.parallax = np.where(known, truth[:, k + 1] + noise, np.nan)
+        parallax = np.where(known, truth[:, k + 1] + noise, np.nan)
+        spectra = spectra.replace(parallax=parallax, parallax_err=error)
     theta = truth.copy()
     theta[:, k : k + 2] = np.log(theta[:, k : k + 2])
     return model, spectra, theta
@@ -74,19 +74,17 @@ def _with_correlations(model, truth, spectra, rng) -> Spectra:
     covariance, whitener = random_full_whiteners(np.where(used, spectra.flux_err, 1.0), rng)
     noise = np.linalg.cholesky(covariance) @ rng.standard_normal((*spectra.flux.shape, 1))
     flux = np.nan_to_num(model.predict(truth[:, :3], truth[:, 3], truth[:, 4]))
-    noisy = replace(
-        spectra,
+    noisy = spectra.replace(
         flux=flux + np.where(used, noise[:, :, 0], 0.0),
         flux_err=np.sqrt(np.diagonal(covariance, axis1=1, axis2=2)),
         whitener=whitener,
     )
-    return drop_channels(noisy, used)
+    return noisy.keep_channels(used)
 
 
 def objective_of(model: XPModel, spectra: Spectra) -> Objective:
     """The loss of all stars, in NumPy."""
-    data = (spectra.flux, spectra.whitener, spectra.parallax, spectra.parallax_err)
-    return Objective(model.forward, model.prior, model.absolute, *data)
+    return Objective(model.forward, model.prior, model.absolute, fit_data(model, spectra))
 
 
 def near(model: XPModel, theta: np.ndarray, rng: np.random.Generator, distance: float = 0.1):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
-from array_api_compat import is_array_api_obj
+from array_api_compat import array_namespace, is_array_api_obj
 
 T = TypeVar("T")
 
@@ -44,3 +44,14 @@ def with_arrays(value: T, asarray: Callable[[np.ndarray], Any]) -> T:
 def batches(n: int, size: int) -> list[slice]:
     """Slices of at most `size` elements each that together cover `n` elements."""
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def take(values: Any, rows: Any) -> Any:
+    """Rows of an array of any namespace: a slice (a view), indices, or a NumPy mask."""
+    if isinstance(rows, slice):
+        return values[rows, ...]
+    if isinstance(rows, (list, np.ndarray)):
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+    xp = array_namespace(values)
+    return xp.take(values, rows, axis=0)

@@ -3,7 +3,7 @@ import pytest
 from helpers import random_full_whiteners
 
 from xpfit import InputError, Spectra
-from xpfit.data.spectra import drop_channels, whiten
+from xpfit.data import Diagonal, Triangular
 
 
 def make(n=3, d=4, **changes):
@@ -17,14 +17,14 @@ def make(n=3, d=4, **changes):
 
 
 def test_whitener_defaults_to_the_inverse_error():
-    np.testing.assert_allclose(make().whitener, 10.0)
+    np.testing.assert_allclose(make().whitener.array, 10.0)
 
 
 def test_infinite_error_means_no_weight_and_no_value():
     flux, error = np.ones((3, 4)), np.full((3, 4), 0.1)
     flux[1, 2], error[1, 2] = np.nan, np.inf
     spectra = make(flux=flux, flux_err=error)
-    assert spectra.flux[1, 2] == 0.0 and spectra.whitener[1, 2] == 0.0
+    assert spectra.flux[1, 2] == 0.0 and spectra.whitener.array[1, 2] == 0.0
     np.testing.assert_array_equal(spectra.n_obs, [4, 3, 4])
 
 
@@ -46,11 +46,35 @@ def test_what_is_unknown_is_nan_with_infinite_error():
         ({"flux_err": np.zeros((3, 4))}, r"source 1 \(row 0\) is not positive"),
         ({"flux": np.full((3, 4), np.nan)}, r"source 1 \(row 0\).*not finite"),
         ({"whitener": np.full((3, 4), np.inf)}, "not finite"),
+        ({"whitener": np.full((3, 4, 4), np.nan)}, "not finite"),
+        ({"parallax_err": np.full(3, np.nan)}, r"source 1 \(row 0\): parallax nan"),
+        ({"parallax_err": np.array([np.inf, -1.0, 1.0])}, r"source 2 \(row 1\)"),
     ],
 )
-def test_bad_arrays_are_refused_at_the_door(changes, message):
+def test_bad_arrays_are_refused_on_construction_and_on_replacement(changes, message):
     with pytest.raises(InputError, match=message):
         make(**changes)
+    if "source_id" not in changes:
+        with pytest.raises(InputError, match=message):
+            make().replace(**changes)
+
+
+def test_spectra_cannot_be_changed():
+    spectra = make(labels={"teff": [4.0, 5.0, 6.0]}, label_err={"teff": [0.1, 0.2, 0.3]})
+    with pytest.raises(AttributeError):
+        spectra.flux = np.zeros((3, 4))
+    arrays = (spectra.flux, spectra.whitener.array, spectra.parallax, spectra.labels["teff"])
+    for array in arrays:
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1.0
+
+
+def test_a_replacement_shares_all_else():
+    spectra = make()
+    with_parallax = spectra.replace(parallax=[1.0, 2.0, 3.0], parallax_err=[0.1, 0.1, np.inf])
+    assert with_parallax.flux is spectra.flux and with_parallax.whitener is spectra.whitener
+    assert np.isnan(spectra.parallax).all()
+    np.testing.assert_array_equal(with_parallax.parallax, [1.0, 2.0, 3.0])
 
 
 @pytest.mark.parametrize("rows", [slice(1, 3), [2, 0], np.array([True, False, True]), 1])
@@ -63,29 +87,13 @@ def test_subsets_keep_every_column_in_step(rows):
     assert part.space is spectra.space
 
 
-def test_whiten_gives_chi2_of_the_covariance(rng):
-    covariance, whitener = random_full_whiteners(np.full((3, 8), 0.3), rng)
-    residual = rng.standard_normal((3, 8))
-    direct = [r @ np.linalg.inv(c) @ r for r, c in zip(residual, covariance, strict=True)]
-    np.testing.assert_allclose(np.sum(whiten(whitener, residual) ** 2, axis=1), direct, rtol=1e-8)
-
-
-@pytest.mark.parametrize("kind", ["diagonal", "full"])
-def test_whitening_several_vectors_equals_whitening_each(rng, kind):
-    whitener = rng.standard_normal((3, 8) if kind == "diagonal" else (3, 8, 8))
-    vectors = rng.standard_normal((3, 5, 8))
-    together = whiten(whitener, vectors)
-    for k in range(5):
-        np.testing.assert_allclose(together[:, k], whiten(whitener, vectors[:, k]), rtol=1e-12)
-
-
 def test_dropping_channels_marginalises_over_them(rng):
     covariance, whitener = random_full_whiteners(np.full((3, 8), 0.3), rng)
     keep = np.array([1, 1, 0, 1, 0, 1, 1, 1], dtype=bool)
     spectra = make(3, 8, flux_err=np.full((3, 8), 0.3), whitener=whitener)
-    dropped = drop_channels(spectra, keep)
+    dropped = spectra.keep_channels(keep)
     residual = rng.standard_normal((3, 8))
-    value = np.sum(whiten(dropped.whitener, residual) ** 2, axis=1)
+    value = np.sum(dropped.whitener(residual) ** 2, axis=1)
     for i in range(3):
         marginal = covariance[i][np.ix_(keep, keep)]
         assert value[i] == pytest.approx(
@@ -99,16 +107,22 @@ def test_dropping_channels_without_weight_loses_nothing(rng):
     whitener[0, :2, :2] = rng.standard_normal((2, 2))
     error = np.array([[0.1, 0.1, 0.1, np.inf]])
     spectra = make(1, 4, flux_err=error, flux=np.ones((1, 4)), whitener=whitener)
-    dropped = drop_channels(spectra, np.array([True, True, False, False]))
-    np.testing.assert_allclose(
-        dropped.whitener[0].T @ dropped.whitener[0], whitener[0].T @ whitener[0], atol=1e-12
-    )
+    dropped = spectra.keep_channels(np.array([True, True, False, False]))
+    inverse = dropped.whitener.array[0].T @ dropped.whitener.array[0]
+    np.testing.assert_allclose(inverse, whitener[0].T @ whitener[0], atol=1e-12)
 
 
 def test_slices_share_their_arrays_and_index_arrays_do_not():
     spectra = Spectra(np.arange(4), [500.0, 600.0], np.ones((4, 2)), np.ones((4, 2)))
     part, copied = spectra[1:3], spectra[[1, 2]]
-    assert np.shares_memory(part.whitener, spectra.whitener)
-    assert not np.shares_memory(copied.whitener, spectra.whitener)
-    part.parallax = np.array([1.0, 2.0])  # a new array, for the part alone
-    assert np.isnan(spectra.parallax).all()
+    assert np.shares_memory(part.whitener.array, spectra.whitener.array)
+    assert not np.shares_memory(copied.whitener.array, spectra.whitener.array)
+
+
+def test_parts_join_to_the_whole_with_the_more_general_kind_of_whitener(rng):
+    spectra = make()
+    _, whitener = random_full_whiteners(np.full((3, 4), 0.1), rng)
+    assert isinstance(spectra.whitener, Diagonal)
+    joined = Spectra.concatenate([spectra, spectra.replace(whitener=whitener)])
+    assert isinstance(joined.whitener, Triangular) and len(joined) == 6
+    np.testing.assert_allclose(joined.whitener.array[:3], 10.0 * np.tile(np.eye(4), (3, 1, 1)))

@@ -13,6 +13,7 @@ from situations import SITUATIONS, near, situation
 
 from xpfit import FitStatus, InputError
 from xpfit.fit import Fitter, engines
+from xpfit.fit.data import fit_data
 from xpfit.fit.device import CPU, Device, get_device
 from xpfit.fit.engines import ArrayEngine, choose_engine
 from xpfit.fit.engines.numba import NumbaEngine
@@ -72,7 +73,7 @@ def test_single_precision_first_ends_at_the_same_optimum(name, rng):
 @pytest.mark.parametrize("kind", [ScipyEngine, ArrayEngine, NumbaEngine])
 def test_loss_is_never_above_that_of_the_start(kind, rng):
     model, spectra, theta = situation("full whiteners", 20, rng)
-    stars = kind(model).load(spectra)
+    stars = kind(model).load(fit_data(model, spectra))
     star = np.repeat(np.arange(20), 2)
     with np.errstate(all="ignore"):
         descents = stars.begin(star, near(model, np.repeat(theta, 2, axis=0), rng, 1.0))
@@ -90,7 +91,7 @@ def test_batches_of_any_size_give_the_same(rng):
     small = Device("small", np.asarray, np.asarray, lambda: 1.0, nullcontext)
     ends = []
     for device in (CPU, small):
-        stars = ArrayEngine(model, device=device).load(spectra)
+        stars = ArrayEngine(model, device=device).load(fit_data(model, spectra))
         star = np.arange(9)
         with np.errstate(all="ignore"):
             descents = stars.begin(star, np.tile([5.0, -0.2, 3.5, -1.0, 2.5], (9, 1)))

@@ -43,10 +43,10 @@ def test_loss_alone_is_that_with_derivatives_for_many_stars_and_many_points(case
 
 def test_gauss_newton_is_positive_and_is_the_hessian_of_exact_data_but_for_the_prior(case):
     model, spectra, theta = case
-    exact = replace(spectra, flux=model.forward.flux(theta))
+    exact = spectra.replace(flux=model.forward.flux(theta))
     k = len(model.label_names)
     if model.absolute:
-        exact.parallax = np.exp(theta[:, k + 1])
+        exact = exact.replace(parallax=np.exp(theta[:, k + 1]))
     there = objective_of(model, exact).evaluate(theta)
     assert np.all(np.linalg.eigvalsh(there.gauss_newton)[:, 0] > 0)
     _, _, bend, precision = model.prior.ln_p_derivatives(theta[:, :k])
@@ -58,7 +58,7 @@ def test_gauss_newton_is_positive_and_is_the_hessian_of_exact_data_but_for_the_p
 def test_loss_is_equation_19(rng):
     model, spectra, theta = situation("parallax", 3, rng)
     there = objective_of(model, spectra).evaluate(theta)
-    residual = (model.forward.flux(theta) - spectra.flux) * spectra.whitener
+    residual = (model.forward.flux(theta) - spectra.flux) * spectra.whitener.array
     chi2, parallax = np.sum(residual**2, axis=1), np.exp(theta[:, 4])
     ln_prior = model.prior.ln_p(theta[:, :3])
     expected = chi2 + ((parallax - spectra.parallax) / spectra.parallax_err) ** 2
@@ -91,7 +91,7 @@ def test_chi2_equals_a_direct_inverse_of_the_covariance(rng):
     used = model.trained_channels
     there = objective_of(model, spectra).evaluate(theta)
     for i in range(2):
-        precision = (spectra.whitener[i].T @ spectra.whitener[i])[np.ix_(used, used)]
+        precision = (spectra.whitener.array[i].T @ spectra.whitener.array[i])[np.ix_(used, used)]
         residual = (model.forward.flux(theta) - spectra.flux)[i, used]
         assert there.chi2[i] == pytest.approx(residual @ precision @ residual, rel=1e-9)
 
@@ -120,8 +120,7 @@ def test_single_precision_keeps_double_sums(rng):
     single = replace(
         objective,
         forward=with_arrays(model.forward, lambda x: x.astype(np.float32)),
-        flux=spectra.flux.astype(np.float32),
-        whitener=spectra.whitener.astype(np.float32),
+        data=with_arrays(objective.data, lambda x: x.astype(np.float32)),
     )
     exact, rough = objective.evaluate(theta), single.evaluate(theta)
     assert all(value.dtype == float for value in vars(rough).values())

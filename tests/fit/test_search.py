@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from situations import near, situation
 
+from xpfit.fit.data import fit_data
 from xpfit.fit.engines.numba import NumbaEngine
 from xpfit.fit.search import MAX_RESTARTS, _prune, check_convergence, search
 from xpfit.fit.starts import ProfileStarts
@@ -10,7 +11,7 @@ from xpfit.fit.starts import ProfileStarts
 @pytest.fixture
 def loaded(rng):
     model, spectra, theta = situation("full whiteners", 8, rng)
-    return model, NumbaEngine(model), NumbaEngine(model).load(spectra), theta
+    return model, NumbaEngine(model), NumbaEngine(model).load(fit_data(model, spectra)), theta
 
 
 def none(rows):
@@ -83,9 +84,9 @@ def test_hopeless_and_merging_descents_are_stopped(loaded):
     starts = np.concatenate([best, best + 1e-6, best + 0.05 * model.forward.scale, best - 3.0])
     with np.errstate(all="ignore"):
         descents = stars.begin(np.zeros(4, dtype=int), starts)
-    alive = _prune(descents, np.arange(4), 1e3, 8, stars.n_obs)
+    alive = _prune(descents, np.arange(4), 1e3, 8, stars.data.n_obs)
     assert 0 in alive and 1 not in alive and 3 not in alive
-    alone = _prune(descents, np.arange(4), 0.0, 8, stars.n_obs)
+    alone = _prune(descents, np.arange(4), 0.0, 8, stars.data.n_obs)
     np.testing.assert_array_equal(alone, [0])
 
 
@@ -119,11 +120,11 @@ def test_a_batch_in_which_every_star_fails_is_reported_as_such(loaded):
 def test_second_modes_are_found_where_there_are_two(rng):
     """A star of two types in turn: the prior and the noise leave both open."""
     model, spectra, _ = situation("shapes", 200, rng)
-    spectra.whitener = 0.2 * spectra.whitener
+    spectra = spectra.replace(whitener=0.2 * spectra.whitener.array)
     engine = NumbaEngine(model)
-    stars = engine.load(spectra)
+    stars = engine.load(fit_data(model, spectra))
     with np.errstate(all="ignore"):
-        starts = ProfileStarts(model).find(*stars.data, 12)
+        starts = ProfileStarts(model).find(stars.data, 12)
         optima = run(engine, stars, starts, cut=False, second_modes=True)
     found = np.flatnonzero(np.isfinite(optima.second_mode))
     assert 0 < len(found) < 200

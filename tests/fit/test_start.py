@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import array_api_strict
 import numpy as np
 import pytest
@@ -6,16 +8,14 @@ from situations import SITUATIONS, objective_of, situation
 
 from xpfit import Fitter, InputError
 from xpfit.arrays import with_arrays
+from xpfit.data import Triangular
+from xpfit.fit.data import fit_data
 from xpfit.fit.starts import GridStarts, ProfileStarts, complete_guesses
 from xpfit.fit.starts.base import SEPARATION
 from xpfit.fit.starts.grid import EXTINCTIONS, N_TYPES
 from xpfit.fit.starts.profile import N_PROFILE_TYPES
 
 KINDS = (GridStarts, ProfileStarts)
-
-
-def data(spectra):
-    return spectra.flux, spectra.whitener, spectra.parallax, spectra.parallax_err
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +48,8 @@ def test_tiles_hold_neighbours_and_every_type_once(model):
 @pytest.mark.parametrize("kind", ["shapes", "full whiteners"])
 def test_first_start_is_the_best_cell_of_an_exhaustive_search(grid, kind, rng):
     model, spectra, _ = situation(kind, 1, rng)
-    flux, whitener = spectra.flux[0], spectra.whitener[0]
-    matrix = np.diag(whitener) if whitener.ndim == 1 else whitener
+    flux, whitener = spectra.flux[0], spectra.whitener.rows[0]
+    matrix = np.diag(whitener[0]) if len(whitener) == 1 else whitener
     precision = matrix.T @ matrix
     cells = grid.flux.reshape(512, 61, -1)
     best = (np.inf, None)
@@ -60,22 +60,22 @@ def test_first_start_is_the_best_cell_of_an_exhaustive_search(grid, kind, rng):
             loss = residual @ precision @ residual - 2 * ln_p
             if loss < best[0]:
                 best = (loss, [*types, np.log(extinction), 0.5 * np.log(amplitude)])
-    start = grid.find(*data(spectra), 1)[0, 0]
+    start = grid.find(fit_data(model, spectra), 1)[0, 0]
     np.testing.assert_allclose(start, best[1], rtol=1e-10)
 
 
 def test_memory_for_the_grid_is_bounded_without_changing_it(grid, rng, monkeypatch):
-    _, spectra, _ = situation("full whiteners", 7, rng)
-    whole = grid.find(*data(spectra), 3)
+    model, spectra, _ = situation("full whiteners", 7, rng)
+    whole = grid.find(fit_data(model, spectra), 3)
     monkeypatch.setattr("xpfit.fit.starts.grid.GRID_BYTES", 3 * grid.flux.size * 8)
-    np.testing.assert_allclose(grid.find(*data(spectra), 3), whole, rtol=1e-10)
+    np.testing.assert_allclose(grid.find(fit_data(model, spectra), 3), whole, rtol=1e-10)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_starts_lie_apart_and_near_the_truth(kind, name, rng):
     model, spectra, theta = situation(name, 12, rng)
-    starts = kind(model).find(*data(spectra), 6)
+    starts = kind(model).find(fit_data(model, spectra), 6)
     k, scale = model.forward.n_label, model.forward.scale
     assert starts.shape == (12, 6, model.forward.n_stellar)
     for star in starts:
@@ -91,7 +91,7 @@ def test_profile_loss_is_chi2_where_the_model_is_nearly_linear(rng):
     """At the best candidate; its extinction and amplitude are the best for its type."""
     model, spectra, _ = situation("full whiteners", 20, rng)
     starts = ProfileStarts(model)
-    loss, which, own = starts.candidates(*data(spectra))
+    loss, which, own = starts.candidates(fit_data(model, spectra))
     best = np.argmin(loss, axis=1)
     row = np.arange(20)
     theta = np.column_stack([starts.types[which[row, best]], own[row, best]])
@@ -107,9 +107,10 @@ def test_profile_loss_is_chi2_where_the_model_is_nearly_linear(rng):
 def test_other_namespaces_find_the_same_starts(kind, rng):
     model, spectra, _ = situation("parallax", 5, rng)
     starts = kind(model) if kind is ProfileStarts else kind(model, 32, EXTINCTIONS[::8])
-    expected = starts.find(*data(spectra), 4)
+    expected = starts.find(fit_data(model, spectra), 4)
     there = with_arrays(starts, array_api_strict.asarray)
-    strict = there.find(*(array_api_strict.asarray(x) for x in data(spectra)), 4)
+    data = fit_data(model, spectra, asarray=array_api_strict.asarray)
+    strict = there.find(data, 4)
     np.testing.assert_allclose(np.from_dlpack(strict), expected, rtol=1e-10)
 
 
@@ -117,12 +118,12 @@ def test_other_namespaces_find_the_same_starts(kind, rng):
 def test_neighbours_and_empty_stars_do_not_matter(kind, rng):
     model, spectra, _ = situation("full whiteners", 6, rng)
     starts = kind(model)
-    flux, whitener, *rest = data(spectra)
-    expected = starts.find(flux, whitener, *rest, 3)
-    whitener = whitener.copy()
-    whitener[2] = 0.0
+    data = fit_data(model, spectra)
+    expected = starts.find(data, 3)
+    array = data.whitener.array.copy()
+    array[2] = 0.0
     with np.errstate(all="ignore"):
-        found = starts.find(flux, whitener, *rest, 3)
+        found = starts.find(replace(data, whitener=Triangular(array)), 3)
     others = [0, 1, 3, 4, 5]
     np.testing.assert_allclose(found[others], expected[others], rtol=1e-10)
 
@@ -132,7 +133,7 @@ def test_guessed_labels_are_completed_by_the_best_extinction_and_amplitude(kind,
     """Against a search over both; the true labels get the truth back."""
     model, spectra, theta = situation(kind, 6, rng)
     k = len(model.label_names)
-    start = complete_guesses(model.forward, theta[:, :k], spectra.flux, spectra.whitener)
+    start = complete_guesses(model.forward, theta[:, :k], fit_data(model, spectra))
     assert start.shape == theta.shape
     np.testing.assert_array_equal(start[:, :k], theta[:, :k])
     # Where the curve varies from star to star, the mean one is started with.

@@ -6,8 +6,7 @@ from helpers import random_full_whiteners, simulate
 
 from xpfit import Spectra
 from xpfit.data.space import SampledSpace
-from xpfit.data.spectra import whiten
-from xpfit.model.covariance import ModelCovariance, inflate, measured_covariance, residual_scale
+from xpfit.model.covariance import ModelCovariance
 from xpfit.prepare import coefficient_space
 
 N_OBS = 12
@@ -27,7 +26,7 @@ def draw(truth, n_star, rng, full):
     noise = error * rng.standard_normal((n_star, N_OBS))
     if full:
         variance, whitener = random_full_whiteners(error, rng)
-        noise = (np.linalg.inv(whitener) @ rng.standard_normal((n_star, N_OBS, 1)))[:, :, 0]
+        noise = whitener.solve(rng.standard_normal((n_star, N_OBS)))
     emulator = rng.multivariate_normal(np.zeros(N_OBS), truth.matrix(), n_star)
     residual = emulator + noise
     residual[rng.random((n_star, N_OBS)) < 0.1] = np.nan
@@ -71,24 +70,21 @@ def test_chi2_is_that_of_the_summed_covariance(truth, rng, full):
     error = 0.02 * flux
     error[1, 4] = np.inf
     covariance, whitener = random_full_whiteners(0.02 * flux, rng)
-    if full:
-        whitener[1, :, 4] = 0.0
-        keep = np.arange(N_OBS) != 4
-        inner = covariance[1][np.ix_(keep, keep)]
-        whitener[1] = 0.0
-        whitener[1][np.ix_(keep, keep)] = np.linalg.inv(np.linalg.cholesky(inner))
+    whitener = whitener.with_independent([4], error[:, [4]])
+    covariance[:, 4, :] = covariance[:, :, 4] = 0.0
+    covariance[:, 4, 4] = error[:, 4] ** 2
     space = 500.0 + np.arange(N_OBS)
     spectra = Spectra([1, 2, 3], space, flux, error, whitener if full else None)
-    inflated = inflate(spectra.whitener, spectra.flux, truth.root())
+    inflated = spectra.whitener.inflate(spectra.flux, truth.root())
     residual = rng.standard_normal((3, N_OBS)) * 0.02 * flux
-    value = np.sum(whiten(inflated, residual) ** 2, axis=1)
+    value = np.sum(inflated(residual) ** 2, axis=1)
     for i in range(3):
         used = np.isfinite(error[i])
         measured = covariance[i] if full else np.diag(error[i] ** 2)
         total = measured + np.outer(spectra.flux[i], spectra.flux[i]) * truth.matrix()
         total, r = total[np.ix_(used, used)], residual[i, used]
         assert value[i] == pytest.approx(r @ np.linalg.solve(total, r), rel=1e-9)
-    assert not inflated[1, :, 4].any()
+    assert not inflated.array[1, :, 4].any()
 
 
 def test_root_is_lower_triangular_and_its_square_the_matrix(truth):
@@ -97,22 +93,15 @@ def test_root_is_lower_triangular_and_its_square_the_matrix(truth):
     assert not np.triu(root, 1).any()
 
 
-def test_measured_covariance_is_what_the_whitener_stands_for(rng):
-    covariance, whitener = random_full_whiteners(np.ones((2, N_OBS)), rng)
-    spectra = Spectra([1, 2], 500.0 + np.arange(N_OBS), np.ones((2, N_OBS)), np.ones((2, N_OBS)),
-                      whitener)  # fmt: skip
-    np.testing.assert_allclose(measured_covariance(spectra), covariance, rtol=1e-9)
-
-
 def test_coefficients_are_scaled_by_their_band_and_fluxes_by_themselves(rng):
     space = coefficient_space()
     predicted = rng.standard_normal((2, 115))
-    scale = residual_scale(space, predicted)
+    scale = space.scale(predicted)
     np.testing.assert_allclose(scale[:, 3], np.linalg.norm(predicted[:, :55], axis=1))
     np.testing.assert_allclose(scale[:, 60], np.linalg.norm(predicted[:, 55:110], axis=1))
     np.testing.assert_array_equal(scale[:, 110:], predicted[:, 110:])
     flux = rng.standard_normal((2, 3))
-    assert residual_scale(SampledSpace([500.0, 600.0, 700.0]), flux) is flux
+    assert SampledSpace([500.0, 600.0, 700.0]).scale(flux) is flux
 
 
 def test_an_emulator_with_known_errors_has_pulls_of_width_one(model):

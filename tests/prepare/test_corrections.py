@@ -60,7 +60,7 @@ def test_model_refuses_data_corrected_otherwise_unless_told(tables, model):
     with pytest.raises(InputError, match=r"'tilt 1\.0'.*'none'.*ignore_preparation"):
         model.fit(spectra, progress=False)
     assert len(model.fit(spectra, progress=False, n_starts=1, ignore_preparation=True)) == 3
-    with pytest.warns(DeprecationWarning, match="use ignore_preparation"):
+    with pytest.warns(FutureWarning, match="use ignore_preparation"):
         model.fit(spectra, progress=False, n_starts=1, ignore_correction=True)
     alike = replace(model, preparation=spectra.preparation)
     assert len(alike.fit(spectra, progress=False, n_starts=1)) == 3

@@ -7,7 +7,7 @@ import xpfit
 from xpfit import InputError, Spectra, attach_photometry
 from xpfit.cli import main
 from xpfit.constants import BANDS, WAVELENGTH
-from xpfit.data.spectra import InputFlag, whiten
+from xpfit.data.spectra import InputFlag
 from xpfit.prepare import PhotometrySettings, band_flux, iterate_spectra
 
 IDS = np.array([40, 10, 30, 20])
@@ -56,8 +56,8 @@ def test_magnitudes_become_flux_joined_by_id(spectra, table):
 def test_bands_add_their_chi2_and_leave_that_of_the_spectrum(spectra, table, rng):
     joined = attach_photometry(spectra, table)
     residual = rng.standard_normal((4, 66))
-    before = np.sum(whiten(spectra.whitener, residual) ** 2, axis=1)
-    after = np.sum(whiten(joined.whitener, residual) ** 2, axis=1)
+    before = np.sum(spectra.whitener(residual) ** 2, axis=1)
+    after = np.sum(joined.whitener(residual) ** 2, axis=1)
     own = np.sum((residual[:, 61:] / joined.flux_err[:, 61:]) ** 2, axis=1)
     np.testing.assert_allclose(after, before + own, rtol=1e-12)
 

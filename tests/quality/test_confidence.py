@@ -237,12 +237,9 @@ def test_agreement_is_eq_27(absolute_model, fitted):
     spectra, result = fitted
     offset, err = np.array([0.0, 0.15, -0.4, 0.1]), 0.05
     names = absolute_model.label_names
-    labelled = replace(
-        spectra,
-        labels={name: result[name] - offset for name in names},
-        label_err={name: np.full(4, err) for name in names},
-    )
-    labelled.labels["feh"][3] = np.nan
+    labels = {name: result[name] - offset for name in names}
+    labels["feh"][3] = np.nan
+    labelled = spectra.replace(labels=labels, label_err={name: np.full(4, err) for name in names})
     stars = labelled_fits(absolute_model, labelled, result)
     rows = np.searchsorted(spectra.source_id, stars.source_id)
     for k, name in enumerate(("teff", "feh", "logg")):

@@ -6,7 +6,7 @@ from astropy.table import Table
 
 import xpfit
 from xpfit import InputError, XPSettings
-from xpfit.data.spectra import InputFlag, whiten
+from xpfit.data.spectra import InputFlag
 from xpfit.prepare import continuous_spectra, sampled_space
 from xpfit.read import SAMPLED_WAVELENGTH, read_sampled, spectra_kind
 
@@ -53,14 +53,15 @@ def test_data_vectors_are_the_samples_with_their_errors(table, path):
     expected = np.sqrt(error**2 + (0.005 * flux) ** 2)
     np.testing.assert_allclose(spectra.flux_err[:, :61], expected, rtol=1e-12)
     residual = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 0.0)
-    chi2 = np.sum(whiten(spectra.whitener, residual) ** 2, axis=1)
+    chi2 = np.sum(spectra.whitener(residual) ** 2, axis=1)
     np.testing.assert_allclose(chi2, 61.0, rtol=1e-10)
 
 
 def test_zero_point_and_bands_vary_as_in_continuous_spectra(path):
     spectra = xpfit.read_spectra(path, settings=XPSettings(0.0, 0.006, 0.002))
     flux = spectra.flux[0, :61]
-    inverse = spectra.whitener[0, :61, :61].T @ spectra.whitener[0, :61, :61]
+    whitener = spectra.whitener.array[0, :61, :61]
+    inverse = whitener.T @ whitener
     covariance = np.linalg.inv(inverse)
     i, j, k = 3, 10, 50  # BP, BP, RP
     assert covariance[i, j] == pytest.approx((0.006**2 + 0.002**2) * flux[i] * flux[j])

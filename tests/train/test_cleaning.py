@@ -29,7 +29,7 @@ def test_of_a_repeated_source_the_first_row_is_used(sample):
 
 def test_temperatures_in_kelvin_are_refused_with_advice(sample):
     stars = sample[:200]
-    stars.labels["teff"] = stars.labels["teff"] * 1000.0
+    stars = stars.replace(labels={**stars.labels, "teff": stars.labels["teff"] * 1000.0})
     with pytest.raises(InputError, match=r"label implausible.*kK"):
         trainable(stars, LABELS, np.empty(0))
 

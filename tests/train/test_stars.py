@@ -10,7 +10,7 @@ from helpers import (
     with_variation,
 )
 
-from xpfit.data.spectra import whiten
+from xpfit.data import Triangular
 from xpfit.train import stars as stars_module
 from xpfit.train.stars import StarConstraints, StarData, loss_derivatives, project, stellar_loss
 from xpfit.train.updates import AdamDescent, gauss_newton, gradient_descent
@@ -62,7 +62,7 @@ def case(request, model, rng):
 def test_loss_is_equation_13(model, rng, kind):
     forward, theta, _, data = make_case(model, rng, **KINDS[kind])
     known, extinction, parallax = data.constraints, np.exp(theta[:, 3]), np.exp(theta[:, 4])
-    residual = whiten(data.whitener, forward.flux(theta) - data.flux)
+    residual = data.whitener(forward.flux(theta) - data.flux)
     expected = np.sum(residual**2, axis=1)
     expected += np.sum(((theta[:, :3] - known.labels) / known.label_err) ** 2, axis=1)
     pull = (extinction - known.extinction) / known.extinction_err
@@ -93,7 +93,8 @@ def test_hessian_is_that_of_a_least_squares_problem(case):
     np.testing.assert_allclose(hessian, np.swapaxes(hessian, 1, 2), rtol=1e-9)
     assert np.all(np.linalg.eigvalsh(hessian)[:, 0] > 0)
     flux = (
-        numerical_gradient(lambda t: forward.flux(t[None])[0], theta[7]) * data.whitener[7, :, None]
+        numerical_gradient(lambda t: forward.flux(t[None])[0], theta[7])
+        * data.whitener.array[7, :, None]
     )
     known, k = data.constraints, 3
     diagonal = np.zeros(theta.shape[1])
@@ -213,15 +214,17 @@ def test_chunks_do_not_matter(case, monkeypatch):
 def test_full_whiteners_work_like_diagonal_ones(case):
     forward, theta, _, data = case
     full = np.zeros((N_STAR, 66, 66))
-    full[:, np.arange(66), np.arange(66)] = data.whitener
-    same = gauss_newton(forward, theta, replace(data, whitener=full), 5)
+    full[:, np.arange(66), np.arange(66)] = data.whitener.array
+    same = gauss_newton(forward, theta, replace(data, whitener=Triangular(full)), 5)
     np.testing.assert_allclose(same, gauss_newton(forward, theta, data, 5), rtol=1e-8)
 
 
 def test_correlated_errors_are_heeded(case, rng):
     forward, theta, _, data = case
     with np.errstate(divide="ignore"):
-        error = np.where(data.whitener > 0, 1.0 / data.whitener, 1e6)
+        error = np.where(
+            data.whitener.has_weight, data.whitener.solve(np.ones(data.flux.shape)), 1e6
+        )
     _, whitener = random_full_whiteners(error, rng)
     data = replace(data, whitener=whitener)
     before = stellar_loss(forward, theta, data)
@@ -236,7 +239,7 @@ def test_projected_loss_is_chi2_with_the_labels_uncertainty_carried_to_the_flux(
     known, k = data.constraints, 3
     projection = project(forward, theta, data)
     flux, jacobian = forward.flux_and_jacobian(theta)
-    value, _ = projection.chi2(whiten(data.whitener, flux - data.flux))
+    value, _ = projection.chi2(data.whitener(flux - data.flux))
     used = np.arange(64)
     for i in (7, 8):
         extinction, parallax = np.exp(theta[i, k : k + 2])
@@ -254,7 +257,7 @@ def test_projected_loss_is_chi2_with_the_labels_uncertainty_carried_to_the_flux(
             spread[k + 2], measured[k + 2] = 1.0, -theta[i, k + 2]
         carried = (spread[:, None] * jacobian[i])[:, used]
         residual = (flux[i] - data.flux[i] + measured @ jacobian[i])[used]
-        covariance = np.diag(data.whitener[i, used] ** -2.0) + carried.T @ carried
+        covariance = np.diag(data.whitener.array[i, used] ** -2.0) + carried.T @ carried
         expected = residual @ np.linalg.solve(covariance, residual)
         assert value[i] == pytest.approx(expected, rel=1e-5)
 
@@ -263,7 +266,7 @@ def test_projected_loss_of_a_star_at_its_best_is_its_loss(case):
     forward, theta, _, data = case
     data.constraints.jacobian_terms = False
     best = gauss_newton(forward, theta, data, 40)
-    residual = whiten(data.whitener, forward.flux(best) - data.flux)
+    residual = data.whitener(forward.flux(best) - data.flux)
     value, _ = project(forward, best, data).chi2(residual)
     np.testing.assert_allclose(value, stellar_loss(forward, best, data), rtol=1e-5)
 

@@ -115,7 +115,7 @@ class Pipeline:
     @property
     def metadata(self) -> dict[str, str]:
         """Provenance with the settings of the fit, as recorded in every catalogue."""
-        settings = json.dumps(self.fitter.settings, sort_keys=True)
+        settings = json.dumps(self.fitter.settings.to_dict(), sort_keys=True)
         return {**self.provenance, "SETTINGS": settings}
 
     def spectra(self, path: str | os.PathLike, rows: range | None = None) -> Iterator[Spectra]:

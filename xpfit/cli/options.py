@@ -177,7 +177,7 @@ def add_model_covariance(command: argparse.ArgumentParser) -> None:
 def add_fit_settings(command: argparse.ArgumentParser) -> None:
     """Add the options of the fit on which results depend."""
     from ..fit.engines import ENGINES
-    from ..fit.fitter import N_STARTS, STARTS
+    from ..fit.settings import STARTS, FitSettings
 
     command.add_argument(
         "--engine",
@@ -194,7 +194,9 @@ def add_fit_settings(command: argparse.ArgumentParser) -> None:
         help="optimise in single precision, the last steps in double (array engine)",
     )
     add_model_covariance(command)
-    command.add_argument("--n-starts", type=int, default=N_STARTS, help="starts tried per star")
+    command.add_argument(
+        "--n-starts", type=int, default=FitSettings.n_starts, help="starts tried per star"
+    )
     command.add_argument(
         "--starts",
         choices=tuple(STARTS),

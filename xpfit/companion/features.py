@@ -241,14 +241,7 @@ def draw_noise(spectra: Spectra, n: int, seed: int) -> np.ndarray:
     normal = np.empty((n, *spectra.flux.shape))
     for i, star in enumerate(spectra.source_id):
         normal[:, i] = star_generator(star, seed).standard_normal((n, normal.shape[2]))
-    known = np.isfinite(spectra.flux_err)
-    if spectra.whitener.ndim == 2:
-        return normal * np.where(known, spectra.flux_err, 0.0)
-    noise = np.zeros_like(normal)
-    for i, whitener in enumerate(spectra.whitener):
-        drawn = np.linalg.lstsq(whitener[:, known[i]], normal[:, i].T, rcond=None)[0]
-        noise[:, i, known[i]] = drawn.T
-    return noise
+    return np.swapaxes(spectra.whitener.solve(np.swapaxes(normal, 0, 1)), 0, 1)
 
 
 def _is_band(space: ObservationSpace) -> np.ndarray:
@@ -281,13 +274,4 @@ def _pseudo_magnitude(spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
 
 def _propagate(spectra: Spectra, slope: np.ndarray) -> np.ndarray:
     """Variances s C s^T of slopes (n_star, n_output, n_obs), from errors or full whiteners."""
-    if spectra.whitener.ndim == 2:
-        error = np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 0.0)
-        return np.sum((slope * error[:, None, :]) ** 2, axis=2)
-    variance = np.zeros(slope.shape[:2])
-    for i, whitener in enumerate(spectra.whitener):
-        used = np.isfinite(spectra.flux_err[i])
-        # |L^-T s|^2, for whatever square root of the inverse covariance L is.
-        solved = np.linalg.lstsq(whitener[:, used].T, slope[i][:, used].T, rcond=None)[0]
-        variance[i] = np.sum(solved**2, axis=0)
-    return variance
+    return np.sum(spectra.whitener.solve_adjoint(slope) ** 2, axis=2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -305,7 +305,7 @@ class GaiaNet(Companion):
                 noise = draw_noise(part, n_redraws, seed)
                 drawn = [
                     self._evaluate(
-                        network, self.features_.inputs(replace(part, flux=part.flux + more))
+                        network, self.features_.inputs(part.replace(flux=part.flux + more))
                     )
                     for more in noise
                 ]

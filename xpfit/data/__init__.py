@@ -9,12 +9,14 @@ from .preparation import (
     XPSettings,
 )
 from .space import CoefficientSpace, ObservationSpace, SampledSpace, as_space, space_from_datasets
-from .spectra import Spectra, drop_channels, whiten
+from .spectra import Spectra
+from .whitener import Diagonal, Triangular, Whitener, as_whitener, unpack
 
 __all__ = [
     "UNCORRECTED",
     "UNRELIABLE",
     "CoefficientSpace",
+    "Diagonal",
     "FitFlag",
     "InputFlag",
     "LibrarySettings",
@@ -24,9 +26,11 @@ __all__ = [
     "QualityFlag",
     "SampledSpace",
     "Spectra",
+    "Triangular",
+    "Whitener",
     "XPSettings",
     "as_space",
-    "drop_channels",
+    "as_whitener",
     "space_from_datasets",
-    "whiten",
+    "unpack",
 ]

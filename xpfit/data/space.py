@@ -88,6 +88,19 @@ class ObservationSpace(ABC):
         """
 
     @abstractmethod
+    def scale(self, values: np.ndarray) -> np.ndarray:
+        """What the emulator's fractional residuals are fractions of, (n_star, n_obs).
+
+        Of what was observed, as in ZGR23's calibration terms (eq. 2): where that is mostly noise,
+        the noise outweighs this term.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_star, n_obs)
+            Data vectors, observed or predicted.
+        """
+
+    @abstractmethod
     def datasets(self) -> dict[str, np.ndarray]:
         """Arrays from which `space_from_datasets` makes the space again."""
 
@@ -168,7 +181,7 @@ class SampledSpace(ObservationSpace):
     def observe(self, spectrum: np.ndarray) -> np.ndarray:
         return spectrum
 
-    observe_adjoint = spectrum = spectrum_adjoint = grid_channels = observe
+    observe_adjoint = spectrum = spectrum_adjoint = grid_channels = scale = observe
 
     def datasets(self) -> dict[str, np.ndarray]:
         return {"wavelength": self.wavelength}
@@ -262,6 +275,15 @@ class CoefficientSpace(ObservationSpace):
     def kernel_arrays(self) -> tuple[np.ndarray, ...]:
         bp_inverse, rp_inverse = self.inverses
         return self.bp_basis, bp_inverse, self.rp_basis, rp_inverse
+
+    def scale(self, values: np.ndarray) -> np.ndarray:
+        # Coefficients may vanish: the norm of their band's does not.
+        scale, start = values.copy(), 0
+        for basis in (self.bp_basis, self.rp_basis):
+            block = slice(start, start + len(basis))
+            scale[:, block] = np.linalg.norm(values[:, block], axis=1, keepdims=True)
+            start += len(basis)
+        return scale
 
     def datasets(self) -> dict[str, np.ndarray]:
         return {

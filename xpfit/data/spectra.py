@@ -1,46 +1,25 @@
-"""`Spectra`: the data vectors, whiteners, parallaxes and labels of N stars, checked at the door."""
+"""`Spectra`: the data vectors, whiteners, parallaxes and labels of N stars.
+
+Validated on construction and unchangeable from then on, so that nobody needs to check again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 
 from ..errors import InputError
 from .flags import InputFlag
 from .preparation import Preparation
 from .space import ObservationSpace, as_space
+from .whitener import Diagonal, Whitener, as_whitener
 
 
-def whiten(whitener: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Multiply every star's vectors by its whitener, L x.
-
-    Parameters
-    ----------
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
-        Diagonal whiteners (inverse standard errors) or full ones.
-    values : ndarray, shape (n_star, n_obs) or (n_star, n_vector, n_obs)
-
-    Returns
-    -------
-    ndarray, same shape as `values`
-
-    Notes
-    -----
-    `L.T @ L` is the inverse covariance, so that chi2 = ``|L (f_pred - f_obs)|^2`` (ZGR23, eq. 4).
-    """
-    is_vector = values.ndim == 2
-    if whitener.ndim == 2:
-        return values * (whitener if is_vector else whitener[:, None, :])
-    if is_vector:
-        return (whitener @ values[:, :, None])[:, :, 0]
-    return values @ array_namespace(values).matrix_transpose(whitener)
-
-
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Spectra:
     """Data vectors of N stars, ready to be fitted or trained on.
 
@@ -55,8 +34,9 @@ class Spectra:
         are set to zero here.
     flux_err : array_like, shape (n_star, n_obs)
         Standard errors; infinite where a value carries no weight.
-    whitener : array_like, shape (n_star, n_obs) or (n_star, n_obs, n_obs), optional
-        `L` with ``L.T @ L`` the inverse covariance. By default ``1 / flux_err``.
+    whitener : Whitener or array_like, optional
+        `L` with ``L.T @ L`` the inverse covariance, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+        (see `xpfit.data.whitener.as_whitener`). By default ``1 / flux_err``.
     parallax, parallax_err : array_like, shape (n_star,), optional
         mas; NaN and infinity (the default) where unknown.
     extinction, extinction_err : array_like, shape (n_star,), optional
@@ -78,54 +58,100 @@ class Spectra:
     ------
     InputError
         If shapes disagree, or a value that carries weight is not finite.
+
+    Notes
+    -----
+    Arrays are copied and made read-only. `replace` makes spectra of which something else is known.
     """
 
     source_id: np.ndarray
     space: ObservationSpace
     flux: np.ndarray
     flux_err: np.ndarray
-    whitener: np.ndarray | None = None
-    parallax: np.ndarray | None = None
-    parallax_err: np.ndarray | None = None
-    extinction: np.ndarray | None = None
-    extinction_err: np.ndarray | None = None
+    whitener: Whitener = None  # type: ignore[assignment]
+    parallax: np.ndarray = None  # type: ignore[assignment]
+    parallax_err: np.ndarray = None  # type: ignore[assignment]
+    extinction: np.ndarray = None  # type: ignore[assignment]
+    extinction_err: np.ndarray = None  # type: ignore[assignment]
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     label_err: Mapping[str, np.ndarray] = field(default_factory=dict)
-    snr: np.ndarray | None = None
+    snr: np.ndarray = None  # type: ignore[assignment]
     gaia: Mapping[str, np.ndarray] = field(default_factory=dict)
-    input_flags: np.ndarray | None = None
-    preparation: Preparation | Mapping = field(default_factory=Preparation)
+    input_flags: np.ndarray = None  # type: ignore[assignment]
+    preparation: Preparation = field(default_factory=Preparation)
 
-    def __post_init__(self):
-        self.source_id = _source_ids(self.source_id)
-        self.space = as_space(self.space)
-        self.preparation = Preparation.of(self.preparation)
-        shape = (len(self.source_id), self.space.n_obs)
-        self.flux = _checked(self.flux, shape, "flux")
-        self.flux_err = _checked(self.flux_err, shape, "flux_err")
-        self._fill_optional(shape[0])
-        for name in ("labels", "label_err", "gaia"):
+    def __post_init__(self) -> None:
+        self._set(source_id=_source_ids(self.source_id), space=as_space(self.space))
+        self._validate({f.name for f in fields(self)} - {"source_id", "space"})
+
+    def replace(self, **changes: Any) -> Spectra:
+        """Spectra in which some fields are others; only these are validated, the rest is shared.
+
+        Parameters
+        ----------
+        **changes
+            Fields of `Spectra` but `source_id` and `space`.
+
+        Raises
+        ------
+        InputError
+            As on construction.
+        """
+        changed = copy(self)
+        changed._set(**changes)
+        changed._validate(set(changes))
+        return changed
+
+    def _set(self, **values: Any) -> None:
+        """Set fields of this frozen object; arrays become read-only."""
+        for name, value in values.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+    def _validate(self, names: set[str]) -> None:
+        """Check the fields of these names, and put what is absent as unknown."""
+        n_star = len(self)
+        self._set(preparation=Preparation.of(self.preparation))
+        for name in names & _OPTIONAL.keys():
+            value = getattr(self, name)
+            value = np.full(n_star, _OPTIONAL[name]) if value is None else value
+            self._set(**{name: _checked(value, (n_star,), name)})
+        if "input_flags" in names:
+            flags = np.zeros(n_star) if self.input_flags is None else self.input_flags
+            self._set(input_flags=_checked(flags, (n_star,), "input_flags").astype(np.int32))
+        for name in names & {"labels", "label_err", "gaia"}:
             columns = getattr(self, name).items()
-            checked = {k: _checked(v, shape[:1], f"{name}[{k!r}]") for k, v in columns}
-            setattr(self, name, checked)
+            checked = {k: _checked(v, (n_star,), f"{name}[{k!r}]") for k, v in columns}
+            for values in checked.values():
+                values.flags.writeable = False
+            self._set(**{name: checked})
         if self.labels.keys() != self.label_err.keys():
             raise InputError(
                 f"labels are given for {sorted(self.labels)} but label_err for "
                 f"{sorted(self.label_err)}; give an error for every label"
             )
-        self._set_whitener(shape)
+        if names & {"parallax", "parallax_err"}:
+            self._validate_parallax()
+        if names & {"flux", "flux_err", "whitener"}:
+            self._validate_flux()
 
-    def _fill_optional(self, n_star: int) -> None:
-        """Replace absent optional columns by 'unknown' and check the others."""
-        for name, unknown in _OPTIONAL.items():
-            value = getattr(self, name)
-            value = np.full(n_star, unknown) if value is None else value
-            setattr(self, name, _checked(value, (n_star,), name))
-        flags = np.zeros(n_star) if self.input_flags is None else self.input_flags
-        self.input_flags = _checked(flags, (n_star,), "input_flags").astype(np.int32)
+    def _validate_parallax(self) -> None:
+        """An observed parallax is a number with a positive error."""
+        observed = ~np.isposinf(self.parallax_err) & ~np.isnan(self.parallax_err)
+        bad = observed & ~(np.isfinite(self.parallax) & (self.parallax_err > 0))
+        if np.any(bad | np.isnan(self.parallax_err)):
+            row = int(np.argmax(bad | np.isnan(self.parallax_err)))
+            raise InputError(
+                f"source {self.source_id[row]} (row {row}): parallax {self.parallax[row]:g} +- "
+                f"{self.parallax_err[row]:g} mas; give an infinite parallax_err where none is known"
+            )
 
-    def _set_whitener(self, shape: tuple[int, int]) -> None:
-        """Default the whitener, check it, and give no value to entries without weight."""
+    def _validate_flux(self) -> None:
+        """Flux, errors and whiteners agree; values without weight are zero."""
+        shape = (len(self), self.space.n_obs)
+        flux = _checked(self.flux, shape, "flux")
+        self._set(flux_err=_checked(self.flux_err, shape, "flux_err"))
         if np.any(~(self.flux_err > 0)):
             row = int(np.argmax(np.any(~(self.flux_err > 0), axis=1)))
             raise InputError(
@@ -133,25 +159,29 @@ class Spectra:
                 "use infinity for values that should carry no weight"
             )
         if self.whitener is None:
-            self.whitener = 1.0 / self.flux_err
-        self.whitener = np.array(self.whitener, dtype=float)
-        if self.whitener.shape not in (shape, (*shape, shape[1])):
+            self._set(whitener=Diagonal(1.0 / self.flux_err))
+        self._set(whitener=as_whitener(self.whitener))
+        if (len(self.whitener), self.whitener.n_obs) != shape:
             raise InputError(
-                f"whitener has shape {self.whitener.shape}; "
+                f"whitener has shape {self.whitener.array.shape}; "
                 f"expected {shape} or {(*shape, shape[1])}"
             )
+        weights = self.whitener.array
+        weights.flags.writeable = False
         has_weight = np.isfinite(self.flux_err)
-        bad = ~np.isfinite(self.whitener).all(axis=tuple(range(1, self.whitener.ndim)))
-        bad |= np.any(has_weight & ~np.isfinite(self.flux), axis=1)
+        bad = ~np.isfinite(weights).all(axis=tuple(range(1, weights.ndim)))
+        bad |= np.any(has_weight & ~np.isfinite(flux), axis=1)
         if np.any(bad):
             row = int(np.argmax(bad))
             raise InputError(
                 f"source {self.source_id[row]} (row {row}) has flux or whitener values that "
                 "are not finite but carry weight; give them an infinite flux_err"
             )
-        self.flux = np.where(has_weight, self.flux, 0.0)
-        no_data = ~np.any(has_weight, axis=1)
-        self.input_flags[no_data] |= int(InputFlag.NO_DATA)
+        no_data = np.where(has_weight.any(axis=1), 0, int(InputFlag.NO_DATA))
+        self._set(
+            flux=np.where(has_weight, flux, 0.0),
+            input_flags=self.input_flags | no_data.astype(np.int32),
+        )
 
     def __len__(self) -> int:
         return len(self.source_id)
@@ -177,23 +207,46 @@ class Spectra:
         """Number of values with weight, per star, shape (n_star,)."""
         return np.isfinite(self.flux_err).sum(axis=1)
 
-    def __getitem__(self, rows) -> Spectra:
+    def __getitem__(self, rows: Any) -> Spectra:
         """Stars of a slice, an index array or a boolean mask, as a new `Spectra`.
 
-        As in NumPy, a slice shares its arrays with the whole. They were checked at the door.
+        As in NumPy, a slice shares its arrays with the whole.
         """
         if isinstance(rows, (int, np.integer)):
             rows = [rows]
-        some = copy(self)
+        part = copy(self)
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name in ("space", "preparation"):
-                continue
             if isinstance(value, dict):
-                setattr(some, f.name, {k: v[rows] for k, v in value.items()})
-            else:
-                setattr(some, f.name, value[rows])
-        return some
+                part._set(**{f.name: {k: v[rows] for k, v in value.items()}})
+            elif f.name not in ("space", "preparation"):
+                part._set(**{f.name: value[rows]})
+        return part
+
+    def keep_channels(self, keep: np.ndarray) -> Spectra:
+        """Take all weight from some channels, marginalising over what was measured there.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (n_obs,)
+            Channels to keep.
+
+        Returns
+        -------
+        Spectra
+            Same shapes; the other channels have zero weight and infinite error. Spectra without
+            weight there are returned as they are.
+        """
+        drop = ~np.asarray(keep, dtype=bool)
+        if not np.isfinite(self.flux_err[:, drop]).any():
+            return self
+        part = copy(self)
+        part._set(
+            flux=np.where(drop, 0.0, self.flux),
+            flux_err=np.where(drop, np.inf, self.flux_err),
+            whitener=self.whitener.marginal(keep),
+        )
+        return part
 
     @staticmethod
     def concatenate(parts: Sequence[Spectra]) -> Spectra:
@@ -221,6 +274,8 @@ class Spectra:
                     name: np.concatenate([part._column(f.name, name) for part in parts])
                     for name in names
                 }
+            elif f.name == "whitener":
+                joined[f.name] = Whitener.concatenate(values)
             elif f.name not in joined:
                 joined[f.name] = np.concatenate(values)
         return Spectra(**joined)
@@ -229,50 +284,6 @@ class Spectra:
         """A column of labels, errors or Gaia's tables; NaN where there is none."""
         columns = getattr(self, kind)
         return columns[name] if name in columns else np.full(len(self), np.nan)
-
-
-def drop_channels(spectra: Spectra, keep: np.ndarray) -> Spectra:
-    """Take all weight from some channels, marginalising over what was measured there.
-
-    Parameters
-    ----------
-    spectra : Spectra
-    keep : ndarray of bool, shape (n_obs,)
-        Channels to keep.
-
-    Returns
-    -------
-    Spectra
-        Same shapes; the dropped channels have zero weight and infinite error. Spectra without
-        weight there are returned as they are.
-    """
-    drop = ~np.asarray(keep, dtype=bool)
-    if not np.isfinite(spectra.flux_err[:, drop]).any():
-        return spectra
-    whitener = spectra.whitener.copy()
-    if whitener.ndim == 2:
-        whitener[:, drop] = 0.0
-    else:
-        for i in range(len(spectra)):
-            whitener[i] = _marginal_whitener(whitener[i], drop)
-    flux_err = np.where(drop, np.inf, spectra.flux_err)
-    return replace(spectra, flux_err=flux_err, whitener=whitener)
-
-
-def _marginal_whitener(whitener: np.ndarray, drop: np.ndarray) -> np.ndarray:
-    """Whitener (n_obs, n_obs) of the other channels, whatever the dropped ones may be.
-
-    A QR factorisation with the dropped channels first leaves, in its lower right block, the
-    whitener of the marginal distribution. Channels without weight must stay out of it: they would
-    pivot on zero.
-    """
-    drop = drop & whitener.any(axis=0)
-    n_drop = int(drop.sum())
-    order = np.argsort(~drop, kind="stable")
-    triangle = np.linalg.qr(whitener[:, order], mode="r")
-    marginal = np.zeros_like(whitener)
-    marginal[n_drop:, order[n_drop:]] = triangle[n_drop:, n_drop:]
-    return marginal
 
 
 _OPTIONAL = {

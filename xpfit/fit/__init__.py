@@ -2,5 +2,6 @@
 
 from .fitter import Fitter, fit_spectra
 from .result import FitResult, FitStatus
+from .settings import FitSettings
 
-__all__ = ["FitResult", "FitStatus", "Fitter", "fit_spectra"]
+__all__ = ["FitResult", "FitSettings", "FitStatus", "Fitter", "fit_spectra"]

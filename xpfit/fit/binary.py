@@ -1,30 +1,32 @@
 """Two stars in one spectrum, against one: which sources are unresolved binaries.
 
-Both stars stand at one distance, behind the same dust, and are made of the same stuff; temperature
-and gravity are each star's own.
+Both stars share distance, extinction and chemical composition; each has its own temperature and
+gravity.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import astropy.units as u
 import numpy as np
 from astropy.table import Table
 
 from ..constants import AMPLITUDE_WINDOW
-from ..data.spectra import Spectra, drop_channels, whiten
+from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..nn import chi2
+from ..model.terms import gaussian_term
+from ..quantities import quantity
+from .data import fit_data
 from .descent import Descents, iterate
-from .engines import ArrayEngine
-from .fitter import MAX_ITERATIONS, Fitter
-from .objective import Evaluation, Objective, infinite_if_undefined
+from .fitter import Fitter
+from .lm_settings import LMSettings
+from .objective import Objective, Posterior
 from .result import FitResult, FitStatus
+from .settings import FitSettings
 
-OWN_LABELS = ("teff", "logg")
-"""Labels that the companion has for its own."""
+COMPANION_LABELS = ("teff", "logg")
+"""Labels in which the companion differs from the primary."""
 
 START_MASS_RATIOS = (0.5, 0.65, 0.8, 0.95)
 """Companions that descents start from, on the main sequence of the fitted star."""
@@ -32,7 +34,7 @@ START_MASS_RATIOS = (0.5, 0.65, 0.8, 0.95)
 STARS_AT_A_TIME = 500
 
 
-class BinaryObjective:
+class BinaryObjective(Posterior):
     """-2 ln posterior of N unresolved binaries, with its derivatives.
 
     Parameters
@@ -45,64 +47,52 @@ class BinaryObjective:
     -----
     The parameters are those of the primary, then the companion's own labels. Each star's theta is
     a linear map of them, so that the derivatives of chi2 are those of `ForwardModel` under these
-    maps. The prior is p(Theta_1) p(Theta_2 | what both share).
+    maps. The prior is p(Theta_1) p(Theta_2 | the labels that both share).
     """
 
     def __init__(self, single: Objective, label_names: tuple[str, ...]):
         self.single, self.label_names = single, label_names
-        n, k = single.forward.n_stellar, single.forward.n_label
-        own = [label_names.index(name) for name in OWN_LABELS]
+        self.forward, self.data = single.forward, single.data
+        n, k = self.forward.layout.size, self.forward.n_label
+        own = [label_names.index(name) for name in COMPANION_LABELS]
         primary, companion = (np.eye(n, n + len(own)) for _ in range(2))
         companion[own] = 0.0
         companion[own, n + np.arange(len(own))] = 1.0
         self.maps = (primary, companion)
-        self._shared = np.array([i for i in range(k) if i not in own])
-        self._shared_prior = single.prior.marginal(self._shared)
+        shared = np.array([i for i in range(k) if i not in own])
+        self._shared = np.eye(n + len(own))[shared]
+        self._shared_prior = single.prior.marginal(shared)
 
     def __getitem__(self, rows) -> BinaryObjective:
         """Some of the sources."""
         return BinaryObjective(self.single[rows], self.label_names)
 
-    def evaluate(self, theta: np.ndarray) -> Evaluation:
-        """Loss and derivatives, shape of `theta` (n_star, n_stellar + 2)."""
-        single, k = self.single, self.single.forward.n_label
-        stars = [theta @ place.T for place in self.maps]
-        light = [single.forward.flux_and_jacobian(star) for star in stars]
-        residual = whiten(single.whitener, sum(flux for flux, _ in light) - single.flux)
-        flux_chi2, d_residual = chi2(residual)
-        jacobian = sum(place.T @ j for place, (_, j) in zip(self.maps, light, strict=True))
-        white = whiten(single.whitener, jacobian)
-        gradient = (white @ d_residual[:, :, None])[:, :, 0]
-        information = white @ white.transpose(0, 2, 1)
-        gauss_newton, hessian = 2.0 * information, 2.0 * information
-        weights = single.unwhiten(2.0 * residual)
-        ln_prior = np.zeros(len(theta))
-        for place, star in zip(self.maps, stars, strict=True):
-            hessian = hessian + place.T @ single.forward.curvature(star, weights) @ place
-            value, slope, bend, precision = single.prior.ln_p_derivatives(star[:, :k])
-            labels = place[:k]
-            ln_prior = ln_prior + value
-            gradient = gradient - 2.0 * slope @ labels
-            gauss_newton = gauss_newton + 2.0 * labels.T @ precision @ labels
-            hessian = hessian - 2.0 * labels.T @ bend @ labels
-        shared = np.eye(theta.shape[1])[self._shared]
-        value, slope, bend, _ = self._shared_prior.ln_p_derivatives(theta @ shared.T)
-        ln_prior = ln_prior - value
-        gradient = gradient + 2.0 * slope @ shared
-        hessian = hessian + 2.0 * shared.T @ bend @ shared
-        total = flux_chi2 - 2.0 * ln_prior - 2.0 * theta[:, k]
-        gradient[:, k] -= 2.0
-        for column, bends, (term, first, second) in single.own_terms(stars[0]):
-            total = total + term
-            gradient[:, column] += first
-            gauss_newton[:, column, column] += second
-            hessian[:, column, column] += second + bends
-        total = infinite_if_undefined(total)
-        return Evaluation(total, flux_chi2, ln_prior, gradient, information, gauss_newton, hessian)
+    def predict(self, theta: np.ndarray):
+        """See `Posterior.predict`."""
+        stars = [(place, theta @ place.T) for place in self.maps]
+        flux, jacobian = 0.0, 0.0
+        for place, star in stars:
+            light, slope = self.forward.flux_and_jacobian(star)
+            flux, jacobian = flux + light, jacobian + place.T @ slope
 
+        def curvature(weights: np.ndarray) -> np.ndarray:
+            return sum(
+                place.T @ self.forward.curvature(star, weights) @ place for place, star in stars
+            )
 
-_UNITS = {"teff": u.K, "companion_teff": u.K, "extinction": u.mag, "parallax": u.mas}
-"""Of the columns that have one."""
+        return flux, jacobian, curvature
+
+    def ln_priors(self, theta: np.ndarray):
+        """See `Posterior.ln_priors`."""
+        for place in self.maps:
+            labels = place[self.forward.layout.labels]
+            yield labels, *self.single.prior.ln_p_derivatives(theta @ labels.T)
+        value, slope, hessian, _ = self._shared_prior.ln_p_derivatives(theta @ self._shared.T)
+        yield self._shared, -value, -slope, -hessian, np.zeros_like(hessian)
+
+    def penalties(self, theta: np.ndarray):
+        """See `Posterior.penalties`."""
+        return self.single.penalties(theta)
 
 
 @dataclass
@@ -143,8 +133,8 @@ class BinaryResult:
         for name in ("delta_chi2", "delta_loss", "delta_bic", "flux_ratio", "converged"):
             table[name] = getattr(self, name)
         for name, values in zip(self.parameter_names, self.parameters.T, strict=True):
-            table[name] = values * (1000.0 if name.endswith("teff") else 1.0)
-            table[name].unit = _UNITS.get(name)
+            table[name] = quantity(name).factor * values
+            table[name].unit = quantity(name).table_unit
         return table
 
 
@@ -181,38 +171,41 @@ def fit_binaries(
     fitted = np.flatnonzero(
         (result.status != FitStatus.NOT_FITTED) & np.isfinite(result.parameters).all(axis=1)
     )
-    engine = ArrayEngine(model, model.covariance)
     for start in range(0, len(fitted), STARS_AT_A_TIME):
         rows = fitted[start : start + STARS_AT_A_TIME]
-        some = drop_channels(spectra[rows], model.trained_channels)
-        _fit_some(engine, some, result.take(rows), rows, binary)
+        _fit_rows(model, spectra[rows], result.take(rows), rows, binary)
     return binary
 
 
 def _unknown(model: XPModel, result: FitResult) -> BinaryResult:
     """Result of sources none of which was fitted yet."""
     n = len(result)
-    names = (*model.parameter_names, *(f"companion_{name}" for name in OWN_LABELS))
+    names = (*model.parameter_names, *(f"companion_{name}" for name in COMPANION_LABELS))
     numbers = (np.full(n, np.nan) for _ in range(4))
     parameters = np.full((n, len(names)), np.nan)
     return BinaryResult(result.source_id, names, parameters, *numbers, np.zeros(n, dtype=bool))
 
 
-def _fit_some(engine, spectra, result, rows, binary) -> None:
+def _fit_rows(
+    model: XPModel,
+    spectra: Spectra,
+    result: FitResult,
+    rows: np.ndarray,
+    binary: BinaryResult,
+) -> None:
     """Fit some of the sources, and put the outcome in its place."""
-    model, forward = engine.model, engine.model.forward
-    single = Objective(forward, model.prior, model.absolute, *engine.load(spectra).data)
+    layout = model.forward.layout
+    data = fit_data(model, spectra, model.covariance)
+    single = Objective(model.forward, model.prior, model.absolute, data)
     objective = BinaryObjective(single, model.label_names)
-    alone = result.theta
-    settings = engine.lm_settings._replace(
-        scale=np.concatenate([engine.lm_settings.scale, engine.lm_settings.scale[_own(model)]])
-    )
+    alone, scale = result.theta, model.forward.scale
+    settings = LMSettings(np.concatenate([scale, scale[_own(model)]]))
     best = None
     for mass_ratio in START_MASS_RATIOS:
         start = Descents.empty(np.arange(len(rows)), _start(model, alone, mass_ratio), settings)
         start.set_evaluation(objective.evaluate(start.theta))
         with np.errstate(over="ignore", invalid="ignore"):  # a step too far is refused
-            for done, there in iterate(objective, settings, start, MAX_ITERATIONS):
+            for done, there in iterate(objective, settings, start, FitSettings.max_iterations):
                 start.put(done, there)
         if best is None:
             best = start
@@ -220,24 +213,20 @@ def _fit_some(engine, spectra, result, rows, binary) -> None:
             better = np.flatnonzero(start.loss < best.loss)
             best.put(better, start.take(better))
     ours = single.evaluate(alone)
-    n, place = forward.n_stellar, objective.maps[1]
-    theta, flux_ratio = _brighter_first(model, best.theta, place)
-    binary.parameters[rows] = theta
-    binary.parameters[rows, forward.n_label : forward.n_label + 2] = np.exp(
-        theta[:, forward.n_label : forward.n_label + 2]
-    )
+    theta, flux_ratio = _brighter_first(model, best.theta, objective.maps[1])
+    binary.parameters[rows] = layout.to_linear(theta)
     binary.flux_ratio[rows] = flux_ratio
     binary.delta_loss[rows] = ours.loss - best.loss
     binary.delta_chi2[rows] = (ours.chi2 + _parallax_chi2(single, alone)) - (
-        best.chi2 + _parallax_chi2(single, best.theta[:, :n])
+        best.chi2 + _parallax_chi2(single, best.theta)
     )
-    binary.delta_bic[rows] = binary.delta_chi2[rows] - len(OWN_LABELS) * np.log(result.n_obs)
+    binary.delta_bic[rows] = binary.delta_chi2[rows] - len(COMPANION_LABELS) * np.log(result.n_obs)
     binary.converged[rows] = best.finished & np.isfinite(best.loss)
 
 
 def _own(model: XPModel) -> list[int]:
     """Places of the companion's own labels among all."""
-    return [model.label_names.index(name) for name in OWN_LABELS]
+    return [model.label_names.index(name) for name in COMPANION_LABELS]
 
 
 def _start(model: XPModel, alone: np.ndarray, mass_ratio: float) -> np.ndarray:
@@ -256,7 +245,7 @@ def _start(model: XPModel, alone: np.ndarray, mass_ratio: float) -> np.ndarray:
     start[:, [logg, -1]] = np.clip(start[:, [logg, -1]] + dimmer, low, high)
     start[:, -2] = np.maximum(start[:, -2], model.label_ranges[teff, 0])
     if not model.absolute:
-        start[:, model.forward.n_label + 1] -= 0.5 * np.log1p(mass_ratio**3.0)
+        start[:, model.forward.layout.parallax] -= 0.5 * np.log1p(mass_ratio**3.0)
     return start
 
 
@@ -282,7 +271,5 @@ def _parallax_chi2(single: Objective, theta: np.ndarray) -> np.ndarray:
     """((varpi - varpi_obs) / s)^2, zero where none is known."""
     if not single.absolute:
         return np.zeros(len(theta))
-    known = np.isfinite(single.parallax_err)
-    parallax = np.exp(theta[:, single.forward.n_label + 1])
-    pull = (parallax - np.where(known, single.parallax, 0.0)) / single.parallax_err
-    return np.where(known, pull, 0.0) ** 2
+    parallax = np.exp(theta[:, single.forward.layout.parallax])
+    return gaussian_term(parallax, parallax, single.data.parallax, single.data.parallax_err)[0]

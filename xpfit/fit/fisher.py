@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..quantities import Layout
+
 EIGENVALUE_FLOOR = 1e-6
 """Smallest eigenvalue of the Fisher matrix, in inverse squared kK, dex, mag, mas.
 
@@ -13,7 +15,7 @@ where a matrix inverse would give infinity or a negative variance.
 
 
 def fisher_matrix(
-    information: np.ndarray, theta: np.ndarray, parallax_err: np.ndarray, n_label: int
+    information: np.ndarray, theta: np.ndarray, parallax_err: np.ndarray, layout: Layout
 ) -> np.ndarray:
     """Fisher matrix of flux and parallax, without the prior, in linear parameters.
 
@@ -25,7 +27,7 @@ def fisher_matrix(
         (labels, ln E, ln varpi[, xi]) of the best fit.
     parallax_err : ndarray, shape (n_star,)
         mas; infinite where no parallax was observed.
-    n_label : int
+    layout : Layout
 
     Returns
     -------
@@ -39,13 +41,11 @@ def fisher_matrix(
     would know nothing of xi, nor of what correlates with it.
     """
     # d/dE = (1/E) d/dlnE, and likewise for the parallax.
-    factor = np.ones_like(theta)
-    linear = slice(n_label, n_label + 2)
-    factor[:, linear] = np.exp(-theta[:, linear])
+    factor = 1.0 / layout.jacobian(theta)
     fisher = information * factor[:, :, None] * factor[:, None, :]
-    fisher[:, n_label + 1, n_label + 1] += 1.0 / parallax_err**2
-    if theta.shape[1] > n_label + 2:
-        fisher[:, -1, -1] += 1.0
+    fisher[:, layout.parallax, layout.parallax] += 1.0 / parallax_err**2
+    if layout.has_xi:
+        fisher[:, layout.xi, layout.xi] += 1.0
     return fisher
 
 

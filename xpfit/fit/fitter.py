@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
 from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from ..arrays import batches, with_arrays
-from ..data.spectra import Spectra, drop_channels
+from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
+from .data import FitData, fit_data
 from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
 from .result import FitResult, FitStatus
 from .search import MAX_RESTARTS, Optima, search
-from .starts import GAP, GridStarts, ProfileStarts, complete_guesses
-
-N_STARTS = 16
-"""Starts per star, at most, spread over the modes (see `xpfit.fit.search.ROUNDS`)."""
-
-MAX_ITERATIONS = 100
-"""Steps from each start."""
-
-STARTS = {"profile": ProfileStarts, "grid": GridStarts}
-"""Ways to find starts, by name."""
+from .settings import FitSettings
+from .starts import GAP, STARTS, complete_guesses
 
 STARS_PER_CHUNK = 250
 """Stars handed to a worker at a time: 9 MB of whiteners for 66 values."""
@@ -51,34 +44,17 @@ class Fitter:
     Parameters
     ----------
     model : XPModel
-    engine : {"auto", "numba", "array", "scipy"}
-        See `xpfit.fit.engines.choose_engine`.
-    device : {"cpu", "gpu"}
-    single : bool
-        Descend in single precision and finish in double (array engine).
+    settings : FitSettings, optional
     n_jobs : int
         Threads to work in, or processes for scipy; -1 for one per processor. A GPU has two threads
         take turns in transferring and computing.
-    starts : {"profile", "grid"}
-        How starts are found (see `xpfit.fit.starts`).
-    n_starts : int
-        Starts per star. Those that stay behind are given up on the way; the best end is kept.
-    multistart : int, optional
-        Follow this many starts to their end instead, and tell of second modes.
-    max_iterations : int
-        Steps from each start.
-    model_covariance : bool
-        Add the emulator's own error, if the model knows it, to each star's covariance.
-    ignore_preparation : bool
-        Fit data whose flux was prepared otherwise than the model's training data (truncated, or
-        with another correction).
-    ignore_correction : bool
-        Deprecated: `ignore_preparation`.
+    **options
+        Fields of `FitSettings`, instead of or on top of `settings`.
 
     Attributes
     ----------
-    settings : dict
-        The options on which results depend, to be recorded with them.
+    settings : FitSettings
+        With the engine that was chosen.
 
     Raises
     ------
@@ -89,62 +65,47 @@ class Fitter:
     def __init__(
         self,
         model: XPModel,
+        settings: FitSettings | None = None,
         *,
-        engine: str = "auto",
-        device: str = "cpu",
-        single: bool = False,
         n_jobs: int = 1,
-        starts: str = "profile",
-        n_starts: int = N_STARTS,
-        multistart: int | None = None,
-        max_iterations: int = MAX_ITERATIONS,
-        model_covariance: bool = True,
-        ignore_preparation: bool = False,
-        ignore_correction: bool = False,
+        **options: Any,
     ):
+        if "ignore_correction" in options:
+            text = "ignore_correction is deprecated: use ignore_preparation"
+            warnings.warn(text, FutureWarning, stacklevel=2)
+            options["ignore_preparation"] = options.pop("ignore_correction")
         if n_jobs != -1 and n_jobs < 1:
             raise InputError(f"n_jobs must be at least 1, or -1 for all, got {n_jobs}")
-        for name, value in (
-            ("n_starts", n_starts),
-            ("multistart", 1 if multistart is None else multistart),
-            ("max_iterations", max_iterations),
-        ):
-            if value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        if starts not in STARTS:
-            raise InputError(f"starts must be one of {', '.join(STARTS)}, got {starts!r}")
-        if ignore_correction:
-            text = "ignore_correction is deprecated: use ignore_preparation"
-            warnings.warn(text, DeprecationWarning, stacklevel=3)
-            ignore_preparation = True
+        settings = replace(settings or FitSettings(), **options)
         self.model = model
-        self.settings = {
-            "device": device,
-            "single": single,
-            "starts": starts,
-            "n_starts": n_starts,
-            "multistart": multistart,
-            "max_iterations": max_iterations,
-            "model_covariance": model_covariance,
-            "ignore_preparation": ignore_preparation,
-        }
-        covariance = model.covariance if model_covariance else None
-        self.engine = choose_engine(model, covariance, engine, device, single)
-        self.settings["engine"] = self.engine.name
-        self.n_jobs = cpu_count() if n_jobs == -1 else n_jobs
-        self.n_starts = n_starts if multistart is None else multistart
-        self.multistart = multistart is not None
-        self.gap = np.inf if self.multistart else GAP
-        self.cut = not self.multistart and self.engine.can_pause
-        self.max_iterations = max_iterations
-        self.ignore_preparation = ignore_preparation
-        self._starts = STARTS[starts](model)
-        self._device = getattr(self.engine, "device", None)
-        self._on_gpu = self._device is not None and self._device.name == "gpu"
-        if self._on_gpu:
-            self.n_jobs = THREADS_PER_GPU
-        if self._device is not None:
-            self._starts = with_arrays(self._starts, self._device.asarray)
+        self.engine = choose_engine(model, settings.engine, settings.device, settings.single)
+        self.settings = replace(settings, engine=self.engine.name)
+        self._device = self.engine.device
+        self._on_gpu = self._device.name == "gpu"
+        n_jobs = cpu_count() if n_jobs == -1 else n_jobs
+        self.n_jobs = THREADS_PER_GPU if self._on_gpu else n_jobs
+        self._gap = GAP if settings.multistart is None else np.inf
+        self._starts = with_arrays(STARTS[settings.starts](model), self._device.asarray)
+
+    def data(self, spectra: Spectra) -> FitData:
+        """The data as this fitter compares them with the model, in the engine's namespace.
+
+        Parameters
+        ----------
+        spectra : Spectra
+
+        Returns
+        -------
+        FitData
+        """
+        covariance = self.model.covariance if self.settings.model_covariance else None
+        return fit_data(
+            self.model,
+            spectra,
+            covariance,
+            asarray=self._device.asarray,
+            inflate=self.engine.inflate,
+        )
 
     def fit(
         self,
@@ -228,7 +189,7 @@ class Fitter:
                 "parallaxes"
             )
         differences = spectra.preparation.differences(model.preparation)
-        if differences.flux and not self.ignore_preparation:
+        if differences.flux and not self.settings.ignore_preparation:
             raise InputError(
                 "these spectra were prepared otherwise than the model's training data: "
                 f"{'; '.join(differences.flux)}. Prepare them for the model (read_spectra(path, "
@@ -249,82 +210,75 @@ class Fitter:
 
     def _fit_chunk(self, spectra: Spectra, guesses: np.ndarray | None) -> FitResult:
         """Fit some stars in this worker."""
-        rows = np.flatnonzero(_is_sound(spectra))
-        some = drop_channels(_rows_of(spectra, rows), self.model.trained_channels)
         result = FitResult.empty(self.model, spectra)
-        result.n_obs[rows] = some.n_obs
-        enough = np.flatnonzero(_has_enough(some, len(self.model.parameter_names)))
-        some, rows = _rows_of(some, enough), rows[enough]
+        kept = spectra.keep_channels(self.model.trained_channels)
+        result.n_obs[:] = kept.n_obs
+        rows = np.flatnonzero(_has_enough(kept, len(self.model.parameter_names)))
         if not len(rows):
             return result
-        stream = self._device.stream() if self._device is not None else nullcontext()
-        with stream, np.errstate(all="ignore"):
-            optima = self._search(some, None if guesses is None else guesses[rows])
-        self._fill(result, rows, some, optima)
+        if len(rows) < len(kept):
+            kept, guesses = kept[rows], None if guesses is None else guesses[rows]
+        with self._device.stream(), np.errstate(all="ignore"):
+            optima = self._search(self.data(kept), guesses)
+        self._fill(result, rows, kept, optima)
         return result
 
-    def _search(self, spectra: Spectra, guesses: np.ndarray | None) -> Optima:
+    def _search(self, data: FitData, guesses: np.ndarray | None) -> Optima:
         """Optima of stars that can be fitted."""
-        stars = self.engine.load(spectra)
+        stars = self.engine.load(data)
         if guesses is None:
-            starts = self._find_starts(stars.data, self.n_starts, self.gap)
+            starts = self._find_starts(data, self.settings.most_starts, self._gap)
         else:
-            starts = self._complete(stars.data, guesses)
+            starts = self._complete(data, guesses)
+        multistart = self.settings.multistart is not None
         return search(
             stars,
             starts,
             self.engine.lm_settings,
-            max_iterations=self.max_iterations,
-            cut=self.cut,
-            second_modes=self.multistart,
-            more_starts=lambda rows: self._more_starts(stars.data, rows),
+            max_iterations=self.settings.max_iterations,
+            cut=not multistart and self.engine.can_pause,
+            second_modes=multistart,
+            more_starts=lambda rows: self._more_starts(data, rows),
         )
 
-    def _find_starts(self, data, n_starts: int, gap: float) -> np.ndarray:
+    def _find_starts(self, data: FitData, n_starts: int, gap: float) -> np.ndarray:
         """Starts of all stars, shape (n_star, n_starts, n_parameter)."""
-        to_numpy = np.asarray if self._device is None else self._device.to_numpy
         together = STARS_PER_SEARCH_ON_GPU if self._on_gpu else STARS_PER_SEARCH
         parts = [
-            to_numpy(self._starts.find(*(x[rows, ...] for x in data), n_starts, gap))
-            for rows in batches(data[0].shape[0], together)
+            self._device.to_numpy(self._starts.find(data[rows], n_starts, gap))
+            for rows in batches(len(data), together)
         ]
         return np.concatenate(parts)
 
-    def _complete(self, data, guesses: np.ndarray) -> np.ndarray:
+    def _complete(self, data: FitData, guesses: np.ndarray) -> np.ndarray:
         """Starts from guessed labels; of stars without any, the first that is found otherwise."""
         low, high = self.model.label_ranges.T
         inside = np.clip(guesses, low, high)
         known = np.isfinite(inside).all(axis=2)
-        to_numpy = np.asarray if self._device is None else self._device.to_numpy
-        asarray = np.asarray if self._device is None else self._device.asarray
+        device, forward = self._device, self._starts.forward
         starts = [
-            to_numpy(complete_guesses(self._starts.forward, asarray(labels), *data[:2]))
+            device.to_numpy(complete_guesses(forward, device.asarray(labels), data))
             for labels in np.where(known[:, :, None], inside, low).transpose(1, 0, 2)
         ]
         starts = np.where(known[:, :, None], np.stack(starts, axis=1), np.nan)
         without = np.flatnonzero(~known.any(axis=1))
         if len(without):
-            rows = asarray(without)
-            some = [array_namespace(x).take(x, rows, axis=0) for x in data]
-            starts[without, 0] = self._find_starts(some, 1, self.gap)[:, 0]
+            remaining = data[device.asarray(without)]
+            starts[without, 0] = self._find_starts(remaining, 1, self._gap)[:, 0]
         return starts
 
-    def _more_starts(self, data, rows: np.ndarray) -> np.ndarray:
+    def _more_starts(self, data: FitData, rows: np.ndarray) -> np.ndarray:
         """Starts of some stars beyond those that they had."""
-        if self._device is not None:
-            rows = self._device.asarray(rows)
-        some = [array_namespace(x).take(x, rows, axis=0) for x in data]
-        return self._find_starts(some, self.n_starts + MAX_RESTARTS, np.inf)[:, self.n_starts :]
+        n_starts = self.settings.most_starts
+        chosen = data[self._device.asarray(rows)]
+        return self._find_starts(chosen, n_starts + MAX_RESTARTS, np.inf)[:, n_starts:]
 
-    def _fill(self, result: FitResult, rows, spectra: Spectra, optima: Optima) -> None:
+    def _fill(self, result: FitResult, rows: np.ndarray, spectra: Spectra, optima: Optima) -> None:
         """Write the optima of some stars into a result, with uncertainties."""
-        best, n_label = optima.best, self.model.forward.n_label
-        linear = slice(n_label, n_label + 2)
-        parameters = best.theta.copy()
-        parameters[:, linear] = np.exp(parameters[:, linear])
+        best, layout = optima.best, self.model.forward.layout
         # Where the loss overflows everywhere, a start is all there is: no result.
-        parameters[~np.isfinite(best.loss)] = np.nan
-        result.parameters[rows] = parameters
+        found = np.isfinite(best.loss)[:, None]
+        result.parameters[rows] = np.where(found, layout.to_linear(best.theta), np.nan)
         for name in ("chi2", "ln_prior", "loss"):
             getattr(result, name)[rows] = getattr(best, name)
         for name in (
@@ -338,7 +292,7 @@ class Fitter:
         result.status[rows] = np.where(
             optima.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED
         )
-        fisher = fisher_matrix(best.information, best.theta, spectra.parallax_err, n_label)
+        fisher = fisher_matrix(best.information, best.theta, spectra.parallax_err, layout)
         finite = np.isfinite(fisher).all(axis=(1, 2))
         matrices = safe_inverse(fisher[finite])
         result.covariance[rows[finite]], result.inverse_covariance[rows[finite]] = matrices
@@ -377,24 +331,7 @@ def fit_spectra(
     return Fitter(model, **options).fit(spectra, progress)
 
 
-def _rows_of(spectra: Spectra, rows: np.ndarray) -> Spectra:
-    """Some of the stars; without copying if it is all of them."""
-    return spectra if len(rows) == len(spectra) else spectra[rows]
-
-
-def _is_sound(spectra: Spectra) -> np.ndarray:
-    """Stars whose numbers are numbers; what readers make always is, what users make may not be."""
-    axes = tuple(range(1, spectra.whitener.ndim))
-    sound = np.isfinite(spectra.whitener).all(axis=axes) & np.isfinite(spectra.flux).all(axis=1)
-    sound &= (spectra.flux_err > 0).all(axis=1)
-    known = np.isfinite(spectra.parallax_err)
-    parallax = np.isfinite(spectra.parallax) & (spectra.parallax_err > 0)
-    return sound & ~np.isnan(spectra.parallax_err) & (~known | parallax)
-
-
 def _has_enough(spectra: Spectra, n_parameter: int) -> np.ndarray:
     """Stars with as many values as parameters, and with any light at all."""
-    whitener = spectra.whitener
-    weighted = whitener.any(axis=1) if whitener.ndim == 3 else whitener != 0
-    n_used = np.sum(weighted & np.isfinite(spectra.flux_err), axis=1)
+    n_used = np.sum(spectra.whitener.has_weight & np.isfinite(spectra.flux_err), axis=1)
     return (n_used >= n_parameter) & (spectra.flux > 0).any(axis=1)

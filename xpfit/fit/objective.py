@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from ..data.spectra import whiten
 from ..model import ForwardModel, GaussianMixture
-from ..model.terms import gaussian_term
+from ..model.terms import Array, Penalty, Terms, flux_terms, positive_penalty, xi_penalty
 from ..nn import chi2
+from .data import FitData
 
 
 @dataclass
@@ -20,7 +23,7 @@ class Evaluation:
     Attributes
     ----------
     loss, chi2, ln_prior : ndarray, shape (n_star,)
-        The loss is infinite where the prediction overflows: a step into nowhere must look bad.
+        The loss is infinite where the prediction overflows, so that the step is rejected.
     gradient : ndarray, shape (n_star, n_parameter)
         Exact.
     information : ndarray, shape (n_star, n_parameter, n_parameter)
@@ -32,21 +35,85 @@ class Evaluation:
         Exact.
     """
 
-    loss: np.ndarray
-    chi2: np.ndarray
-    ln_prior: np.ndarray
-    gradient: np.ndarray
-    information: np.ndarray
-    gauss_newton: np.ndarray
-    hessian: np.ndarray
+    loss: Array
+    chi2: Array
+    ln_prior: Array
+    gradient: Array
+    information: Array
+    gauss_newton: Array
+    hessian: Array
 
 
-@dataclass
-class Objective:
-    """-2 ln posterior of N stars as a function of theta = (labels, ln E, ln varpi[, xi]).
+class Posterior(ABC):
+    """-2 ln posterior of N stars as a function of theta, up to a constant.
 
     Array code: all arrays, those of the model too, are of one namespace and on one device. Flux,
     whitener and forward model may be of single precision; sums over them are double where theta is.
+    """
+
+    forward: ForwardModel
+    data: FitData
+
+    @abstractmethod
+    def predict(self, theta: Array) -> tuple[Array, Array, Callable[[Array], Array]]:
+        """Flux, its Jacobian, and the Hessian of sum(weights * flux) as a function of weights."""
+
+    @abstractmethod
+    def ln_priors(self, theta: Array) -> Iterator[tuple[Any, Array, Array, Array, Array]]:
+        """Parts of the ln prior of stellar type.
+
+        Yields
+        ------
+        labels : slice or ndarray, shape (n_label, n_parameter)
+            Columns of theta, or a matrix that maps theta to labels.
+        value, gradient, hessian, curvature : ndarray
+            By these labels; the last is what Gauss-Newton takes for minus the Hessian.
+        """
+
+    @abstractmethod
+    def penalties(self, theta: Array) -> Iterator[Penalty]:
+        """Terms of the loss besides chi2 of the flux and the prior on stellar type."""
+
+    def evaluate(self, theta: Array) -> Evaluation:
+        """Loss and derivatives at `theta`, shape (n_star, n_parameter)."""
+        xp, data = array_namespace(theta), self.data
+        predicted, jacobian, curvature = self.predict(xp.astype(theta, data.flux.dtype, copy=False))
+        residual = data.whitener(predicted - data.flux)
+        second = xp.astype(curvature(data.whitener.adjoint(2.0 * residual)), theta.dtype)
+        flux_chi2, gradient, information = flux_terms(
+            data.whitener, residual, jacobian, theta.dtype
+        )
+        ln_prior = xp.zeros_like(flux_chi2)
+        gauss_newton = 2.0 * information
+        terms = Terms(flux_chi2, gradient, gauss_newton, gauss_newton + second)
+        for labels, value, slope, hessian, curved in self.ln_priors(theta):
+            ln_prior = ln_prior + value
+            _add(terms.gradient, labels, -2.0 * slope)
+            _add(terms.gauss_newton, labels, 2.0 * curved)
+            _add(terms.hessian, labels, -2.0 * hessian)
+        terms.value = terms.value - 2.0 * ln_prior
+        terms.add(self.penalties(theta))
+        return Evaluation(
+            infinite_if_undefined(terms.value), flux_chi2, ln_prior, terms.gradient, information,
+            terms.gauss_newton, terms.hessian,
+        )  # fmt: skip
+
+
+def _add(total: Array, labels: Any, derivative: Array) -> None:
+    """Add a derivative by labels to one by theta, in place.
+
+    `labels` is the slice of their columns, or a matrix (n_label, n_parameter) to multiply with.
+    """
+    if isinstance(labels, slice):
+        at = (slice(None), *(labels,) * (total.ndim - 1))
+        total[at] = total[at] + derivative
+    else:
+        total += derivative @ labels if total.ndim == 2 else labels.T @ derivative @ labels
+
+
+@dataclass
+class Objective(Posterior):
+    """-2 ln posterior of single stars; theta = (labels, ln E, ln varpi[, xi]).
 
     Parameters
     ----------
@@ -54,10 +121,7 @@ class Objective:
     prior : GaussianMixture
     absolute : bool
         Whether the model knows luminosities.
-    flux : ndarray, shape (n_star, n_obs)
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
-    parallax, parallax_err : ndarray, shape (n_star,)
-        mas; an infinite error means that none was observed.
+    data : FitData
 
     Notes
     -----
@@ -69,96 +133,45 @@ class Objective:
     forward: ForwardModel
     prior: GaussianMixture
     absolute: bool
-    flux: np.ndarray
-    whitener: np.ndarray
-    parallax: np.ndarray
-    parallax_err: np.ndarray
+    data: FitData
 
-    def __getitem__(self, rows) -> Objective:
+    def __getitem__(self, rows: Any) -> Objective:
         """Some of the stars: a slice or an array of indices."""
-        return Objective(
-            self.forward,
-            self.prior,
-            self.absolute,
-            *(_take(x, rows) for x in (self.flux, self.whitener)),
-            *(_take(x, rows) for x in (self.parallax, self.parallax_err)),
-        )
+        return Objective(self.forward, self.prior, self.absolute, self.data[rows])
 
-    def loss(self, theta: np.ndarray) -> np.ndarray:
+    def loss(self, theta: Array) -> Array:
         """Loss alone, shape (n_point,), without derivatives.
 
         `theta` has shape (n_star, n_parameter), or (n_point, n_parameter) for the objective of one
         star, at many points.
         """
-        residual = whiten(self.whitener, self.forward.flux(theta) - self.flux)
-        value = chi2(residual)[0] + self._own_value(theta)
+        residual = self.data.whitener(self.forward.flux(theta) - self.data.flux)
+        value = chi2(residual)[0] - 2.0 * self.prior.ln_p(theta[:, self.forward.layout.labels])
+        for penalty in self.penalties(theta):
+            value = value + penalty.value
         return infinite_if_undefined(value)
 
-    def _own_value(self, theta: np.ndarray) -> np.ndarray:
-        """What the loss has besides chi2 of the flux."""
-        k = self.forward.n_label
-        value = -2.0 * self.prior.ln_p(theta[:, :k]) - 2.0 * theta[:, k]
-        for _, _, (term, _, _) in self.own_terms(theta):
-            value = value + term
-        return value
+    def predict(self, theta: Array) -> tuple[Array, Array, Callable[[Array], Array]]:
+        """See `Posterior.predict`."""
+        flux, jacobian = self.forward.flux_and_jacobian(theta)
+        return flux, jacobian, lambda weights: self.forward.curvature(theta, weights)
 
-    def evaluate(self, theta: np.ndarray) -> Evaluation:
-        """Loss and derivatives at `theta`, shape (n_star, n_parameter)."""
-        xp, k, single = array_namespace(theta), self.forward.n_label, self.flux.dtype
-        at = xp.astype(theta, single, copy=False)
-        predicted, jacobian = self.forward.flux_and_jacobian(at)
-        residual = whiten(self.whitener, predicted - self.flux)
-        curvature = self.forward.curvature(at, self.unwhiten(2.0 * residual))
-        white = xp.astype(whiten(self.whitener, jacobian), theta.dtype, copy=False)
-        flux_chi2, d_residual = chi2(xp.astype(residual, theta.dtype, copy=False))
-        gradient = (white @ d_residual[:, :, None])[:, :, 0]
-        information = white @ xp.matrix_transpose(white)
-        gauss_newton = 2.0 * information
-        hessian = gauss_newton + xp.astype(curvature, theta.dtype, copy=False)
-        ln_prior, slope, bend, precision = self.prior.ln_p_derivatives(theta[:, :k])
-        value = flux_chi2 - 2.0 * ln_prior - 2.0 * theta[:, k]
-        gradient[:, :k] = gradient[:, :k] - 2.0 * slope
-        gradient[:, k] = gradient[:, k] - 2.0
-        gauss_newton[:, :k, :k] = gauss_newton[:, :k, :k] + 2.0 * precision
-        hessian[:, :k, :k] = hessian[:, :k, :k] - 2.0 * bend
-        for column, bends, (term, first, second) in self.own_terms(theta):
-            value = value + term
-            gradient[:, column] = gradient[:, column] + first
-            gauss_newton[:, column, column] = gauss_newton[:, column, column] + second
-            hessian[:, column, column] = hessian[:, column, column] + second + bends
-        value = infinite_if_undefined(value)
-        return Evaluation(value, flux_chi2, ln_prior, gradient, information, gauss_newton, hessian)
+    def ln_priors(self, theta: Array) -> Iterator[tuple[Any, Array, Array, Array, Array]]:
+        """See `Posterior.ln_priors`."""
+        labels = self.forward.layout.labels
+        yield labels, *self.prior.ln_p_derivatives(theta[:, labels])
 
-    def own_terms(self, theta: np.ndarray):
-        """Terms of one parameter: (column, what Gauss-Newton leaves out, its derivatives)."""
-        xp, k = array_namespace(theta), self.forward.n_label
+    def penalties(self, theta: Array) -> Iterator[Penalty]:
+        """See `Posterior.penalties`."""
+        layout = self.forward.layout
+        yield positive_penalty(theta, layout.extinction)
         if self.absolute:
-            parallax = xp.exp(theta[:, k + 1])
-            value, first, second = gaussian_term(
-                parallax, parallax, self.parallax, self.parallax_err
-            )
-            # varpi is an exponential: its second derivative is its first.
-            yield k + 1, first, (value - 2.0 * theta[:, k + 1], first - 2.0, second)
-        if self.forward.curve_varies:
-            xi = theta[:, k + 2]
-            yield k + 2, 0.0, (xi**2, 2.0 * xi, 2.0 * xp.ones_like(xi))
-
-    def unwhiten(self, d_residual: np.ndarray) -> np.ndarray:
-        """d chi2 / d flux from d chi2 / d whitened residual."""
-        whitener = self.whitener
-        if whitener.ndim == 3:
-            whitener = array_namespace(whitener).matrix_transpose(whitener)
-        return whiten(whitener, d_residual)
+            measured = self.data.parallax, self.data.parallax_err
+            yield positive_penalty(theta, layout.parallax, *measured)
+        yield from xi_penalty(theta, layout)
 
 
-def _take(values: np.ndarray, rows) -> np.ndarray:
-    """Rows of an array: a slice or an array of indices."""
-    if isinstance(rows, slice):
-        return values[rows, ...]
-    return array_namespace(values).take(values, rows, axis=0)
-
-
-def infinite_if_undefined(value: np.ndarray) -> np.ndarray:
+def infinite_if_undefined(value: Array) -> Array:
     """Infinity in place of NaN."""
     xp = array_namespace(value)
-    return xp.where(xp.isnan(value), xp.full_like(value, xp.inf), value)
+    return xp.where(xp.isnan(value), xp.full_like(value, np.inf), value)

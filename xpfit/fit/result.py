@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data.spectra import Spectra
 from ..model import XPModel
+from ..quantities import Layout
 
 
 class FitStatus(IntEnum):
@@ -137,10 +138,8 @@ class FitResult:
     @property
     def theta(self) -> np.ndarray:
         """Parameters as the forward model takes them: (labels, ln E, ln varpi[, xi])."""
-        theta = self.parameters.copy()
-        first = self._index("extinction")
-        theta[:, first : first + 2] = np.log(theta[:, first : first + 2])
-        return theta
+        layout = Layout(self._index("extinction"), "xi" in self.parameter_names)
+        return layout.to_theta(self.parameters)
 
     def _index(self, name: str) -> int:
         if name not in self.parameter_names:

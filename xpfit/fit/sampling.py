@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..data.spectra import Spectra, drop_channels
+from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from .engines.scipy import ScipyEngine
+from .data import fit_data
 from .fitter import Fitter
 from .objective import Objective
 from .result import FitResult, FitStatus
@@ -137,7 +137,9 @@ def sample_posterior(
         result = Fitter(model, model_covariance=model_covariance).fit(spectra, progress=False)
     if result.status[0] == FitStatus.NOT_FITTED or not np.isfinite(result.theta).all():
         raise InputError(f"source {spectra.source_id[0]} has no fit to start from")
-    objective = objective_of_star(model, spectra, model_covariance)
+    covariance = model.covariance if model_covariance else None
+    data = fit_data(model, spectra, covariance)
+    objective = Objective(model.forward, model.prior, model.absolute, data)
     start = _start(objective, result.theta[0], rng)
     sampler = emcee.EnsembleSampler(
         *start.shape,
@@ -154,13 +156,6 @@ def sample_posterior(
         start = None
     tau, converged = _run(sampler, start, max_steps, progress)
     return _gathered(sampler, model, spectra, result, tau, converged)
-
-
-def objective_of_star(model: XPModel, spectra: Spectra, model_covariance: bool) -> Objective:
-    """The loss of one star, as fits see it."""
-    covariance = model.covariance if model_covariance else None
-    known = drop_channels(spectra, model.trained_channels)
-    return ScipyEngine(model, covariance).load(known).objective
 
 
 def _start(objective: Objective, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -212,9 +207,7 @@ def _gathered(sampler, model, spectra, result, tau, converged) -> PosteriorSampl
     n_kept = sampler.backend.iteration
     burn_in = min(int(5 * longest / KEEP_EVERY), n_kept // 2)
     thin = max(1, int(0.5 * longest / KEEP_EVERY))
-    chain = sampler.get_chain(discard=burn_in, thin=thin).copy()
-    first = model.forward.n_label
-    chain[:, :, first : first + 2] = np.exp(chain[:, :, first : first + 2])
+    chain = model.forward.layout.to_linear(sampler.get_chain(discard=burn_in, thin=thin))
     return PosteriorSample(
         source_id=int(spectra.source_id[0]),
         parameter_names=model.parameter_names,

@@ -111,7 +111,7 @@ def search(
         steps = min(n_steps, left)
         stars.iterate(descents, active, steps)
         left -= steps
-        active = _prune(descents, active, gap, n_star, stars.n_obs)
+        active = _prune(descents, active, gap, n_star, stars.data.n_obs)
     stars.finish(descents, active, left)
     n_iterations = np.bincount(star, descents.n_iterations, n_star).astype(np.int64)
     # Of equal losses, that from the first start.

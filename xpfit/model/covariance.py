@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from array_api_compat import array_namespace, device
 
 from ..constants import MAD_TO_SIGMA
-from ..data.space import CoefficientSpace, ObservationSpace
-from ..data.spectra import Spectra
 
 RANK = 30
 """Correlated components of the model covariance; the rest is independent between values.
@@ -42,8 +39,9 @@ class ModelCovariance:
 
     Notes
     -----
-    M = loadings loadings^T + diag(diagonal). A star of predicted data vector f, of scale s (see
-    `residual_scale`), gets s s^T M (element by element) in addition to its measured covariance.
+    M = loadings loadings^T + diag(diagonal). A star whose data vector has the scale s (see
+    `xpfit.data.ObservationSpace.scale`) gets s s^T M (element by element) in addition to its
+    measured covariance.
     """
 
     loadings: np.ndarray
@@ -119,85 +117,6 @@ class ModelCovariance:
         """Lower triangular matrix whose product with its transpose is M, (n_obs, n_obs)."""
         parts = np.concatenate([self.loadings.T, np.diag(np.sqrt(self.diagonal))])
         return np.linalg.qr(parts, mode="r").T.copy()
-
-
-def residual_scale(space: ObservationSpace, predicted: np.ndarray) -> np.ndarray:
-    """What residuals are fractions of.
-
-    Parameters
-    ----------
-    space : ObservationSpace
-    predicted : ndarray, shape (n_star, n_obs)
-
-    Returns
-    -------
-    ndarray, shape (n_star, n_obs)
-        The predicted flux itself; of coefficients, which may vanish, the norm of their band's.
-    """
-    if not isinstance(space, CoefficientSpace):
-        return predicted
-    scale, start = predicted.copy(), 0
-    for basis in (space.bp_basis, space.rp_basis):
-        block = slice(start, start + len(basis))
-        scale[:, block] = np.linalg.norm(predicted[:, block], axis=1, keepdims=True)
-        start += len(basis)
-    return scale
-
-
-def inflate(whitener: np.ndarray, scale: np.ndarray, root: np.ndarray) -> np.ndarray:
-    """Whiteners that know of the emulator's own error too; array code.
-
-    Parameters
-    ----------
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
-    scale : ndarray, shape (n_star, n_obs)
-        From `residual_scale`, of what was observed, as in ZGR23's calibration terms (eq. 2): where
-        that is mostly noise, the noise outweighs this term.
-    root : ndarray, shape (n_obs, n_obs)
-        From `ModelCovariance.root`.
-
-    Returns
-    -------
-    ndarray, shape (n_star, n_obs, n_obs)
-        Values without weight still have none.
-
-    Notes
-    -----
-    With L C L^T = 1 and A = L s root, the sum of both covariances becomes 1 + A A^T = K K^T, whose
-    eigenvalues are 1 or more: K^-1 L is a whitener of it, and nothing needs to be clipped.
-    """
-    xp = array_namespace(whitener)
-    scaled = scale[:, :, None] * root
-    if whitener.ndim == 2:
-        unit = xp.eye(root.shape[0], dtype=whitener.dtype, device=device(whitener))
-        whitener = whitener[:, :, None] * unit
-    spread = whitener @ scaled
-    total = spread @ xp.matrix_transpose(spread)
-    total = total + xp.eye(root.shape[0], dtype=total.dtype, device=device(total))
-    return xp.linalg.solve(xp.linalg.cholesky(total), whitener)
-
-
-def measured_covariance(spectra: Spectra) -> np.ndarray:
-    """Covariances that the whiteners stand for; zero where there is no weight.
-
-    Parameters
-    ----------
-    spectra : Spectra
-
-    Returns
-    -------
-    ndarray, shape (n_star, n_obs, n_obs)
-    """
-    whitener, used = spectra.whitener, np.isfinite(spectra.flux_err)
-    covariance = np.zeros((*used.shape, used.shape[1]))
-    if whitener.ndim == 2:
-        index = np.arange(used.shape[1])
-        covariance[:, index, index] = np.where(used, spectra.flux_err, 0.0) ** 2
-        return covariance
-    for one, inverse_root, channels in zip(covariance, whitener, used, strict=True):
-        root = inverse_root[:, channels]
-        one[np.ix_(channels, channels)] = np.linalg.inv(root.T @ root)
-    return covariance
 
 
 def _clipped(residual: np.ndarray, known: np.ndarray) -> np.ndarray:

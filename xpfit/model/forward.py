@@ -14,6 +14,7 @@ from array_api_compat import array_namespace, device
 
 from ..data.space import ObservationSpace
 from ..nn import Network, multilayer_perceptron
+from ..quantities import Layout
 from .extinction import ccm89_curve, ccm89_variation
 
 HIDDEN_LAYERS = (32, 32, 32)
@@ -92,9 +93,14 @@ class ForwardModel:
         return self.label_mean.shape[0]
 
     @property
+    def layout(self) -> Layout:
+        """Columns of a star's parameters, theta."""
+        return Layout(self.n_label, self.curve_varies)
+
+    @property
     def n_stellar(self) -> int:
         """Number of parameters of one star, the length of its `theta`."""
-        return self.n_label + 2 + self.curve_varies
+        return self.layout.size
 
     @property
     def scale(self) -> np.ndarray:

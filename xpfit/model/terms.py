@@ -1,50 +1,111 @@
-"""Terms of the losses for stellar parameters: value, gradient and Gauss-Newton Hessian.
+"""Terms of the losses for stellar parameters, and their sum.
 
-Each function takes `theta` (n_star, n_parameter) = (labels, ln E, ln varpi[, xi]) and returns the
-value (n_star,), the gradient (n_star, n_parameter) and a Hessian (n_star, n_parameter, n_parameter)
-that is positive semi-definite. The losses of ZGR23 (eqs. 13 and 19) are sums of these terms.
+The losses of ZGR23 (eqs. 13 and 19) are chi2 of the flux plus penalties on single parameters, plus,
+in fits, the prior on stellar type. `theta` (n_star, n_parameter) is (labels, ln E, ln varpi[, xi]);
+`xpfit.quantities.Layout` names its columns. Array code.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
 from array_api_compat import array_namespace
 
-from ..data.spectra import whiten
+from ..data import Whitener
 from ..nn import chi2
-from .forward import ForwardModel
+from ..quantities import Layout
 
-Terms = tuple[np.ndarray, np.ndarray, np.ndarray]
+Array = Any
+"""An array of any namespace."""
 
 
-def flux_term(
-    forward: ForwardModel, theta: np.ndarray, flux: np.ndarray, whitener: np.ndarray
-) -> Terms:
-    """chi2 of the flux (ZGR23, eq. 4).
+@dataclass
+class Terms:
+    """Value and derivatives of a loss of N stars with respect to theta.
+
+    Attributes
+    ----------
+    value : ndarray, shape (n_star,)
+    gradient : ndarray, shape (n_star, n_parameter)
+    gauss_newton : ndarray, shape (n_star, n_parameter, n_parameter)
+        Hessian without the second derivatives of the model: positive semi-definite.
+    hessian : ndarray, same shape, optional
+        Exact; None where it is not wanted.
+    """
+
+    value: Array
+    gradient: Array
+    gauss_newton: Array
+    hessian: Array = None
+
+    def add(self, penalties: Iterable[Penalty]) -> None:
+        """Add penalties to value and derivatives, in place."""
+        for penalty in penalties:
+            k, first, second = penalty.column, penalty.first, penalty.second
+            self.value = self.value + penalty.value
+            self.gradient[:, k] = self.gradient[:, k] + first
+            self.gauss_newton[:, k, k] = self.gauss_newton[:, k, k] + second
+            if self.hessian is not None:
+                exact = second + penalty.second_rest
+                self.hessian[:, k, k] = self.hessian[:, k, k] + exact
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A term of the loss that depends on one parameter alone.
+
+    Attributes
+    ----------
+    column : int
+        Of theta.
+    value, first, second : ndarray, shape (n_star,)
+        Its value, derivative and Gauss-Newton second derivative.
+    second_rest : ndarray, shape (n_star,)
+        What the exact second derivative has in addition.
+    """
+
+    column: int
+    value: Array
+    first: Array
+    second: Array
+    second_rest: Array = 0.0
+
+
+def flux_terms(
+    whitener: Whitener, residual: Array, jacobian: Array, dtype: Any = None
+) -> tuple[Array, Array, Array]:
+    """chi2 of the flux, its gradient, and the Fisher matrix of the flux (ZGR23, eqs. 4 and 21).
 
     Parameters
     ----------
-    forward : ForwardModel
-    theta : ndarray, shape (n_star, n_parameter)
-    flux : ndarray, shape (n_star, n_obs)
-        Observed.
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    whitener : Whitener
+    residual : ndarray, shape (n_star, n_obs)
+        Whitened: L (f_pred - f_obs).
+    jacobian : ndarray, shape (n_star, n_parameter, n_obs)
+        d f_pred / d theta.
+    dtype : optional
+        Precision of the sums over values; by default that of the arrays.
 
     Returns
     -------
-    value, gradient, hessian : ndarray
-        The Hessian leaves out second derivatives of the model.
+    value : ndarray, shape (n_star,)
+    gradient : ndarray, shape (n_star, n_parameter)
+    information : ndarray, shape (n_star, n_parameter, n_parameter)
+        J^T C^-1 J, half the Gauss-Newton Hessian.
     """
-    predicted, jacobian = forward.flux_and_jacobian(theta)
-    value, d_residual = chi2(whiten(whitener, predicted - flux))
-    white = whiten(whitener, jacobian)
+    xp = array_namespace(residual)
+    dtype = residual.dtype if dtype is None else dtype
+    value, d_residual = chi2(xp.astype(residual, dtype, copy=False))
+    white = xp.astype(whitener(jacobian), dtype, copy=False)
     gradient = (white @ d_residual[:, :, None])[:, :, 0]
-    return value, gradient, 2.0 * white @ array_namespace(white).matrix_transpose(white)
+    return value, gradient, white @ xp.matrix_transpose(white)
 
 
 def gaussian_term(
-    value: np.ndarray, derivative: np.ndarray, observed: np.ndarray, error: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    value: Array, derivative: Array, observed: Array, error: Array
+) -> tuple[Array, Array, Array]:
     """((value - observed) / error)^2 of independent quantities.
 
     Parameters
@@ -63,3 +124,39 @@ def gaussian_term(
     pull = xp.where(xp.isfinite(error), value - observed, xp.zeros_like(value)) / error
     slope = derivative / error
     return pull**2, 2.0 * pull * slope, 2.0 * slope**2
+
+
+def positive_penalty(
+    theta: Array, column: int, observed: Array = None, error: Array = None, *, jacobian: bool = True
+) -> Penalty:
+    """Penalty on a quantity x whose logarithm is fitted.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n_star, n_parameter)
+    column : int
+        Of ln x.
+    observed, error : ndarray, shape (n_star,), optional
+        A measurement of x.
+    jacobian : bool
+        Add -2 ln x, by which a prior that is flat in x becomes one in ln x (ZGR23, eq. 19).
+    """
+    xp = array_namespace(theta)
+    ln_x = theta[:, column]
+    value = first = second = rest = xp.zeros_like(ln_x)
+    if error is not None:
+        x = xp.exp(ln_x)
+        value, first, second = gaussian_term(x, x, observed, error)
+        # x is an exponential: its second derivative is its first.
+        rest = first
+    if jacobian:
+        value, first = value - 2.0 * ln_x, first - 2.0
+    return Penalty(column, value, first, second, rest)
+
+
+def xi_penalty(theta: Array, layout: Layout) -> Iterator[Penalty]:
+    """xi^2, the unit normal prior of xi, where the extinction curve varies."""
+    if layout.has_xi:
+        xi = theta[:, layout.xi]
+        second = 2.0 * array_namespace(theta).ones_like(xi)
+        yield Penalty(layout.xi, xi**2, 2.0 * xi, second)

@@ -107,8 +107,7 @@ class XPModel:
     @property
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the fitted parameters: the labels, `extinction`, `parallax`, and `xi` if any."""
-        xi = ("xi",) if self.forward.curve_varies else ()
-        return (*self.label_names, "extinction", "parallax", *xi)
+        return self.forward.layout.names(self.label_names)
 
     def predict(
         self,
@@ -156,9 +155,9 @@ class XPModel:
             raise InputError("this model has one extinction curve for all stars: xi must be zero")
         if np.any(~(extinction >= 0)) or np.any(~(parallax > 0)):
             raise InputError("extinction must not be negative, and parallax must be positive")
-        with np.errstate(divide="ignore"):
-            theta = np.column_stack([labels, np.log(extinction), np.log(parallax), xi])
-        theta = theta[:, : self.forward.n_stellar]
+        layout = self.forward.layout
+        linear = np.column_stack([labels, extinction, parallax, xi])[:, : layout.size]
+        theta = layout.to_theta(linear)
         return np.where(self.trained_channels, self.forward.flux(theta), np.nan)
 
     def r_v(self, xi: np.ndarray) -> np.ndarray:

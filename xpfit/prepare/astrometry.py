@@ -117,8 +117,7 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     star = star[known[rows[star]]]
     observed, observed_err = np.full(len(spectra), np.nan), np.full(len(spectra), np.inf)
     observed[star], observed_err[star] = parallax[rows[star]], error[rows[star]]
-    return replace(
-        spectra,
+    return spectra.replace(
         parallax=observed,
         parallax_err=observed_err,
         gaia={**spectra.gaia, **gaia_columns(table, rows, matched)},

@@ -152,7 +152,7 @@ def _prepare_block(table: Table, space: ObservationSpace, settings, correction) 
     n_star, n_obs = len(table), space.n_obs
     n_xp = n_obs - space.n_bands
     whitener = np.zeros((n_star, n_obs, n_obs))
-    whitener[:, :n_xp, :n_xp] = whiten_covariances(data.covariance, data.mask).whitener
+    whitener[:, :n_xp, :n_xp] = whiten_covariances(data.covariance, data.mask).whitener.array
     flux, flux_err = np.zeros((n_star, n_obs)), np.full((n_star, n_obs), np.inf)
     flux[:, :n_xp] = np.where(data.mask, 0.0, data.flux)
     variance = np.diagonal(data.covariance, axis1=1, axis2=2)

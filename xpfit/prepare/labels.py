@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from astropy.table import Table
 
@@ -115,7 +113,7 @@ def attach_labels(
     if "extinction" in labels.colnames:
         changes["extinction"] = np.where(known, extinction, np.nan)
         changes["extinction_err"] = np.where(known, extinction_err, np.inf)
-    return replace(spectra, **changes)
+    return spectra.replace(**changes)
 
 
 def matched_table(

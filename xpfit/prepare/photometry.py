@@ -87,11 +87,11 @@ def attach_photometry(
             "the table of photometry has none of the known columns: "
             + ", ".join(names[0][0] for names in MAGNITUDE_COLUMNS.values())
         )
-    return replace(
-        spectra,
+    bands = list(channels.values())
+    return spectra.replace(
         flux=flux,
         flux_err=flux_err,
-        whitener=_with_bands(spectra.whitener, flux_err, list(channels.values())),
+        whitener=spectra.whitener.with_independent(bands, flux_err[:, bands]),
         input_flags=_missing_band_flags(spectra.input_flags, flux_err, channels),
         preparation=replace(spectra.preparation, photometry=settings),
     )
@@ -135,18 +135,6 @@ def _from_nanomaggies(table, band, settings):
     good = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
     flux_err = np.hypot(flux_err, LN_PER_MAG * settings.magnitude_err_floor * flux)
     return np.where(good, flux, 0.0), np.where(good, flux_err, np.inf)
-
-
-def _with_bands(whitener: np.ndarray, flux_err: np.ndarray, channels: list[int]) -> np.ndarray:
-    """Whitener in which the bands are independent of all else."""
-    whitener = whitener.copy()
-    if whitener.ndim == 2:
-        whitener[:, channels] = 1.0 / flux_err[:, channels]
-        return whitener
-    whitener[:, channels, :] = 0.0
-    whitener[:, :, channels] = 0.0
-    whitener[:, channels, channels] = 1.0 / flux_err[:, channels]
-    return whitener
 
 
 def _missing_band_flags(flags: np.ndarray, flux_err: np.ndarray, channels: dict) -> np.ndarray:

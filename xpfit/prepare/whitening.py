@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg.lapack import dpotrf, dtrtri
 
+from ..data import Triangular, as_whitener
+
 EIGENVALUE_FLOOR = 1e-9
 """Smallest eigenvalue of a flux covariance, in (1e-18 W m-2 nm-1)^2 (ZGR23)."""
 
@@ -17,15 +19,14 @@ class Whitening:
 
     Attributes
     ----------
-    whitener : ndarray, shape (n_star, n_obs, n_obs)
-        ``L.T @ L`` is the inverse of the clipped covariance; rows and columns of masked values are
-        zero.
+    whitener : Triangular
+        Of the clipped covariance; masked values have no weight.
     min_eigenvalue, max_eigenvalue : ndarray, shape (n_star,)
         Of the covariance before clipping. Where the Cholesky factor was used they are bounds, the
         inverse of the inverse's trace from below and the trace from above.
     """
 
-    whitener: np.ndarray
+    whitener: Triangular
     min_eigenvalue: np.ndarray
     max_eigenvalue: np.ndarray
 
@@ -56,23 +57,28 @@ def whiten_covariances(
 
     Notes
     -----
-    C = U D U^T, L = D^(-1/2) U^T (ZGR23, eqs. 3 and 4). The inverse Cholesky factor of C is a
-    whitener with the same chi2 at a fraction of the cost as long as nothing is to be clipped. It
-    tells so itself: no eigenvalue of C can be below the inverse of tr(L^T L) = tr(C^-1). Where that
-    is not above the floor, or the condition is capped, the eigenvalues are computed.
+    C = U D U^T, L = D^(-1/2) U^T (ZGR23, eqs. 3 and 4), made triangular. The inverse Cholesky
+    factor of C is a whitener with the same chi2 at a fraction of the cost as long as nothing is to
+    be clipped, which it shows itself: no eigenvalue of C can be below the inverse of
+    tr(L^T L) = tr(C^-1). Where that is not above the floor, or the condition is capped, the
+    eigenvalues are computed.
     """
     n_star, n_obs, _ = covariance.shape
     if mask is None:
         mask = np.zeros((n_star, n_obs), dtype=bool)
     clean = _isolate_masked(covariance, mask, floor)
-    whitening = Whitening(np.empty_like(clean), np.zeros(n_star), np.trace(clean, axis1=1, axis2=2))
+    lower = np.empty_like(clean)
+    lowest, highest = np.zeros(n_star), np.trace(clean, axis1=1, axis2=2)
     if np.isinf(max_condition):
         for i in range(n_star):
-            whitening.min_eigenvalue[i] = _whiten_by_cholesky(clean[i], whitening.whitener[i])
-    fast = whitening.min_eigenvalue > floor
-    _whiten_by_eigenvalues(clean, np.flatnonzero(~fast), floor, max_condition, whitening)
-    whitening.whitener *= ~mask[:, None, :]
-    return whitening
+            lowest[i] = _whiten_by_cholesky(clean[i], lower[i])
+    rest = np.flatnonzero(~(lowest > floor))
+    if len(rest):
+        lower[rest], lowest[rest], highest[rest] = _whiten_by_eigenvalues(
+            clean[rest], floor, max_condition
+        )
+    lower *= ~mask[:, None, :]
+    return Whitening(Triangular(lower), lowest, highest)
 
 
 def _isolate_masked(covariance: np.ndarray, mask: np.ndarray, floor: float) -> np.ndarray:
@@ -95,11 +101,11 @@ def _whiten_by_cholesky(covariance: np.ndarray, out: np.ndarray) -> float:
     return 0.0 if info else 1.0 / np.vdot(out, out)
 
 
-def _whiten_by_eigenvalues(covariance, rows, floor, max_condition, whitening) -> None:
-    """Write eigen-clipped whiteners of some stars."""
-    values, vectors = np.linalg.eigh(covariance[rows])
-    whitening.min_eigenvalue[rows] = values[:, 0]
-    whitening.max_eigenvalue[rows] = values[:, -1]
-    limit = np.maximum(floor, values[:, -1:] / max_condition)
-    clipped = np.maximum(values, limit)
-    whitening.whitener[rows] = np.swapaxes(vectors, 1, 2) / np.sqrt(clipped)[:, :, None]
+def _whiten_by_eigenvalues(
+    covariance: np.ndarray, floor: float, max_condition: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigen-clipped whiteners, made triangular; smallest and largest eigenvalues before."""
+    values, vectors = np.linalg.eigh(covariance)
+    clipped = np.maximum(values, np.maximum(floor, values[:, -1:] / max_condition))
+    whitener = np.swapaxes(vectors, 1, 2) / np.sqrt(clipped)[:, :, None]
+    return as_whitener(whitener).array, values[:, 0], values[:, -1]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from ..data.spectra import Spectra
+from ..data import Diagonal, Spectra, Whitener
 from ..model import ForwardModel
-from ..model.covariance import measured_covariance, residual_scale
 from ..model.gauge import amplitude_channels
 from ..prepare import whiten_covariances
 from .recipe import Recipe
@@ -28,24 +26,25 @@ MIN_RELATIVE_FLUX = 1e-3
 def with_floor(spectra: Spectra, floor: float) -> Spectra:
     """Spectra with a fraction of the flux added to their errors, independently for each value.
 
-    Photometric bands keep theirs. What coefficients are fractions of is `residual_scale`.
+    Photometric bands keep theirs. What coefficients are fractions of:
+    `xpfit.data.ObservationSpace.scale`.
     """
     if not floor:
         return spectra
     n_xp = spectra.space.n_obs - spectra.space.n_bands
-    added = floor * np.abs(residual_scale(spectra.space, spectra.flux))
+    added = floor * np.abs(spectra.space.scale(spectra.flux))
     added[:, n_xp:] = 0.0
     flux_err = np.hypot(spectra.flux_err, added)
-    if spectra.whitener.ndim == 2:
-        return replace(spectra, flux_err=flux_err, whitener=1.0 / flux_err)
-    whitener, index = np.empty_like(spectra.whitener), np.arange(spectra.space.n_obs)
+    if spectra.whitener.kind == Diagonal.kind:
+        return spectra.replace(flux_err=flux_err, whitener=Diagonal(1.0 / flux_err))
+    whiteners, index = [], np.arange(spectra.space.n_obs)
     for start in range(0, len(spectra), CHUNK):
         rows = slice(start, start + CHUNK)
-        covariance = measured_covariance(spectra[rows])
+        covariance = spectra.whitener[rows].covariance()
         covariance[:, index, index] += added[rows] ** 2
         mask = ~np.isfinite(spectra.flux_err[rows])
-        whitener[rows] = whiten_covariances(covariance, mask).whitener
-    return replace(spectra, flux_err=flux_err, whitener=whitener)
+        whiteners.append(whiten_covariances(covariance, mask).whitener)
+    return spectra.replace(flux_err=flux_err, whitener=Whitener.concatenate(whiteners))
 
 
 def star_constraints(

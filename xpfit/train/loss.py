@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data.spectra import whiten
+from ..data import Whitener
 from ..model import ForwardModel
 from ..nn import asinh_turnover, chi2, l2_penalty
 from .stars import Projection
@@ -14,7 +14,7 @@ def model_loss(
     forward: ForwardModel,
     theta: np.ndarray,
     flux: np.ndarray,
-    whitener: np.ndarray,
+    whitener: Whitener,
     turnover: float,
     projection: Projection | None = None,
 ) -> tuple[float, np.ndarray]:
@@ -25,7 +25,7 @@ def model_loss(
     forward : ForwardModel
     theta : ndarray, shape (n_star, n_stellar)
     flux : ndarray, shape (n_star, n_obs)
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    whitener : Whitener
     turnover : float
         Scale of the robust turnover of chi2.
     projection : Projection, optional
@@ -38,12 +38,10 @@ def model_loss(
     gradient : ndarray, shape (n_parameters,)
     """
     predicted, pullback = forward.flux_and_pullback(theta)
-    residual = whiten(whitener, predicted - flux)
+    residual = whitener(predicted - flux)
     value, d_residual = projection.chi2(residual) if projection else chi2(residual)
     robust, influence = asinh_turnover(value, turnover)
     d_residual *= influence[:, None] / len(theta)
-    # d chi2 / d flux = L^T (d chi2 / d residual); a diagonal L is its own transpose.
-    transposed = whitener if whitener.ndim == 2 else np.swapaxes(whitener, 1, 2)
     penalty, d_penalty = l2_penalty(forward.parameters, forward.is_weight)
-    gradient = pullback(whiten(transposed, d_residual)) + d_penalty
+    gradient = pullback(whitener.adjoint(d_residual)) + d_penalty
     return float(robust.mean()) + penalty, gradient

@@ -9,7 +9,7 @@ import numpy as np
 from ..constants import AB_ZERO_POINT_SI, AMPLITUDE_WINDOW, FLUX_UNIT_SI, SPEED_OF_LIGHT
 from ..data.spectra import Spectra
 from ..model import ForwardModel, GaussianMixture, XPModel
-from ..model.covariance import ModelCovariance, measured_covariance, residual_scale
+from ..model.covariance import ModelCovariance
 from ..model.gauge import amplitude_channels
 from .recipe import Recipe
 from .stars import StarData, loss_derivatives
@@ -112,10 +112,10 @@ def learn_model_covariance(result: TrainingResult) -> ModelCovariance | None:
     data.constraints = replace(measured, label_err=FIXED_LABELS * measured.label_err)
     theta = gauss_newton(result.forward, theta, data, COVARIANCE_ITERATIONS)
     predicted = result.forward.flux(theta)
-    scale = residual_scale(stars.space, predicted)
+    scale = stars.space.scale(predicted)
     used = np.isfinite(stars.flux_err)
     residual = np.where(used, (stars.flux - predicted) / scale, np.nan)
-    covariance = measured_covariance(stars)
+    covariance = stars.whitener.covariance()
     for rows, part in data.chunks():
         propagated = _propagated(result.forward, theta[rows], part, measured.label_err[rows])
         covariance[rows] += np.swapaxes(propagated, 1, 2) @ propagated
@@ -178,7 +178,7 @@ def _diagnostics(result: TrainingResult) -> dict[str, np.ndarray]:
     stars, theta = result.spectra[result.kept], result.theta[result.kept]
     predicted = result.forward.flux(theta)
     residual = np.where(np.isfinite(stars.flux_err), stars.flux - predicted, np.nan)
-    residual /= residual_scale(stars.space, predicted)
+    residual /= stars.space.scale(predicted)
     numbers = {"residual_quantiles": _quantiles(residual), **_history(result)}
     for i, name in enumerate(result.label_names):
         bins = np.array_split(np.argsort(theta[:, i], kind="stable"), N_LABEL_BINS)

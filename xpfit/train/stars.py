@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from ..arrays import batches
-from ..data.spectra import whiten
+from ..data import Whitener
 from ..model.forward import ForwardModel
-from ..model.terms import Terms, flux_term, gaussian_term
+from ..model.terms import flux_terms, gaussian_term
 from ..nn import chi2
 
 CHUNK = 4096
@@ -74,13 +74,13 @@ class StarData:
     Parameters
     ----------
     flux, flux_err : ndarray, shape (n_star, n_obs)
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    whitener : Whitener
     constraints : StarConstraints
     """
 
     flux: np.ndarray
     flux_err: np.ndarray
-    whitener: np.ndarray
+    whitener: Whitener
     constraints: StarConstraints
 
     def __len__(self) -> int:
@@ -112,17 +112,17 @@ def stellar_loss(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np
         extinction curve varies. The terms in varpi are those of absolute models only; the last two
         go where the constraints say so.
     """
-    value, _ = chi2(whiten(data.whitener, forward.flux(theta) - data.flux))
+    value, _ = chi2(data.whitener(forward.flux(theta) - data.flux))
     return value + _constraint_terms(theta, data.constraints)[0]
 
 
 def chi2_per_dof(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
     """chi2 of the flux per degree of freedom, shape (n_star,); arguments as of `stellar_loss`."""
-    value, _ = chi2(whiten(data.whitener, forward.flux(theta) - data.flux))
+    value, _ = chi2(data.whitener(forward.flux(theta) - data.flux))
     return value / (np.isfinite(data.flux_err).sum(axis=1) - theta.shape[1])
 
 
-def loss_derivatives(forward: ForwardModel, theta: np.ndarray, data: StarData) -> Terms:
+def loss_derivatives(forward: ForwardModel, theta: np.ndarray, data: StarData) -> tuple:
     """`stellar_loss` with its gradient and Gauss-Newton Hessian.
 
     Parameters
@@ -137,7 +137,10 @@ def loss_derivatives(forward: ForwardModel, theta: np.ndarray, data: StarData) -
     hessian : ndarray, shape (n_star, n_stellar, n_stellar)
         Positive semi-definite: second derivatives of the flux are left out.
     """
-    value, gradient, hessian = flux_term(forward, theta, data.flux, data.whitener)
+    predicted, jacobian = forward.flux_and_jacobian(theta)
+    residual = data.whitener(predicted - data.flux)
+    value, gradient, information = flux_terms(data.whitener, residual, jacobian)
+    hessian = 2.0 * information
     known, slope, curvature = _constraint_terms(theta, data.constraints)
     index = np.arange(theta.shape[1])
     hessian[:, index, index] += curvature
@@ -205,7 +208,7 @@ def project(forward: ForwardModel, theta: np.ndarray, data: StarData) -> Project
     offset = np.empty(data.flux.shape)
     taken_up = np.empty((*theta.shape, data.flux.shape[1]))
     for rows, part in data.chunks():
-        white = whiten(part.whitener, forward.flux_and_jacobian(theta[rows])[1])
+        white = part.whitener(forward.flux_and_jacobian(theta[rows])[1])
         _, slope, curvature = _constraint_terms(theta[rows], part.constraints)
         measured = np.divide(-slope, curvature, out=np.zeros_like(slope), where=curvature > 0)
         offset[rows] = (measured[:, None, :] @ white)[:, 0]
@@ -218,7 +221,7 @@ def project(forward: ForwardModel, theta: np.ndarray, data: StarData) -> Project
     return Projection(offset, taken_up)
 
 
-def _constraint_terms(theta: np.ndarray, known: StarConstraints) -> Terms:
+def _constraint_terms(theta: np.ndarray, known: StarConstraints) -> tuple:
     """Value, gradient and diagonal of the Hessian of all terms but the flux's."""
     k = known.labels.shape[1]
     value, gradient, curvature = np.zeros(len(theta)), np.zeros_like(theta), np.zeros_like(theta)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data.spectra import whiten
 from ..model.forward import ForwardModel
 from ..model.gauge import best_ln_parallax
 from ..nn import Adam
@@ -46,8 +45,8 @@ def fit_amplitude(forward: ForwardModel, theta: np.ndarray, data: StarData) -> n
     ndarray, shape (n_star, n_stellar)
     """
     updated, amplitude = theta.copy(), forward.n_label + 1
-    predicted = whiten(data.whitener, forward.flux(theta))
-    observed = whiten(data.whitener, data.flux)
+    predicted = data.whitener(forward.flux(theta))
+    observed = data.whitener(data.flux)
     updated[:, amplitude] = best_ln_parallax(theta[:, amplitude], predicted, observed)
     return updated
 

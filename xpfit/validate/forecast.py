@@ -8,11 +8,9 @@ import numpy as np
 
 from ..constants import LN_PER_MAG
 from ..data.space import SampledSpace
-from ..data.spectra import whiten
 from ..errors import InputError
 from ..fit.fisher import fisher_matrix, safe_inverse
 from ..model import XPModel
-from ..model.covariance import inflate, residual_scale
 from ..prepare import whiten_covariances
 from ..simulate.noise import XPNoise, g_magnitude, gaia_parallax_err
 
@@ -97,11 +95,11 @@ def fisher_forecast(
     if not isinstance(model.space, SampledSpace):
         raise InputError("forecasts are made in sampled space; this model works on coefficients")
     types, cells, edges = _types(model, n_bins, np.random.default_rng(seed))
-    k = model.forward.n_label
+    layout = model.forward.layout
     theta = np.zeros((len(types), model.forward.n_stellar))
-    theta[:, :k], theta[:, k] = types, np.log(extinction)
+    theta[:, layout.labels], theta[:, layout.extinction] = types, np.log(extinction)
     at_unit_amplitude = g_magnitude(model.wavelength, model.forward.flux(theta))
-    theta[:, k + 1] = 0.5 * LN_PER_MAG * (at_unit_amplitude - g)
+    theta[:, layout.parallax] = 0.5 * LN_PER_MAG * (at_unit_amplitude - g)
     error = gaia_parallax_err(np.full(len(types), g))
     if not (parallax and model.absolute):
         error = np.full(len(types), np.inf)
@@ -110,7 +108,9 @@ def fisher_forecast(
     covariance = np.full((*n_bins, n, n), np.nan)
     for start in range(0, len(types), ROWS_AT_A_TIME):
         rows = slice(start, start + ROWS_AT_A_TIME)
-        fisher = fisher_matrix(_information(model, noise, theta[rows]), theta[rows], error[rows], k)
+        fisher = fisher_matrix(
+            _information(model, noise, theta[rows]), theta[rows], error[rows], layout
+        )
         covariance[tuple(cells[rows].T)] = safe_inverse(fisher)[0]
     return Forecast(model.parameter_names, *edges, covariance)
 
@@ -142,7 +142,6 @@ def _information(model: XPModel, noise: XPNoise, theta: np.ndarray) -> np.ndarra
     covariance = noise.covariance_with_bands(flux, MAGNITUDE_ERR)
     whitener = whiten_covariances(covariance, np.broadcast_to(~known, flux.shape)).whitener
     if model.covariance is not None:
-        root = model.covariance.root()
-        whitener = inflate(whitener, residual_scale(model.space, flux), root)
-    white = whiten(whitener, jacobian)
+        whitener = whitener.inflate(model.space.scale(flux), model.covariance.root())
+    white = whitener(jacobian)
     return white @ np.swapaxes(white, 1, 2)

@@ -11,7 +11,6 @@ import warnings
 
 from ...errors import InputError
 from ...model import XPModel
-from ...model.covariance import ModelCovariance
 from ..device import get_device
 from .array import ArrayEngine
 from .base import Engine, LoadedStars
@@ -26,7 +25,6 @@ NO_NUMBA = 'Numba makes fits many times faster than the array engine: pip instal
 
 def choose_engine(
     model: XPModel,
-    covariance: ModelCovariance | None = None,
     engine: str = "auto",
     device: str = "cpu",
     single: bool = False,
@@ -36,8 +34,6 @@ def choose_engine(
     Parameters
     ----------
     model : XPModel
-    covariance : ModelCovariance, optional
-        The emulator's own error, which is added to the covariance of every star.
     engine : {"auto", "numba", "array", "scipy"}
         "auto": numba on the processor, if Numba is installed, else array.
     device : {"cpu", "gpu"}
@@ -65,17 +61,17 @@ def choose_engine(
             "use the array engine, or do not set device and single precision"
         )
     if engine == "array":
-        return ArrayEngine(model, covariance, place, single)
+        return ArrayEngine(model, place, single)
     # Imported here: scipy.optimize and Numba take half a second each.
     if engine == "scipy":
         from .scipy import ScipyEngine
 
-        return ScipyEngine(model, covariance)
+        return ScipyEngine(model)
     if not _has_numba():
         raise InputError('the numba engine needs Numba: pip install "xpfit[fast]"')
     from .numba import NumbaEngine
 
-    return NumbaEngine(model, covariance)
+    return NumbaEngine(model)
 
 
 def _fastest() -> str:

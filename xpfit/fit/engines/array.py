@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
 from ...arrays import batches, with_arrays
-from ...data.spectra import Spectra
 from ...model import XPModel
-from ...model.covariance import ModelCovariance, inflate
+from ..data import FitData
 from ..descent import Descents, iterate
 from ..device import CPU, Device
 from ..objective import Objective
@@ -24,8 +24,6 @@ class ArrayEngine(Engine):
     Parameters
     ----------
     model : XPModel
-    covariance : ModelCovariance, optional
-        The emulator's own error, which is added to the covariance of every star.
     device : Device
     single : bool
         Iterate in single precision first, where it is faster, and finish in double.
@@ -36,11 +34,10 @@ class ArrayEngine(Engine):
     def __init__(
         self,
         model: XPModel,
-        covariance: ModelCovariance | None = None,
         device: Device = CPU,
         single: bool = False,
     ) -> None:
-        super().__init__(model, covariance)
+        super().__init__(model)
         self.device = device
         self.forward = with_arrays(model.forward, device.asarray)
         self.prior = with_arrays(model.prior, device.asarray)
@@ -48,31 +45,25 @@ class ArrayEngine(Engine):
         scale = device.asarray(self.lm_settings.scale)
         self.device_settings = self.lm_settings._replace(scale=scale)
 
-    def load(self, spectra: Spectra) -> ArrayStars:
+    def load(self, data: FitData) -> ArrayStars:
         """See `Engine.load`."""
-        asarray = self.device.asarray
-        whitener = asarray(spectra.whitener)
-        if self._root is not None:
-            whitener = inflate(whitener, asarray(self._scale(spectra)), asarray(self._root))
-        flux, *parallaxes = (
-            asarray(x) for x in (spectra.flux, spectra.parallax, spectra.parallax_err)
-        )
-        return ArrayStars(self, (flux, whitener, *parallaxes))
+        return ArrayStars(self, data)
 
 
 class ArrayStars(LoadedStars):
     """Stars of an `ArrayEngine` (see `LoadedStars`)."""
 
-    def __init__(self, engine: ArrayEngine, data: tuple[Any, ...]) -> None:
+    def __init__(self, engine: ArrayEngine, data: FitData) -> None:
         self.engine, self.data = engine, data
         absolute = engine.model.absolute
-        self.objective = self.first = Objective(engine.forward, engine.prior, absolute, *data)
+        self.objective = self.first = Objective(engine.forward, engine.prior, absolute, data)
         if engine.single is not None:
-            flux, whitener = (_to_single(x) for x in data[:2])
-            self.first = Objective(engine.single, engine.prior, absolute, flux, whitener, *data[2:])
-        d, forward = self.n_obs, engine.forward
+            whitener = with_arrays(data.whitener, _to_single)
+            first = replace(data, flux=_to_single(data.flux), whitener=whitener)
+            self.first = Objective(engine.single, engine.prior, absolute, first)
+        d, forward = data.n_obs, engine.forward
         # A descent's whitener, and a handful of arrays on the grid for each of its parameters.
-        full = 8 * d * d if data[1].ndim == 3 else 0
+        full = 8 * d * data.whitener.rows.shape[1]
         self.bytes = full + 80 * (forward.n_stellar + 2) * (d + forward.space.n_grid)
 
     def begin(self, star: np.ndarray, theta: np.ndarray) -> Descents:

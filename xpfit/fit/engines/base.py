@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...data.spectra import Spectra
+from ...data import Triangular, Whitener
 from ...model import XPModel
-from ...model.covariance import ModelCovariance, residual_scale
+from ..data import FitData
 from ..descent import Descents
+from ..device import CPU
 from ..lm_settings import LMSettings
 
 
@@ -19,17 +20,11 @@ class LoadedStars(ABC):
 
     Attributes
     ----------
-    data : tuple of arrays
-        Flux, whitener, parallax and its error, in the engine's namespace. The whiteners contain
-        the model covariance.
+    data : FitData
+        In the engine's namespace.
     """
 
-    data: tuple[Any, ...]
-
-    @property
-    def n_obs(self) -> int:
-        """Length of the data vectors."""
-        return int(self.data[0].shape[1])
+    data: FitData
 
     @abstractmethod
     def begin(self, star: np.ndarray, theta: np.ndarray) -> Descents:
@@ -57,12 +52,12 @@ class Engine(ABC):
     Parameters
     ----------
     model : XPModel
-    covariance : ModelCovariance, optional
-        The emulator's own error, which is added to the covariance of every star.
 
     Attributes
     ----------
     name : str
+    device : Device
+        Where its arrays are.
     lm_settings : LMSettings
     can_pause : bool
         Whether descents can be interrupted and continued.
@@ -73,16 +68,16 @@ class Engine(ABC):
     name: str
     can_pause = True
     thread_safe = True
+    device = CPU
 
-    def __init__(self, model: XPModel, covariance: ModelCovariance | None = None) -> None:
+    def __init__(self, model: XPModel) -> None:
         self.model = model
         self.lm_settings = LMSettings(model.forward.scale)
-        self._root = None if covariance is None else covariance.root()
+
+    def inflate(self, whitener: Whitener, scale: Any, root: Any) -> Triangular:
+        """`xpfit.data.Whitener.inflate`, or a faster version of it."""
+        return whitener.inflate(scale, root)
 
     @abstractmethod
-    def load(self, spectra: Spectra) -> LoadedStars:
+    def load(self, data: FitData) -> LoadedStars:
         """Load stars, all of which can be fitted."""
-
-    def _scale(self, spectra: Spectra) -> np.ndarray:
-        """What the model covariance is relative to, shape (n_star, n_obs)."""
-        return residual_scale(spectra.space, spectra.flux)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from ...data.spectra import Spectra
+from ...data import Triangular, Whitener
 from ...errors import InputError
 from ...model import XPModel
-from ...model.covariance import ModelCovariance
 from ...nn import Dense, Tanh
 from .. import kernel
+from ..data import FitData
 from ..descent import Descents
 from ..precompile import precompile
 from .base import Engine, LoadedStars
@@ -28,29 +26,30 @@ class NumbaEngine(Engine):
 
     name = "numba"
 
-    def __init__(self, model: XPModel, covariance: ModelCovariance | None = None) -> None:
-        super().__init__(model, covariance)
+    def __init__(self, model: XPModel) -> None:
+        super().__init__(model)
         self.kernel_model = _kernel_model(model)
 
-    def load(self, spectra: Spectra) -> NumbaStars:
+    def inflate(self, whitener: Whitener, scale: np.ndarray, root: np.ndarray) -> Triangular:
+        """See `Engine.inflate`."""
+        precompile()
+        arrays = (_read_only(x) for x in (whitener.rows, scale, root))
+        return Triangular(kernel.inflate(*arrays))
+
+    def load(self, data: FitData) -> NumbaStars:
         """See `Engine.load`."""
         precompile()
-        whitener = np.ascontiguousarray(spectra.whitener)
-        if self._root is not None:
-            whitener = kernel.inflate(_rows(whitener), self._scale(spectra), self._root)
-        return NumbaStars(self, (spectra.flux, whitener, spectra.parallax, spectra.parallax_err))
+        return NumbaStars(self, data)
 
 
 class NumbaStars(LoadedStars):
     """Stars of a `NumbaEngine` (see `LoadedStars`)."""
 
-    def __init__(self, engine: NumbaEngine, data: tuple[Any, ...]) -> None:
+    def __init__(self, engine: NumbaEngine, data: FitData) -> None:
         self.engine, self.data = engine, data
-        flux, whitener, *parallaxes = data
-        rows = _rows(whitener)
-        self.stars = kernel.KernelStars(
-            np.ascontiguousarray(flux), rows, kernel.find_ends(rows), *parallaxes
-        )
+        rows = _read_only(data.whitener.rows)
+        arrays = (data.flux, rows, kernel.find_ends(rows), data.parallax, data.parallax_err)
+        self.stars = kernel.KernelStars(*(_read_only(x) for x in arrays))
 
     def begin(self, star: np.ndarray, theta: np.ndarray) -> Descents:
         """See `LoadedStars.begin`."""
@@ -70,9 +69,11 @@ class NumbaStars(LoadedStars):
         )
 
 
-def _rows(whitener: np.ndarray) -> np.ndarray:
-    """Whiteners as the kernel takes them: diagonal ones have shape (n_star, 1, n_obs)."""
-    return whitener[:, None, :] if whitener.ndim == 2 else whitener
+def _read_only(values: np.ndarray) -> np.ndarray:
+    """Read-only view: Numba would compile again for arrays that can be written to."""
+    view = np.ascontiguousarray(values).view()
+    view.flags.writeable = False
+    return view
 
 
 def _state(descents: Descents) -> kernel.KernelState:

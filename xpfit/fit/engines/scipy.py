@@ -6,9 +6,8 @@ import numpy as np
 from scipy.linalg import LinAlgError
 from scipy.optimize import minimize
 
-from ...data.spectra import Spectra
 from ...model import XPModel
-from ...model.covariance import ModelCovariance
+from ..data import FitData
 from ..descent import Descents
 from ..objective import Evaluation, Objective
 from .array import ArrayEngine, ArrayStars
@@ -24,12 +23,12 @@ class ScipyEngine(ArrayEngine):
     can_pause = False
     thread_safe = False
 
-    def __init__(self, model: XPModel, covariance: ModelCovariance | None = None) -> None:
-        super().__init__(model, covariance)
+    def __init__(self, model: XPModel) -> None:
+        super().__init__(model)
 
-    def load(self, spectra: Spectra) -> ScipyStars:
+    def load(self, data: FitData) -> ScipyStars:
         """See `Engine.load`."""
-        return ScipyStars(self, super().load(spectra).data)
+        return ScipyStars(self, data)
 
 
 class ScipyStars(ArrayStars):

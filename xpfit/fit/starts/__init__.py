@@ -11,4 +11,7 @@ from .grid import GridStarts
 from .guess import complete_guesses
 from .profile import ProfileStarts
 
-__all__ = ["GAP", "GridStarts", "ProfileStarts", "Starts", "complete_guesses"]
+__all__ = ["GAP", "STARTS", "GridStarts", "ProfileStarts", "Starts", "complete_guesses"]
+
+STARTS = {"profile": ProfileStarts, "grid": GridStarts}
+"""Searches for starts, by name."""

@@ -9,6 +9,7 @@ from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
 from ...model import XPModel
+from ..data import FitData
 
 TYPES_SEED = 20230415
 """Seed of the drawn types, fixed so that a star's start does not depend on other stars."""
@@ -57,20 +58,12 @@ class Starts(ABC):
         self.near = (distance <= SEPARATION**2).ravel()
 
     @abstractmethod
-    def candidates(
-        self,
-        flux: np.ndarray,
-        whitener: np.ndarray,
-        parallax: np.ndarray,
-        parallax_err: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def candidates(self, data: FitData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The best type of every tile, at its best extinction and amplitude.
 
         Parameters
         ----------
-        flux : ndarray, shape (n_star, n_obs)
-        whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
-        parallax, parallax_err : ndarray, shape (n_star,)
+        data : FitData
 
         Returns
         -------
@@ -82,21 +75,12 @@ class Starts(ABC):
             ln E and ln varpi.
         """
 
-    def find(
-        self,
-        flux: np.ndarray,
-        whitener: np.ndarray,
-        parallax: np.ndarray,
-        parallax_err: np.ndarray,
-        n_starts: int,
-        gap: float = GAP,
-    ) -> np.ndarray:
+    def find(self, data: FitData, n_starts: int, gap: float = GAP) -> np.ndarray:
         """Best candidates that are distinct from each other, best first.
 
         Parameters
         ----------
-        flux, whitener, parallax, parallax_err
-            As for `candidates`.
+        data : FitData
         n_starts : int
             At most this many for each star.
         gap : float
@@ -109,12 +93,10 @@ class Starts(ABC):
             Labels are NaN where a star has fewer. Every star has a first one, even one whose
             numbers overflow: its descent ends at once, and the star is flagged.
         """
-        loss, which, ln_extinction_parallax = self.candidates(
-            flux, whitener, parallax, parallax_err
-        )
+        loss, which, ln_extinction_parallax = self.candidates(data)
         xp = array_namespace(loss)
         lowest = xp.min(loss, axis=1)[:, None]
-        limit = lowest + gap * xp.clip(lowest / flux.shape[1], 1.0, None)
+        limit = lowest + gap * xp.clip(lowest / data.n_obs, 1.0, None)
         loss = xp.where(loss <= limit, loss, xp.full_like(loss, xp.inf))
         best, exists = self._separate(loss, which, n_starts)
         pairs = xp.reshape(ln_extinction_parallax, (-1, 2))

@@ -7,8 +7,8 @@ from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
 from ...arrays import batches
-from ...data.spectra import whiten
 from ...model import XPModel
+from ..data import FitData
 from .base import Starts, pick, take
 
 N_TYPES = 512
@@ -44,35 +44,24 @@ class GridStarts(Starts):
         super().__init__(model, n_types, tile=1)
         self.ln_extinction = np.log(extinctions)
         theta = np.zeros((n_types, len(extinctions), model.forward.n_stellar))
-        n_label = self.types.shape[1]
-        theta[:, :, :n_label] = self.types[:, None]
-        theta[:, :, n_label] = self.ln_extinction
+        layout = model.forward.layout
+        theta[:, :, layout.labels] = self.types[:, None]
+        theta[:, :, layout.extinction] = self.ln_extinction
         self.flux = model.forward.flux(theta.reshape(-1, theta.shape[2]))
 
-    def candidates(
-        self,
-        flux: np.ndarray,
-        whitener: np.ndarray,
-        parallax: np.ndarray,
-        parallax_err: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def candidates(self, data: FitData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Starts.candidates`."""
-        xp = array_namespace(flux)
+        xp = array_namespace(data.flux)
         size = max(1, GRID_BYTES // (8 * self.flux.shape[0] * self.flux.shape[1]))
-        parts = [
-            self._compare(flux[rows, :], whitener[rows, ...])
-            for rows in batches(flux.shape[0], size)
-        ]
+        parts = [self._compare(data[rows]) for rows in batches(len(data), size)]
         loss, which, pairs = (xp.concat(part, axis=0) for part in zip(*parts, strict=True))
         return loss, which, pairs
 
-    def _compare(
-        self, flux: np.ndarray, whitener: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _compare(self, data: FitData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Compare every cell with a batch of stars, in matrix products."""
-        xp = array_namespace(flux)
+        flux, xp = data.flux, array_namespace(data.flux)
         cells = xp.broadcast_to(self.flux[None, :, :], (flux.shape[0], *self.flux.shape))
-        predicted, observed = whiten(whitener, cells), whiten(whitener, flux)
+        predicted, observed = data.whitener(cells), data.whitener(flux)
         norm = xp.sum(predicted**2, axis=2)
         overlap = (predicted @ observed[:, :, None])[:, :, 0]
         good = (overlap > 0) & (norm > 0)

@@ -6,6 +6,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ...model import ForwardModel
+from ..data import FitData
 from .linear import (
     MIN_EXTINCTION,
     dot,
@@ -16,17 +17,14 @@ from .linear import (
 )
 
 
-def complete_guesses(
-    forward: ForwardModel, labels: np.ndarray, flux: np.ndarray, whitener: np.ndarray
-) -> np.ndarray:
+def complete_guesses(forward: ForwardModel, labels: np.ndarray, data: FitData) -> np.ndarray:
     """Starts from guessed labels, at the extinction and amplitude that fit ln flux best.
 
     Parameters
     ----------
     forward : ForwardModel
     labels : ndarray, shape (n_star, n_label)
-    flux : ndarray, shape (n_star, n_obs)
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    data : FitData
 
     Returns
     -------
@@ -37,15 +35,13 @@ def complete_guesses(
     As in `ProfileStarts`: linear least squares in ln varpi and E about a reference model, which is
     first the observed flux, where positive, and then the result of that.
     """
-    xp, space = array_namespace(flux), forward.space
+    xp, space = array_namespace(data.flux), forward.space
     ln_absolute = forward.ln_absolute_flux(labels)
     curve = forward.extinction_curve
     rows = xp.stack([2.0 * xp.ones_like(curve), -curve])
-    reference, ln_reference = observed_reference(space, flux)
+    reference, ln_reference = observed_reference(space, data.flux)
     for _ in range(2):
-        white, target = linearise(
-            space, flux, whitener, reference, ln_reference - ln_absolute, rows
-        )
+        white, target = linearise(space, data, reference, ln_reference - ln_absolute, rows)
         (per_extinction, dust), (ln_parallax, target) = project_out(
             white[:, 0, :], white[:, 1, :], target
         )

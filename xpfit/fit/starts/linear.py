@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from array_api_compat import array_namespace
 
-from ...data.space import ObservationSpace
-from ...data.spectra import whiten
+from ...data import ObservationSpace
+from ..data import FitData
 
 MIN_EXTINCTION = 0.003
 """Smallest extinction (mag) of a start: closer to zero, the loss no longer depends on ln E."""
@@ -36,8 +36,7 @@ def observed_reference(space: ObservationSpace, flux: np.ndarray) -> tuple[np.nd
 
 def linearise(
     space: ObservationSpace,
-    flux: np.ndarray,
-    whitener: np.ndarray,
+    data: FitData,
     reference: np.ndarray,
     ln_reference: np.ndarray,
     rows: np.ndarray,
@@ -47,8 +46,7 @@ def linearise(
     Parameters
     ----------
     space : ObservationSpace
-    flux : ndarray, shape (n_star, n_obs)
-    whitener : ndarray, shape (n_star, n_obs) or (n_star, n_obs, n_obs)
+    data : FitData
     reference, ln_reference : ndarray, shape (n_star, n_grid)
         Flux of the reference model and its logarithm.
     rows : ndarray, shape (n_row, n_grid) or (n_star, n_row, n_grid)
@@ -59,9 +57,9 @@ def linearise(
     white : ndarray, shape (n_star, n_row, n_obs)
     target : ndarray, shape (n_star, n_obs)
     """
-    white = whiten(whitener, space.observe(reference[:, None, :] * rows))
-    target = space.observe(reference * ln_reference) + flux - space.observe(reference)
-    return white, whiten(whitener, target)
+    white = data.whitener(space.observe(reference[:, None, :] * rows))
+    target = space.observe(reference * ln_reference) + data.flux - space.observe(reference)
+    return white, data.whitener(target)
 
 
 def project_out(amplitude: np.ndarray, *values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -9,6 +9,7 @@ from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
 from ...model import XPModel
+from ..data import FitData
 from .base import Starts, flat_indices, pick, take
 from .linear import (
     MIN_EXTINCTION,
@@ -67,26 +68,16 @@ class ProfileStarts(Starts):
         self.features = np.concatenate([products, components, ones, penalty], axis=1).T.copy()
         self.lines = np.concatenate([components, ones], axis=1).T.copy()
 
-    def candidates(
-        self,
-        flux: np.ndarray,
-        whitener: np.ndarray,
-        parallax: np.ndarray,
-        parallax_err: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def candidates(self, data: FitData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Starts.candidates`."""
-        xp, space = array_namespace(flux), self.forward.space
-        reference, ln_reference = observed_reference(space, flux)
-        profile = self._profile(
-            *linearise(space, flux, whitener, reference, ln_reference, self.rows)
-        )
-        first = self._rate(profile, parallax, parallax_err, self.tile, 1)
+        xp, space = array_namespace(data.flux), self.forward.space
+        reference, ln_reference = observed_reference(space, data.flux)
+        profile = self._profile(*linearise(space, data, reference, ln_reference, self.rows))
+        first = self._rate(profile, data, self.tile, 1)
         ln_reference = self._ln_flux(*first)
         reference = xp.exp(ln_reference)
-        profile = self._profile(
-            *linearise(space, flux, whitener, reference, ln_reference, self.rows)
-        )
-        return self._rate(profile, parallax, parallax_err, 1, self.tile)
+        profile = self._profile(*linearise(space, data, reference, ln_reference, self.rows))
+        return self._rate(profile, data, 1, self.tile)
 
     def _ln_flux(
         self, loss: np.ndarray, which: np.ndarray, ln_extinction_parallax: np.ndarray
@@ -134,15 +125,10 @@ class ProfileStarts(Starts):
         )
 
     def _rate(
-        self,
-        profile: _Profile,
-        parallax: np.ndarray,
-        parallax_err: np.ndarray,
-        stride: int,
-        tile: int,
+        self, profile: _Profile, data: FitData, stride: int, tile: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Candidates: of every `stride`-th type, the best of each `tile` in a row."""
-        xp = array_namespace(parallax)
+        xp = array_namespace(data.flux)
         loss = profile.loss @ self.features[:, ::stride]
         lines = self.lines[:, ::stride]
         free = profile.extinction @ lines
@@ -163,7 +149,7 @@ class ProfileStarts(Starts):
         loss = loss + (root * (extinction - free)) ** 2 - negative**2 - 2.0 * ln_extinction
         ln_parallax = pick(profile.ln_parallax @ lines, which) - extinction * profile.per_extinction
         if self.absolute:
-            parallax, error = parallax[:, None], parallax_err[:, None]
+            parallax, error = data.parallax[:, None], data.parallax_err[:, None]
             predicted = xp.exp(ln_parallax)
             offset = xp.where(xp.isfinite(error), predicted - parallax, xp.zeros_like(predicted))
             variance = error**2 + (TYPE_SPACING * predicted) ** 2

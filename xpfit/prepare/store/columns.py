@@ -9,6 +9,7 @@ import numpy as np
 from ...data.hdf5 import FileFormat
 from ...data.space import ObservationSpace
 from ...data.spectra import Spectra
+from ...data.whitener import unpack
 from ...errors import InputError
 
 FORMAT = FileFormat(
@@ -45,10 +46,7 @@ def to_columns(spectra: Spectra) -> dict[str, np.ndarray]:
         Full whiteners as the lower triangle of L, row by row.
     """
     columns = {name: getattr(spectra, field) for name, field in _FIELDS.items()}
-    whitener = spectra.whitener
-    if whitener.ndim == 3:
-        whitener = lower_triangular(whitener)[_lower_triangle(whitener.shape[1])]
-    columns["whitener"] = whitener
+    columns["whitener"] = spectra.whitener.packed()
     for name, values in spectra.labels.items():
         columns[f"labels/{name}"] = values
         columns[f"label_err/{name}"] = spectra.label_err[name]
@@ -66,12 +64,6 @@ def from_columns(
     KeyError
         If a column is missing.
     """
-    n_obs = space.n_obs
-    whitener = columns["whitener"]
-    if whitener.shape[1] != n_obs:
-        packed = whitener
-        whitener = np.zeros((len(packed), n_obs, n_obs))
-        whitener[_lower_triangle(n_obs)] = packed
     by_kind = {
         kind: {
             name.removeprefix(f"{kind}/"): values
@@ -82,7 +74,7 @@ def from_columns(
     }
     return Spectra(
         space=space,
-        whitener=whitener,
+        whitener=unpack(columns["whitener"], space.n_obs),
         preparation=preparation,
         **by_kind,
         **{field: columns[name] for name, field in _FIELDS.items()},
@@ -102,7 +94,7 @@ def require_alike(first: Spectra, part: Spectra) -> None:
         and first.preparation == part.preparation
         and first.labels.keys() == part.labels.keys()
         and first.gaia.keys() == part.gaia.keys()
-        and first.whitener.ndim == part.whitener.ndim
+        and first.whitener.kind == part.whitener.kind
     )
     if not alike:
         raise InputError(
@@ -110,30 +102,3 @@ def require_alike(first: Spectra, part: Spectra) -> None:
             "tables, or kind of covariance) and cannot stand in one file; prepare them into "
             "separate files"
         )
-
-
-def lower_triangular(whitener: np.ndarray) -> np.ndarray:
-    """Lower-triangular whiteners with the same chi2.
-
-    Parameters
-    ----------
-    whitener : ndarray, shape (n_star, n_obs, n_obs)
-
-    Returns
-    -------
-    ndarray, same shape
-        The whitener itself where it is triangular already; else from a QR factorisation with the
-        columns reversed.
-    """
-    triangular = whitener.copy()
-    upper = np.triu_indices(whitener.shape[1], 1)
-    rows = np.flatnonzero(np.any(whitener[(slice(None), *upper)] != 0, axis=1))
-    if len(rows):
-        factor = np.linalg.qr(whitener[rows][:, :, ::-1], mode="r")
-        triangular[rows] = factor[:, ::-1, ::-1]
-    return triangular
-
-
-def _lower_triangle(n_obs: int) -> tuple:
-    """Index of the lower triangles, row by row, of (n_star, n_obs, n_obs)."""
-    return (slice(None), *np.tril_indices(n_obs))

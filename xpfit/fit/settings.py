@@ -1,0 +1,70 @@
+"""Options of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import InputError
+
+STARTS = ("profile", "grid")
+"""Names of the ways to find starts."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What the results of a fit depend on besides model and data.
+
+    Parameters
+    ----------
+    engine : {"auto", "numba", "array", "scipy"}
+        Optimiser back end; see `xpfit.fit.engines.choose_engine`.
+    device : {"cpu", "gpu"}
+    single : bool
+        Optimise in single precision and finish in double (array engine).
+    starts : {"profile", "grid"}
+        How starts are found (see `xpfit.fit.starts`).
+    n_starts : int
+        Starts per star. Those that fall behind are given up on the way; the best is kept.
+    multistart : int, optional
+        Run this many starts to convergence instead, and report secondary modes.
+    max_iterations : int
+        Steps from each start.
+    model_covariance : bool
+        Add the emulator's own error, if the model has one, to each star's covariance.
+    ignore_preparation : bool
+        Fit data whose flux was prepared otherwise than the model's training data (truncated, or
+        with another correction).
+
+    Raises
+    ------
+    InputError
+        If an option is out of range.
+    """
+
+    engine: str = "auto"
+    device: str = "cpu"
+    single: bool = False
+    starts: str = "profile"
+    n_starts: int = 16
+    multistart: int | None = None
+    max_iterations: int = 100
+    model_covariance: bool = True
+    ignore_preparation: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("n_starts", "multistart", "max_iterations"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+        if self.starts not in STARTS:
+            raise InputError(f"starts must be one of {', '.join(STARTS)}, got {self.starts!r}")
+
+    @property
+    def most_starts(self) -> int:
+        """Starts per star, at most."""
+        return self.n_starts if self.multistart is None else self.multistart
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, to be recorded with results."""
+        return asdict(self)
