@@ -173,7 +173,7 @@ def auto_encoder(task: Task) -> Outcome:
     out = network.predict(task.stars)
     values = regress(out.latent)
     seconds = (training_took + trained - start, time.perf_counter() - trained)
-    return Outcome(values, None, ~out.is_odd, seconds)
+    return Outcome(values, None, ~out.is_outlier, seconds)
 
 
 def perceptron(task: Task) -> Outcome:

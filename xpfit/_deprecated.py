@@ -71,6 +71,8 @@ NAMES = {
     **_moved(
         "xpfit.validate.reconstruction", "xpfit.plots.reconstruction", "reconstruction_figure"
     ),
+    "xpfit.companion.OddityDetector": "xpfit.companion.OutlierDetector",
+    "xpfit.quality.judge": "xpfit.quality.calibration_report",
     "xpfit.catalogue.companion_columns.add_opinions": (
         "xpfit.catalogue.companion_columns.add_companion_columns"
     ),

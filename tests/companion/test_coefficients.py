@@ -76,4 +76,4 @@ def test_coefficients_pass_through_the_auto_encoder(stars):
     true = network.features_.relative_flux(network.features_.inputs(new))
     left = np.var(out.flux - true, axis=0) / np.var(true, axis=0)
     assert np.median(left[:5]) < 0.1, "the first coefficients, which hold most"
-    assert np.isnan(out.oddest).all() and np.isfinite(out.oddity).all()
+    assert np.isnan(out.most_deviant_wavelength).all() and np.isfinite(out.outlier_score).all()

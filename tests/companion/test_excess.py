@@ -19,6 +19,6 @@ def test_they_follow_what_they_depend_on_and_leave_out_what_is_unknown(rng):
     expected = np.sqrt((1.0 + errors.at) ** 2 + 1.0 / 12.0 - 0.25)
     np.testing.assert_allclose(errors.errors[0], expected, rtol=0.08)
     np.testing.assert_allclose(errors.errors[1], np.sqrt(4.0 - 0.25), rtol=0.25)
-    between = errors.of(np.array([-5.0, 3.0, 50.0]))
+    between = errors(np.array([-5.0, 3.0, 50.0]))
     assert between[0, 0] == errors.errors[0, 0] and between[2, 0] == errors.errors[0, -1]
     assert between[1, 0] == pytest.approx(4.0, rel=0.1)

@@ -5,7 +5,7 @@ import pytest
 
 import xpfit
 from xpfit.companion import load_companion
-from xpfit.companion.outliers import FALSE_ALARMS, OddityDetector
+from xpfit.companion.outliers import FALSE_ALARMS, OutlierDetector
 
 N_INPUT = 12
 
@@ -23,11 +23,11 @@ def detector():
     rng = np.random.default_rng(1)
     latent, residual = ordinary(20_000, rng)
     residual[:100] += 50.0  # what is odd in the training set is not to spoil it
-    return OddityDetector.learn(latent, residual, np.arange(100, 20_000, 3), rng)
+    return OutlierDetector.learn(latent, residual, np.arange(100, 20_000, 3), rng)
 
 
 def share_flagged(detector, latent, residual):
-    return np.mean(detector.oddity(detector.numbers(latent, residual)) > detector.limit)
+    return np.mean(detector.score(detector.statistics(latent, residual)) > detector.limit)
 
 
 def test_two_per_cent_of_ordinary_stars_are_flagged(detector, rng):
@@ -48,19 +48,19 @@ def test_each_number_sees_what_the_others_do_not(detector, rng):
 
 
 def test_oddity_is_the_rarity_of_the_oddest_number(detector, rng):
-    numbers = detector.numbers(*ordinary(40_000, rng))
+    numbers = detector.statistics(*ordinary(40_000, rng))
     for row, values in enumerate(numbers):
         alone = np.full_like(numbers, -np.inf)
         alone[row] = values
         for rarity in (0.5, 1.0, 2.0):
-            share = np.mean(detector.oddity(alone) > rarity)
+            share = np.mean(detector.score(alone) > rarity)
             assert share == pytest.approx(10**-rarity, rel=0.25)
 
 
 def test_the_odder_the_higher_without_end(detector, rng):
     latent, residual = ordinary(1, rng)
     oddities = [
-        detector.oddity(detector.numbers(latent, residual + shift))[0] for shift in (5, 50, 500)
+        detector.score(detector.statistics(latent, residual + shift))[0] for shift in (5, 50, 500)
     ]
     assert oddities[0] < oddities[1] < oddities[2] and np.isfinite(oddities[2])
 
@@ -85,9 +85,9 @@ def test_the_shipped_auto_encoder_finds_odd_spectra_among_stars_it_never_saw(com
     sample = companion_path.parent / "apogee_xp_sample.fits"
     stars = xpfit.read_spectra(sample, space=network.space)
     rng = np.random.default_rng(7)
-    assert np.mean(network.predict(stars).is_odd) < 0.035
+    assert np.mean(network.predict(stars).is_outlier) < 0.035
     for name, flux in injected(stars, network.features_.channels, rng).items():
-        found = np.mean(network.predict(replace(stars, flux=flux)).is_odd)
+        found = np.mean(network.predict(replace(stars, flux=flux)).is_outlier)
         assert found > LEAST_FOUND[name], (name, found)
 
 

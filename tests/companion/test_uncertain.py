@@ -4,11 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.table import Table
-from helpers import assert_close_derivative, numerical_gradient, simulate, without_weight
+from helpers import assert_close_derivative, numerical_gradient, simulate
 
-from xpfit import Fitter, InputError, ModelFileError, read_catalogue
+from xpfit import Fitter, InputError, read_catalogue
 from xpfit.cli import main
-from xpfit.companion import UncertainNetwork, UncertainSettings, load_companion, save_companion
+from xpfit.companion import UncertainNetwork, UncertainSettings, load_companion
+from xpfit.companion.base import Examples
 from xpfit.companion.uncertain import _Task
 
 LABELS = ("teff", "feh", "logg")
@@ -71,7 +72,7 @@ def test_gradient_of_the_loss_is_exact(trained, stars, rng):
     owner = UncertainNetwork(LABELS, replace(QUICK, hidden=(4,)))
     owner.features_ = trained.features_
     owner.label_mean_, owner.label_scale_ = trained.label_mean_, trained.label_scale_
-    task = _Task(owner, few, labels, errors)
+    task = _Task(owner, Examples(few, labels, errors))
     task.other_variance[:] = 0.01
     parameters = owner.network.initialise(rng)
     rows = np.arange(12)
@@ -88,124 +89,11 @@ def test_errors_of_inputs_and_dropout_enter_the_loss_after_the_warm_up(trained, 
     owner = UncertainNetwork(LABELS, QUICK)
     owner.features_ = trained.features_
     owner.label_mean_, owner.label_scale_ = trained.label_mean_, trained.label_scale_
-    task = _Task(owner, few, np.zeros((40, 3)), np.zeros((40, 3)))
+    task = _Task(owner, Examples(few, np.zeros((40, 3)), np.zeros((40, 3))))
     task.before_epoch(0, trained.parameters_)
     assert np.all(task.other_variance == 0)
     task.before_epoch(8, trained.parameters_)  # an eighth of 60 epochs
     assert np.all(task.other_variance > 0)
-
-
-def test_one_seed_gives_one_network(stars):
-    short = replace(QUICK, n_epochs=6)
-    some = stars[np.arange(500)]
-    runs = [
-        UncertainNetwork(LABELS, short).fit(some, rng=np.random.default_rng(s), progress=False)
-        for s in (5, 5, 5, 6)
-    ]
-    np.testing.assert_array_equal(runs[0].parameters_, runs[1].parameters_)
-    np.testing.assert_array_equal(runs[0].parameters_, runs[2].parameters_)
-    assert not np.array_equal(runs[0].parameters_, runs[3].parameters_)
-
-
-def test_an_interrupted_training_goes_on_to_the_same_network(stars, tmp_path, monkeypatch):
-    settings = replace(QUICK, n_epochs=50, refresh=7)
-    some, checkpoint = stars[np.arange(400)], tmp_path / "checkpoint"
-
-    def fit(**more):
-        network = UncertainNetwork(LABELS, settings)
-        return network.fit(some, rng=np.random.default_rng(5), progress=False, **more)
-
-    whole = fit()
-    before_epoch = _Task.before_epoch
-
-    def killed(self, epoch, parameters):
-        if epoch == 45:
-            raise KeyboardInterrupt
-        before_epoch(self, epoch, parameters)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Task, "before_epoch", killed)
-        with pytest.raises(KeyboardInterrupt):
-            fit(checkpoint=checkpoint)
-    assert checkpoint.exists()
-    np.testing.assert_array_equal(fit(checkpoint=checkpoint).parameters_, whole.parameters_)
-    assert not checkpoint.exists()
-
-
-@pytest.mark.parametrize("change", ["seed", "settings", "data"])
-def test_a_checkpoint_of_another_training_is_refused(stars, tmp_path, monkeypatch, change):
-    checkpoint, some = tmp_path / "checkpoint", stars[np.arange(300)]
-    settings = replace(QUICK, n_epochs=25)
-
-    def stop(self, epoch, parameters):
-        if epoch == 22:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Task, "before_epoch", stop)
-        with pytest.raises(KeyboardInterrupt):
-            UncertainNetwork(LABELS, settings).fit(
-                some, rng=np.random.default_rng(1), progress=False, checkpoint=checkpoint
-            )
-    if change == "settings":
-        settings = replace(settings, n_epochs=30)
-    if change == "data":
-        some = stars[np.arange(300, 600)]
-    rng = np.random.default_rng(2 if change == "seed" else 1)
-    with pytest.raises(InputError, match="remove it to start again"):
-        UncertainNetwork(LABELS, settings).fit(some, rng=rng, progress=False, checkpoint=checkpoint)
-
-
-def test_a_file_that_is_no_checkpoint_is_refused(stars, tmp_path):
-    (tmp_path / "checkpoint").write_text("no")
-    with pytest.raises(InputError, match="not a checkpoint"):
-        UncertainNetwork(LABELS, QUICK).fit(
-            stars, rng=np.random.default_rng(1), progress=False, checkpoint=tmp_path / "checkpoint"
-        )
-
-
-def test_what_was_saved_predicts_the_same(trained, stars, tmp_path):
-    save_companion(trained, tmp_path / "c.h5")
-    loaded = load_companion(tmp_path / "c.h5")
-    few = stars[np.arange(30)]
-    ours, theirs = (n.predict(few) for n in (trained, loaded))
-    np.testing.assert_array_equal(ours.values, theirs.values)
-    np.testing.assert_array_equal(ours.total_err, theirs.total_err)
-    assert loaded.card_["n_stars"] == 3000 and loaded.card_["labels"] == list(LABELS)
-
-
-def test_files_of_another_kind_are_refused(tmp_path, model):
-    model.save(tmp_path / "model.h5")
-    with pytest.raises(ModelFileError, match="not a file of a companion"):
-        load_companion(tmp_path / "model.h5")
-    (tmp_path / "text.h5").write_text("no")
-    with pytest.raises(ModelFileError, match="damaged"):
-        load_companion(tmp_path / "text.h5")
-    with pytest.raises(FileNotFoundError, match="companion train"):
-        load_companion(tmp_path / "no.h5")
-
-
-def test_stars_that_cannot_be_seen_are_unknown_and_single_stars_are_fine(trained, stars):
-    some = without_weight(stars[np.arange(3)], 1)
-    values = trained.predict(some).values
-    assert np.isnan(values[1]).all() and np.isfinite(values[[0, 2]]).all()
-    assert trained.predict(stars[[0]]).values.shape == (1, 3)
-
-
-def test_bad_labels_and_untrained_networks_are_refused(stars):
-    rng = np.random.default_rng(1)
-    with pytest.raises(InputError, match="no labels alpha_m"):
-        UncertainNetwork().fit(stars, rng=rng, progress=False)
-    unknown = replace(stars, labels={n: np.full(3000, np.nan) for n in LABELS})
-    with pytest.raises(InputError, match="too few"):
-        UncertainNetwork(LABELS).fit(unknown, rng=rng, progress=False)
-    same = replace(stars, labels={n: np.ones(3000) for n in LABELS})
-    with pytest.raises(InputError, match="nothing can be learned"):
-        UncertainNetwork(LABELS).fit(same, rng=rng, progress=False)
-    with pytest.raises(InputError, match="not trained"):
-        UncertainNetwork(LABELS).predict(stars)
-    with pytest.raises(InputError, match="refresh"):
-        UncertainSettings(refresh=0)
 
 
 def test_a_dozen_stars_are_enough_to_say_something(stars):
@@ -219,7 +107,7 @@ def test_guesses_start_fits_that_find_the_same_optimum(model, trained, stars):
     some = stars[np.arange(200)]
     guesses = trained.guesses(some, model.label_names)
     assert guesses.shape == (200, 5, 3)
-    prediction = trained.predict(some, n_passes=10)
+    prediction = trained.predict(some, n_draws=10)
     np.testing.assert_array_equal(guesses[:, 0], prediction.values)
     np.testing.assert_allclose(guesses[:, 1:3].mean(axis=1) + guesses[:, 3:].mean(axis=1),
                                2.0 * guesses[:, 0])  # fmt: skip
@@ -280,3 +168,12 @@ def test_the_shipped_network_is_as_tight_as_promised_on_stars_that_it_never_saw(
     pull = residual / np.hypot(prediction.total_err, error)
     width = 1.4826 * np.median(np.abs(pull - np.median(pull, axis=0)), axis=0)
     np.testing.assert_allclose(width, 1.0, atol=0.12)
+
+
+def test_stars_without_all_labels_are_not_learned_from(stars):
+    labels = {**stars.labels, "feh": stars.labels["feh"].copy()}
+    labels["feh"][5:] = np.nan
+    with pytest.raises(InputError, match="too few"):
+        UncertainNetwork(LABELS).fit(replace(stars, labels=labels), rng=np.random.default_rng(1))
+    with pytest.raises(InputError, match="refresh"):
+        UncertainSettings(refresh=0)

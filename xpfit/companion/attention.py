@@ -1,17 +1,17 @@
-"""What a network that predicts labels looks at (Fallows & Sanders 2024, sections 4.5 and 5.1)."""
+"""Inputs on which predicted labels depend (Fallows & Sanders 2024, sections 4.5 and 5.1)."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import batches
 from ..data.spectra import Spectra
-from .gaianet import GaiaNet
-from .uncertain import UncertainNetwork
+from .labels import LabelCompanion
 
 ROWS_AT_A_TIME = 2000
 
 
-def attention(network: UncertainNetwork | GaiaNet, spectra: Spectra) -> np.ndarray:
+def attention(network: LabelCompanion, spectra: Spectra) -> np.ndarray:
     """How much each label depends on each input, from star to star.
 
     Parameters
@@ -29,8 +29,8 @@ def attention(network: UncertainNetwork | GaiaNet, spectra: Spectra) -> np.ndarr
     return np.std(slopes * network.features_.inputs(spectra)[:, None, :], axis=0)
 
 
-def derivative_spectra(network: UncertainNetwork | GaiaNet, spectra: Spectra) -> np.ndarray:
-    """How spectra change with each label, as the network sees it.
+def derivative_spectra(network: LabelCompanion, spectra: Spectra) -> np.ndarray:
+    """Change of spectra with each label, according to the network.
 
     Parameters
     ----------
@@ -56,16 +56,12 @@ def derivative_spectra(network: UncertainNetwork | GaiaNet, spectra: Spectra) ->
     inverse = np.linalg.pinv(jacobian * weight)  # (n_star, n_input, n_label)
     change = np.swapaxes(inverse, 1, 2) * weight
     n_channel = int(features.channels.sum())
-    # Inputs are logarithmic in the flux, but where noise makes that small.
+    # Inputs are logarithmic in the flux, except where that is small.
     return np.mean(change[:, :, :n_channel], axis=0)
 
 
-def _jacobian(network: UncertainNetwork | GaiaNet, spectra: Spectra) -> np.ndarray:
+def _jacobian(network: LabelCompanion, spectra: Spectra) -> np.ndarray:
     """Derivatives of standardised labels, (n_star, n_label, n_input), a few stars at a time."""
-    outputs, parameters = range(len(network.label_names)), network.parameters_.astype(float)
-    inputs = network.features_.inputs(spectra)
-    parts = [
-        network.network.jacobian(parameters, inputs[i : i + ROWS_AT_A_TIME], outputs)
-        for i in range(0, len(inputs), ROWS_AT_A_TIME)
-    ]
-    return np.concatenate(parts)
+    parameters, inputs = network.parameters_.astype(float), network.features_.inputs(spectra)
+    parts = batches(len(inputs), ROWS_AT_A_TIME)
+    return np.concatenate([network.jacobian(parameters, inputs[rows]) for rows in parts])

@@ -1,74 +1,63 @@
-"""What companions have in common."""
+"""What companions have in common: training as a template, and the contract of predictions."""
 
 from __future__ import annotations
 
 import hashlib
-from abc import ABC
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import batches
 from ..data.preparation import Preparation
 from ..data.space import ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..nn import LoopState
+from ..nn import LoopState, Network, Task, TrainingLoop
+from .draws import SEED
 from .features import Features
+from .prediction import Prediction
+
+MIN_HELD_OUT = 30
+"""Held-out stars; with fewer, errors are calibrated on all stars."""
+
+ROWS_AT_A_TIME = 500
+"""Stars of which predictions, with all their random numbers, are held in memory at a time."""
 
 
 @dataclass
-class LabelPrediction:
-    """Labels of N stars and their uncertainties, all (n_star, n_label) in kK and dex.
+class Examples:
+    """Stars to learn from.
 
     Attributes
     ----------
-    label_names : tuple of str
-    values : ndarray
-    errors : dict of str to ndarray
-        Parts of the uncertainty by their cause: ``model_err``, ``input_err``, ``excess_err``.
+    spectra : Spectra
+    labels, errors : ndarray, shape (n_star, n_label)
+        As the network learns them; NaN where unknown.
     """
 
-    label_names: tuple[str, ...]
-    values: np.ndarray
-    errors: dict[str, np.ndarray]
+    spectra: Spectra
+    labels: np.ndarray
+    errors: np.ndarray
 
-    @property
-    def total_err(self) -> np.ndarray:
-        """All parts together (Fallows & Sanders 2024, eq. 11)."""
-        return np.sqrt(sum(error**2 for error in self.errors.values()))
-
-
-MIN_JUDGED = 30
-"""Stars without which errors are not found on those that were not learned from, but on all."""
-
-
-def judged_by(order: np.ndarray, n_validation: int) -> np.ndarray:
-    """Rows by which errors are found: those of validation, or all where these are too few."""
-    return np.sort(order[:n_validation] if n_validation >= MIN_JUDGED else order)
-
-
-def labels_of(spectra: Spectra, label_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and their errors, each (n_star, n_label); errors that are unknown count as zero.
-
-    Raises
-    ------
-    InputError
-        If the spectra lack one of the labels.
-    """
-    missing = [name for name in label_names if name not in (spectra.labels or {})]
-    if missing:
-        raise InputError(f"the spectra have no labels {', '.join(missing)}")
-    labels = np.column_stack([spectra.labels[name] for name in label_names])
-    errors = np.column_stack([spectra.label_err[name] for name in label_names])
-    return labels, np.nan_to_num(errors, nan=0.0, posinf=0.0)
+    def __getitem__(self, rows: np.ndarray) -> Examples:
+        return Examples(self.spectra[rows], self.labels[rows], self.errors[rows])
 
 
 class Companion(ABC):
     """Another model of the same spectra, in the manner of scikit-learn's estimators.
 
-    Subclasses have `fit`, `predict` and `score`; what they have learned ends in ``_``.
+    Subclasses say how the network looks and is trained, and what it predicts; `fit`, `predict` and
+    files are the same for all. What was learned ends in ``_``.
+
+    Parameters
+    ----------
+    label_names : sequence of str
+    settings : optional
+        Of `settings_kind`.
 
     Attributes
     ----------
@@ -77,26 +66,173 @@ class Companion(ABC):
     settings_kind : type
         Of its settings.
     learned : tuple of str
-        Names of the arrays that it has learned, without the ``_``.
+        Names of the arrays that it learns, without the ``_``.
     learned_parts : mapping of str to type
-        Dataclasses of arrays that it has learned, by their names without the ``_``.
+        Dataclasses of arrays that it learns, by their names without the ``_``.
+    dtype : type
+        Of the network's parameters.
+    keeps_best : bool
+        Whether the parameters are those of the lowest validation loss, not the last ones.
+    n_draws : int
+        Random draws per star in a prediction, by default; zero if nothing is drawn.
     features_ : Features
+    parameters_ : ndarray, shape (n_parameters,)
     card_ : dict
-        What it was trained on and how, and the history of its training.
+        Training set, settings and history of the training.
     """
 
     kind: str
     settings_kind: type
     learned: tuple[str, ...]
     learned_parts: ClassVar[Mapping[str, type]] = {}
-    label_names: tuple[str, ...]
+    dtype: ClassVar[type] = np.float32
+    keeps_best: ClassVar[bool] = True
+    n_draws: ClassVar[int] = 0
     features_: Features
+    parameters_: np.ndarray
     card_: dict
+
+    def __init__(self, label_names: Sequence[str] = (), settings=None):
+        self.label_names = tuple(label_names)
+        self.settings = settings or self.settings_kind()
+
+    def fit(
+        self,
+        spectra: Spectra,
+        *,
+        rng: np.random.Generator,
+        progress: bool = True,
+        checkpoint: str | os.PathLike | None = None,
+    ) -> Companion:
+        """Train on spectra.
+
+        Parameters
+        ----------
+        spectra : Spectra
+            With labels, if the companion predicts any. Unknown label errors count as zero.
+        rng : numpy.random.Generator
+        progress : bool
+        checkpoint : path-like, optional
+            File from which an interrupted training resumes.
+
+        Returns
+        -------
+        Companion
+            Itself.
+
+        Raises
+        ------
+        InputError
+            If labels are missing, or there are too few stars with them.
+        """
+        examples = self._examples(spectra)
+        only = getattr(self.settings, "spectrum_only", False)
+        self.features_ = Features.learn(examples.spectra, spectrum_only=only)
+        loop = self._loop(self._task(examples))
+        order = rng.permutation(len(examples.spectra))
+        n_held_out = max(int(self.settings.validation_share * len(order)), 1)
+        start = np.concatenate([network.initialise(rng) for network in self.networks])
+        state = loop.run(
+            start.astype(self.dtype),
+            order[n_held_out:],
+            order[:n_held_out],
+            rng,
+            progress=progress,
+            checkpoint=checkpoint,
+        )
+        self.parameters_ = state.best if self.keeps_best else state.parameters
+        rows = np.sort(order[:n_held_out] if n_held_out >= MIN_HELD_OUT else order)
+        self._calibrate(examples, rows, rng)
+        self.card_ = self._card(examples, state)
+        return self
+
+    def predict(
+        self, spectra: Spectra, *, seed: int = SEED, n_draws: int | None = None
+    ) -> Prediction:
+        """Predict, for stars one by one.
+
+        Parameters
+        ----------
+        spectra : Spectra
+            In the space of the training stars.
+        seed : int
+            Of what is drawn at random, together with each star's source_id: the result of a star
+            depends neither on other stars nor on their order.
+        n_draws : int, optional
+            Random draws per star; see the class attribute.
+
+        Returns
+        -------
+        Prediction
+            NaN for stars without usable values.
+
+        Raises
+        ------
+        InputError
+            If the companion was not trained, or the spectra are in another space.
+        """
+        if not hasattr(self, "card_"):
+            raise InputError(f"this {type(self).__name__} was not trained yet; call fit, or load")
+        n_draws = self.n_draws if n_draws is None else n_draws
+        if self.n_draws and n_draws < 2:
+            raise InputError(f"n_draws must be at least 2, got {n_draws}")
+        return self._predict_in_parts(spectra, seed, n_draws)
+
+    @abstractmethod
+    def score(self, spectra: Spectra, *, seed: int = SEED) -> float:
+        """Quality of the predictions, of which higher is better."""
+
+    @property
+    @abstractmethod
+    def networks(self) -> tuple[Network, ...]:
+        """Networks whose parameters are, one after the other, `parameters_`."""
+
+    @abstractmethod
+    def _examples(self, spectra: Spectra) -> Examples:
+        """Stars that can be learned from; raises InputError if there are too few."""
+
+    @abstractmethod
+    def _task(self, examples: Examples) -> Task:
+        """Loss of the training."""
+
+    @abstractmethod
+    def _loop(self, task: Task) -> TrainingLoop:
+        """Optimiser, schedule and length of the training."""
+
+    @abstractmethod
+    def _calibrate(self, examples: Examples, rows: np.ndarray, rng: np.random.Generator) -> None:
+        """Learn from the trained network's performance on held-out rows."""
+
+    @abstractmethod
+    def _predict(self, spectra: Spectra, seed: int, n_draws: int) -> Prediction:
+        """Predict for a few stars, with random numbers that do not depend on the others."""
+
+    def _predict_in_parts(self, spectra: Spectra, seed: int, n_draws: int) -> Prediction:
+        """Predict for any number of stars, a few at a time."""
+        parts = batches(len(spectra), ROWS_AT_A_TIME) or [slice(0, 0)]
+        found = [self._predict(spectra[rows], seed, n_draws) for rows in parts]
+        return found[0].concatenate(found)
+
+    def _card(self, examples: Examples, state: LoopState) -> dict:
+        """Record of the training."""
+        return {
+            "kind": self.kind,
+            "n_stars": len(examples.spectra),
+            "settings": self.settings.to_dict(),
+            "preparation": examples.spectra.preparation.to_dict(),
+            "history": state.history,
+            "validation_loss": state.best_loss,
+        }
 
     @property
     def space(self) -> ObservationSpace:
-        """Observation space of the spectra that it looks at."""
+        """Observation space of the spectra."""
         return self.features_.space
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters of all networks."""
+        return sum(network.n_parameters for network in self.networks)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -116,7 +252,7 @@ class Companion(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """What it is, as SHA-256 over all that predictions depend on, in hexadecimal digits."""
+        """SHA-256 over all that predictions depend on, in hexadecimal digits."""
         features = self.features_
         digest = hashlib.sha256(f"{self.kind} {self.label_names} {self.settings}".encode())
         for array in (features.mean, features.scale, *self.arrays.values()):
@@ -127,19 +263,3 @@ class Companion(ABC):
     def preparation(self) -> Preparation:
         """How the training data were prepared."""
         return Preparation.from_dict(self.card_["preparation"])
-
-    def _require_training(self) -> None:
-        """Refuse to be used before it was trained."""
-        if not hasattr(self, "card_"):
-            raise InputError(f"this {type(self).__name__} was not trained yet; call fit, or load")
-
-    def _fill_card(self, spectra: Spectra, state: LoopState, **more) -> None:
-        """Write down how it came to be."""
-        self.card_ = {
-            "kind": self.kind,
-            "n_stars": len(spectra),
-            "settings": self.settings.to_dict(),
-            "preparation": spectra.preparation.to_dict(),
-            "history": state.history,
-            **more,
-        }

@@ -1,4 +1,4 @@
-"""Errors that known ones do not explain, found on stars that were not learned from."""
+"""Excess errors: what known errors do not explain, found on held-out stars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from ..constants import MAD_TO_SIGMA
 
 N_BINS, MIN_PER_BIN, MIN_KNOWN = 6, 30, 10
-"""Bins in which errors are found, stars for each, and those with a label for a bin of its own."""
+"""Number of bins, stars per bin, and stars with a label for an error of the bin's own."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ExcessErrors:
     Parameters
     ----------
     at : ndarray, shape (n_bin,)
-        Where they are known; between, they are interpolated, and beyond, constant.
+        Centres of the bins: errors are interpolated between them, and constant beyond.
     errors : ndarray, shape (n_label, n_bin)
     """
 
@@ -29,7 +29,7 @@ class ExcessErrors:
 
     @classmethod
     def learn(cls, at: np.ndarray, residual: np.ndarray, error: np.ndarray) -> ExcessErrors:
-        """Find the errors with which pulls have the width 1.
+        """Find the excess errors for which pulls have width 1.
 
         Parameters
         ----------
@@ -37,7 +37,7 @@ class ExcessErrors:
         residual : ndarray, shape (n_star, n_label)
             Prediction minus label; NaN where that is unknown.
         error : ndarray, shape (n_star, n_label)
-            Known errors of both.
+            Known errors of predictions and labels, added in quadrature.
 
         Returns
         -------
@@ -54,13 +54,13 @@ class ExcessErrors:
                 )
         return cls(np.array([np.nanmedian(at[rows]) for rows in bins]), found)
 
-    def of(self, at: np.ndarray) -> np.ndarray:
+    def __call__(self, at: np.ndarray) -> np.ndarray:
         """Errors of stars, shape (n_star, n_label)."""
         return np.column_stack([np.interp(at, self.at, row) for row in self.errors])
 
 
 def excess_error(residual: np.ndarray, error: np.ndarray) -> float:
-    """Error that makes pulls have the width 1, together with the given ones.
+    """Error for which, added in quadrature to the known ones, pulls have width 1.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def excess_error(residual: np.ndarray, error: np.ndarray) -> float:
     Returns
     -------
     float
-        Next to nothing where the given errors are large enough.
+        Close to zero where the known errors are large enough.
     """
     known = np.isfinite(residual) & np.isfinite(error)
     residual, error = residual[known], error[known]

@@ -1,4 +1,4 @@
-"""What discriminative models look at: spectra without the star's brightness, and their errors."""
+"""Inputs of companions: spectra normalised by the star's brightness, and their errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOFTENING = 0.02
 """Relative flux below which features are linear in it, and above logarithmic."""
 
 MIN_KNOWN = 0.5
-"""Share of the training stars that must have a value for it to be looked at."""
+"""Share of the training stars that must have a value for it to be an input."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Features:
     space : ObservationSpace
         Of the spectra.
     channels : ndarray of bool, shape (n_obs,)
-        Values that are looked at.
+        Values that are inputs.
     reference : ndarray, shape (n_obs,)
-        Weights whose sum with the data vector is what it is divided by (Fallows & Sanders, eq. 1):
-        the first RP coefficient; in sampled space the mean flux at 592-782 nm.
+        Weights of the sum that the data vector is divided by (Fallows & Sanders, eq. 1): the first
+        RP coefficient; in sampled space the mean flux at 592-782 nm.
     with_parallax : bool
         Whether the pseudo-absolute magnitude is an input too (their eq. 3).
     mean, scale : ndarray, shape (n_input,)
@@ -52,7 +52,7 @@ class Features:
 
     @classmethod
     def learn(cls, spectra: Spectra, *, spectrum_only: bool = False) -> Features:
-        """Choose and standardise the inputs for some training stars.
+        """Choose and standardise the inputs for a training set.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class Features:
         Raises
         ------
         InputError
-            If hardly anything is known of the stars.
+            If most values of the stars are unknown.
         """
         known = np.isfinite(spectra.flux_err).mean(axis=0) >= MIN_KNOWN
         if known.sum() < 2:
@@ -102,18 +102,17 @@ class Features:
         return np.append(wavelength[self.channels], [np.nan] * self.with_parallax)
 
     def inputs(self, spectra: Spectra) -> np.ndarray:
-        """Standardised inputs, shape (n_star, n_input); what is unknown is as in the mean star.
+        """Standardised inputs, shape (n_star, n_input); zero, the mean star's, where unknown.
 
         Raises
         ------
         InputError
             If the spectra are of another space than the training stars'.
         """
-        self._check(spectra)
         return np.nan_to_num((self._raw(spectra) - self.mean) / self.scale, nan=0.0)
 
-    def seen(self, spectra: Spectra) -> np.ndarray:
-        """Stars of which any value that is looked at is known: bool, shape (n_star,).
+    def is_usable(self, spectra: Spectra) -> np.ndarray:
+        """Stars with any known input value: bool, shape (n_star,).
 
         Raises
         ------
@@ -124,7 +123,7 @@ class Features:
         return np.isfinite(spectra.flux_err[:, self.channels]).any(axis=1)
 
     def input_variance(self, spectra: Spectra, jacobian: np.ndarray) -> np.ndarray:
-        """Variance that the errors of the inputs give to outputs (Fallows & Sanders, eq. 7).
+        """Variance of outputs due to the errors of the inputs (Fallows & Sanders, eq. 7).
 
         Parameters
         ----------
@@ -138,7 +137,7 @@ class Features:
 
         Notes
         -----
-        With the covariance of what the normalisation leaves (eq. 2): the derivative with respect to
+        With the covariance of the normalised data (eq. 2): the derivative with respect to
         the data vector f, of x = f / (a f), is (J - (J x) a) / (a f), which multiplies the data's
         own covariance from both sides. The weights a sum to one over the values that the star has.
         """
@@ -165,8 +164,8 @@ class Features:
     def input_err(self, spectra: Spectra) -> np.ndarray:
         """Standard errors of the inputs, one by one, shape (n_star, n_input).
 
-        Infinite where unknown. That of what spectra are divided by, which is a mean over many
-        values, is left out; so are correlations.
+        Infinite where unknown. The error of the normalisation, a mean over many values, is
+        neglected; so are correlations.
         """
         level, relative = self._relative(spectra)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -178,7 +177,7 @@ class Features:
         return np.where(np.isfinite(error), error, np.inf)
 
     def relative_flux(self, inputs: np.ndarray) -> np.ndarray:
-        """Relative values (n_star, n_channel) that standardised inputs stand for."""
+        """Relative values (n_star, n_channel) from standardised inputs."""
         n_spectral = int(self.channels.sum())
         raw = inputs[:, :n_spectral] * self.scale[:n_spectral] + self.mean[:n_spectral]
         return raw if isinstance(self.space, CoefficientSpace) else SOFTENING * np.sinh(raw)
@@ -187,7 +186,7 @@ class Features:
         """Refuse spectra of another space."""
         if not self.space.matches(spectra.space):
             raise InputError(
-                f"the spectra are in {spectra.space}, this model looks at {self.space}; prepare "
+                f"the spectra are in {spectra.space}, this companion needs {self.space}; prepare "
                 "them for it"
             )
 
@@ -202,7 +201,8 @@ class Features:
         return raw
 
     def _relative(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
-        """What data vectors are divided by, and the quotients; NaN where unknown."""
+        """Normalisation of each data vector, and the normalised values; NaN where unknown."""
+        self._check(spectra)
         known = np.isfinite(spectra.flux_err)
         with np.errstate(invalid="ignore", divide="ignore"):
             level = np.sum(self._weights(known) * np.where(known, spectra.flux, 0.0), axis=1)
@@ -245,12 +245,12 @@ def draw_noise(spectra: Spectra, n: int, seed: int) -> np.ndarray:
 
 
 def _is_band(space: ObservationSpace) -> np.ndarray:
-    """Which values of a data vector are photometric bands, the last ones."""
+    """Values of a data vector that are photometric bands, the last ones."""
     return np.arange(space.n_obs) >= space.n_obs - space.n_bands
 
 
 def _reference(space: ObservationSpace, known: np.ndarray) -> np.ndarray:
-    """Weights of what spectra are divided by, summing to one."""
+    """Weights of the normalisation, summing to one."""
     weights = np.zeros(len(known))
     if isinstance(space, CoefficientSpace):
         weights[space.bp_basis.shape[0]] = 1.0

@@ -1,18 +1,18 @@
 """Gaia Net (Huson et al. 2025): a residual convolutional network for stars of all kinds.
 
-It looks at the spectrum as a series, and knows nothing of photometry or distance. The output is in
-log Teff, so that cool and hot stars count alike.
+The spectrum is its only input, without photometry or distance. Temperatures are learned as log
+Teff, so that cool and hot stars have equal weight.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from ..arrays import batches
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..nn import (
@@ -32,20 +32,23 @@ from ..nn import (
     Task,
     TrainingLoop,
 )
-from .base import Companion, LabelPrediction, judged_by, labels_of
+from .base import ROWS_AT_A_TIME, Examples
 from .draws import SEED
 from .excess import ExcessErrors
-from .features import Features, draw_noise
+from .features import draw_noise
+from .labels import LabelCompanion
+from .prediction import LabelPrediction
 
 LABELS = ("logg", "teff", "feh")
 
 MAX_LOGG_FEH, MIN_TEFF_FEH = 5.0, 3.2
 """Beyond this log g, and below this Teff (kK), [Fe/H] has no meaning (section 2 of the paper)."""
 
-N_REDRAWS = 20
-"""Redrawn spectra whose predictions' scatter is the error due to that of the spectrum."""
+VALIDATION_ROWS = 5000
+"""Stars of which the validation loss is worked out at a time."""
 
-ROWS_AT_A_TIME = 500
+N_REDRAWS = 20
+"""Redrawn spectra, the scatter of whose predictions is the error due to that of the spectrum."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,16 @@ class GaiaNetSettings:
     n_block : int
         Number of residual blocks.
     max_pool, average_pool : int
-        Places that become one, before and after the blocks.
+        Samples that are pooled into one, before and after the blocks.
     width, n_dense : int
         Of the dense layers at the end (the paper: 4096 and 7).
     learning_rate : float
         Of Adamax; it falls to zero along half a cosine (constant in the paper).
     n_epochs, batch_size : int
     validation_share : float
-        Stars that are not learned from: by them the best epoch and the excess errors are found.
+        Stars held out from training, by which the best epoch and the excess errors are found.
     noise : float
-        Spectra are redrawn each time they are learned from, with so many times their errors (the
-        paper: not at all).
+        Noise added to spectra in training, in units of their errors (none in the paper).
     spectrum_only : bool
         Whether photometric bands are left out, as in the paper.
     """
@@ -101,7 +103,7 @@ class GaiaNetSettings:
         return asdict(self)
 
 
-class GaiaNet(Companion):
+class GaiaNet(LabelCompanion):
     """Gaia Net, in the manner of scikit-learn's estimators.
 
     Parameters
@@ -112,105 +114,27 @@ class GaiaNet(Companion):
 
     Attributes
     ----------
-    features_ : Features
-    parameters_ : ndarray of float32, shape (n_parameters,)
-    label_mean_, label_scale_ : ndarray, shape (n_label,)
-        Of the outputs, log Teff among them.
     excess_ : ExcessErrors
         Errors that redrawn spectra do not explain, by predicted log Teff (the last label if there
         is no Teff). The paper has none.
-    card_ : dict
-        What it was trained on and how, and the history of its training.
 
     Notes
     -----
-    Networks are trained and evaluated in single precision: rounding is a thousandth of the errors.
+    Stars are learned from if any label is known. Predictions have the errors ``input_err`` (scatter
+    of predictions for spectra redrawn with their errors) and ``excess_err``. Networks are trained
+    and evaluated in single precision: rounding is a thousandth of the errors.
     """
 
     kind = "gaianet"
     settings_kind = GaiaNetSettings
     learned = ("parameters", "label_mean", "label_scale")
     learned_parts: ClassVar = {"excess": ExcessErrors}
+    n_draws = N_REDRAWS
 
     def __init__(
         self, label_names: Sequence[str] = LABELS, settings: GaiaNetSettings | None = None
     ):
-        self.label_names = tuple(label_names)
-        self.settings = settings or GaiaNetSettings()
-
-    def fit(
-        self,
-        spectra: Spectra,
-        *,
-        rng: np.random.Generator,
-        progress: bool = True,
-        checkpoint: str | os.PathLike | None = None,
-    ) -> GaiaNet:
-        """Train on spectra with labels.
-
-        Parameters
-        ----------
-        spectra : Spectra
-            Stars may lack some labels, but not all.
-        rng : numpy.random.Generator
-        progress : bool
-        checkpoint : path-like, optional
-            File from which an interrupted training goes on.
-
-        Returns
-        -------
-        GaiaNet
-            Itself.
-
-        Raises
-        ------
-        InputError
-            If labels are missing, or too few stars have one.
-        """
-        targets, errors = self._targets(spectra)
-        used = np.flatnonzero(np.isfinite(targets).any(axis=1))
-        spectra, targets, errors = spectra[used], targets[used], errors[used]
-        self.features_ = Features.learn(spectra, spectrum_only=self.settings.spectrum_only)
-        self.label_mean_ = np.nanmean(targets, axis=0)
-        self.label_scale_ = np.nanstd(targets, axis=0)
-        if not np.all(self.label_scale_ > 0):
-            raise InputError("a label is the same for all training stars; nothing can be learned")
-        settings = self.settings
-        order = rng.permutation(len(spectra))
-        n_validation = max(int(settings.validation_share * len(order)), 1)
-        task = _Task(self, spectra, (targets - self.label_mean_) / self.label_scale_)
-        loop = TrainingLoop(
-            task,
-            Adamax(),
-            CosineSchedule(settings.learning_rate, settings.n_epochs),
-            LoopSettings(settings.n_epochs, settings.batch_size),
-        )
-        state = loop.run(
-            self.network.initialise(rng).astype(np.float32),
-            order[n_validation:],
-            order[:n_validation],
-            rng,
-            progress=progress,
-            checkpoint=checkpoint,
-        )
-        self.parameters_ = state.best
-        held_out = judged_by(order, n_validation)
-        values, input_err = self._outputs(spectra[held_out], SEED, N_REDRAWS)
-        self.excess_ = ExcessErrors.learn(
-            self._abscissa(values),
-            values - targets[held_out],
-            np.hypot(input_err, errors[held_out]),
-        )
-        self._fill_card(
-            spectra,
-            state,
-            labels=list(self.label_names),
-            label_ranges=np.array(
-                [np.nanmin(targets, axis=0), np.nanmax(targets, axis=0)]
-            ).T.tolist(),
-            validation_loss=state.best_loss,
-        )
-        return self
+        super().__init__(label_names, settings)
 
     @property
     def network(self) -> Network:
@@ -242,36 +166,53 @@ class GaiaNet(Companion):
             n_in = settings.width
         return Network([*layers, Dense(n_in, len(self.label_names))])
 
-    def predict(
-        self, spectra: Spectra, *, seed: int = SEED, n_redraws: int = N_REDRAWS
-    ) -> LabelPrediction:
-        """Labels and their uncertainties.
+    def _labels(self, spectra):
+        """See `LabelCompanion._labels`; in log Teff, without [Fe/H] where it is meaningless."""
+        labels, errors = super()._labels(spectra)
+        named = dict(zip(self.label_names, labels.T.copy(), strict=True))
+        unknown = np.full(len(spectra), np.nan)
+        meaningless = (named.get("logg", unknown) > MAX_LOGG_FEH) | (
+            named.get("teff", unknown) < MIN_TEFF_FEH
+        )
+        for i, name in enumerate(self.label_names):
+            if name == "teff":
+                errors[:, i] /= np.log(10.0) * labels[:, i]
+                labels[:, i] = np.log10(labels[:, i]) + 3.0
+            if name == "feh":
+                labels[meaningless, i] = np.nan
+        return labels, errors
 
-        Parameters
-        ----------
-        spectra : Spectra
-            In the space of the training stars.
-        seed : int
-            Of the redrawn spectra, together with each star's source_id: a star's result depends
-            neither on other stars nor on their order.
-        n_redraws : int
+    def _values(self, spectra, seed):
+        """See `LabelCompanion._values`."""
+        return self._outputs_in_parts(spectra, seed, 0)[0]
 
-        Returns
-        -------
-        LabelPrediction
-            With the errors ``input_err`` and ``excess_err``; NaN for stars of which nothing can be
-            seen.
+    def _task(self, examples):
+        """See `Companion._task`."""
+        return _Task(self, examples)
 
-        Raises
-        ------
-        InputError
-            If the network was not trained, or the spectra are in another space.
-        """
-        self._require_training()
-        if n_redraws < 2:
-            raise InputError(f"n_redraws must be at least 2, got {n_redraws}")
-        values, input_err = self._outputs(spectra, seed, n_redraws)
-        excess = self.excess_.of(self._abscissa(values))
+    def _loop(self, task):
+        """See `Companion._loop`."""
+        settings = self.settings
+        return TrainingLoop(
+            task,
+            Adamax(),
+            CosineSchedule(settings.learning_rate, settings.n_epochs),
+            LoopSettings(settings.n_epochs, settings.batch_size),
+        )
+
+    def _calibrate(self, examples, rows, rng):
+        """Find the excess errors."""
+        values, input_err = self._outputs_in_parts(examples.spectra[rows], SEED, N_REDRAWS)
+        self.excess_ = ExcessErrors.learn(
+            self._excess_variable(values),
+            values - examples.labels[rows],
+            np.hypot(input_err, examples.errors[rows]),
+        )
+
+    def _predict(self, spectra, seed, n_draws):
+        """See `Companion._predict`."""
+        values, input_err = self._outputs(spectra, seed, n_draws)
+        excess = self.excess_(self._excess_variable(values))
         if "teff" in self.label_names:
             i = self.label_names.index("teff")
             values[:, i] = 10.0 ** (values[:, i] - 3.0)
@@ -281,66 +222,36 @@ class GaiaNet(Companion):
             self.label_names, values, {"input_err": input_err, "excess_err": excess}
         )
 
-    def score(self, spectra: Spectra, *, seed: int = SEED) -> float:
-        """Mean over the labels of the coefficient of determination R^2, as in scikit-learn."""
-        targets, _ = self._targets(spectra)
-        residual = self._outputs(spectra, seed, 0)[0] - targets
-        spread = targets - np.nanmean(targets, axis=0)
-        return float(np.mean(1.0 - np.nansum(residual**2, axis=0) / np.nansum(spread**2, axis=0)))
+    def _outputs_in_parts(self, spectra, seed, n_draws) -> list[np.ndarray]:
+        """`_outputs` of any number of stars."""
+        parts = batches(len(spectra), ROWS_AT_A_TIME)
+        found = [self._outputs(spectra[rows], seed, n_draws) for rows in parts]
+        return [np.concatenate(arrays) for arrays in zip(*found, strict=True)]
 
-    def _outputs(self, spectra, seed, n_redraws) -> tuple[np.ndarray, np.ndarray]:
-        """Outputs in the units of the targets, and their scatter when spectra are redrawn."""
-        network = self.network
+    def _outputs(self, spectra, seed, n_draws) -> tuple[np.ndarray, np.ndarray]:
+        """Labels as they are learned, and their scatter for redrawn spectra; else NaN."""
         values = np.full((len(spectra), len(self.label_names)), np.nan)
         scatter = np.full_like(values, np.nan)
-        for first in range(0, len(spectra), ROWS_AT_A_TIME):
-            rows = np.arange(first, min(first + ROWS_AT_A_TIME, len(spectra)))
-            part = spectra[rows]
-            seen = self.features_.seen(part)
-            if not seen.any():
-                continue
-            part, rows = part[np.flatnonzero(seen)], rows[seen]
-            values[rows] = self._evaluate(network, self.features_.inputs(part))
-            if n_redraws:
-                noise = draw_noise(part, n_redraws, seed)
-                drawn = [
-                    self._evaluate(
-                        network, self.features_.inputs(part.replace(flux=part.flux + more))
-                    )
-                    for more in noise
-                ]
-                scatter[rows] = np.std(drawn, axis=0, ddof=1)
+        rows = np.flatnonzero(self.features_.is_usable(spectra))
+        if not len(rows):
+            return values, scatter
+        network, used = self.network, spectra[rows]
+        values[rows] = self._evaluate(network, used)
+        if n_draws:
+            drawn = [
+                self._evaluate(network, used.replace(flux=used.flux + noise))
+                for noise in draw_noise(used, n_draws, seed)
+            ]
+            scatter[rows] = np.std(drawn, axis=0, ddof=1)
         return values, scatter
 
-    def _evaluate(self, network: Network, inputs: np.ndarray) -> np.ndarray:
-        """Outputs in the units of the targets."""
-        y, _ = network.forward(self.parameters_, inputs.astype(np.float32))
+    def _evaluate(self, network: Network, spectra: Spectra) -> np.ndarray:
+        """Outputs of the network in the units in which labels are learned."""
+        inputs = self.features_.inputs(spectra).astype(np.float32)
+        y, _ = network.forward(self.parameters_, inputs)
         return y.astype(float) * self.label_scale_ + self.label_mean_
 
-    def _targets(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
-        """What the outputs are to be, and its errors; NaN where unknown or meaningless."""
-        targets, errors = labels_of(spectra, self.label_names)
-        named = dict(zip(self.label_names, targets.T, strict=True))
-        unknown = np.full(len(spectra), np.nan)
-        meaningless = (named.get("logg", unknown) > MAX_LOGG_FEH) | (
-            named.get("teff", unknown) < MIN_TEFF_FEH
-        )
-        for i, name in enumerate(self.label_names):
-            if name == "teff":
-                errors[:, i] /= np.log(10.0) * targets[:, i]
-                targets[:, i] = np.log10(targets[:, i]) + 3.0
-            if name == "feh":
-                targets[meaningless, i] = np.nan
-        few = [
-            name
-            for name, known in zip(self.label_names, np.isfinite(targets).sum(axis=0), strict=True)
-            if known < 10
-        ]
-        if few:
-            raise InputError(f"fewer than 10 stars have the labels {', '.join(few)}")
-        return targets, errors
-
-    def _abscissa(self, values: np.ndarray) -> np.ndarray:
+    def _excess_variable(self, values: np.ndarray) -> np.ndarray:
         """What excess errors depend on: log Teff, or the last label where that is not learned."""
         name = "teff" if "teff" in self.label_names else self.label_names[-1]
         return values[:, self.label_names.index(name)]
@@ -349,12 +260,13 @@ class GaiaNet(Companion):
 class _Task(Task):
     """The loss of one training: mean squared errors of the labels that are known."""
 
-    def __init__(self, owner: GaiaNet, spectra: Spectra, targets: np.ndarray):
+    def __init__(self, owner: GaiaNet, examples: Examples):
         self.network = owner.network
-        self.inputs = owner.features_.inputs(spectra).astype(np.float32)
-        error = owner.features_.input_err(spectra)
+        self.inputs = owner.features_.inputs(examples.spectra).astype(np.float32)
+        error = owner.features_.input_err(examples.spectra)
         self.noise = np.where(np.isfinite(error), owner.settings.noise * error, 0.0)
         self.noise = self.noise.astype(np.float32)
+        targets = (examples.labels - owner.label_mean_) / owner.label_scale_
         self.known = np.isfinite(targets)
         self.targets = np.where(self.known, targets, 0.0).astype(np.float32)
         self.caches: list = []
@@ -362,7 +274,7 @@ class _Task(Task):
     def loss(self, parameters, rows, rng):
         """Mean over stars of the squared errors, summed over labels."""
         if rng is None:
-            parts = [rows[i : i + ROWS_AT_A_TIME] for i in range(0, len(rows), ROWS_AT_A_TIME)]
+            parts = [rows[part] for part in batches(len(rows), VALIDATION_ROWS)]
             total = sum(np.sum(self._residual(parameters, part, None) ** 2) for part in parts)
             return float(total) / len(rows), None
         residual = self._residual(parameters, rows, rng)

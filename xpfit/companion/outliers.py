@@ -1,9 +1,9 @@
-"""How unlike the training set a spectrum is, from what an auto-encoder makes of it.
+"""Detection of spectra unlike the training set, from their reconstruction by an auto-encoder.
 
-Three numbers see different things: chi2 of the residuals, with the correlations that they have
-among ordinary stars, sees what is wrong at many wavelengths; the largest residual, given all
-others, what is wrong at one, such as a band; and the density of the latent numbers sees spectra
-that pass through, but where there are no stars.
+Three statistics are sensitive to different anomalies: chi2 of the residuals, with the correlations
+that they have in the training set, to deviations at many wavelengths; the largest residual, given
+all others, to deviations at one, such as a band; and the density of the latent variables to spectra
+that are reconstructed well, but where there are no stars.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ import numpy as np
 from ..model.prior import GaussianMixture
 
 FALSE_ALARMS = 0.02
-"""Share of the stars like those of the training set that are flagged."""
+"""Share of training-set stars that are flagged."""
 
 N_COMPONENTS = 40
-"""Gaussians of the density of the latent numbers."""
+"""Gaussians of the density of the latent variables."""
 
 TRIMMED = 0.01
-"""Share of the training stars that the covariance of residuals is to be found without."""
+"""Share of the training stars that is left out of the covariance of residuals."""
 
 SHRINKAGE = 0.02
-"""How far that covariance is moved towards its diagonal."""
+"""Shrinkage of that covariance towards its diagonal."""
 
 LEVELS = np.geomspace(0.5, 2e-3, 16)
-"""Shares of ordinary stars beyond, at which each number is tabulated."""
+"""Tail probabilities at which each statistic is tabulated."""
 
 
 @dataclass
-class OddityDetector:
-    """Tells spectra unlike the training set from others.
+class OutlierDetector:
+    """Scores spectra by how unlike the training set they are.
 
     Parameters
     ----------
     mean : ndarray, shape (n_input,)
-        Of ordinary stars' residuals, in units of their errors.
+        Of the training stars' residuals, in units of their errors.
     precision : ndarray, shape (n_input, n_input)
         Inverse covariance of these.
     weights, means, covariances : ndarray
-        Of the mixture of Gaussians of the latent numbers.
+        Of the mixture of Gaussians of the latent variables.
     tails : ndarray, shape (3, n_level)
-        What each number exceeds in a share `LEVELS` of ordinary stars.
+        Values that each statistic exceeds in a share `LEVELS` of held-out stars.
     limit : float
-        Oddity beyond which a star is flagged.
+        Score above which a star is flagged.
     """
 
     mean: np.ndarray
@@ -63,8 +63,8 @@ class OddityDetector:
         residual: np.ndarray,
         held_out: np.ndarray,
         rng: np.random.Generator,
-    ) -> OddityDetector:
-        """Find out what is ordinary.
+    ) -> OutlierDetector:
+        """Learn the distributions of residuals and latent variables.
 
         Parameters
         ----------
@@ -72,12 +72,12 @@ class OddityDetector:
         residual : ndarray, shape (n_star, n_input)
             In units of errors and scatter; zero where unknown.
         held_out : ndarray of int
-            Rows that the auto-encoder was not trained on: these say what is how rare.
+            Rows that the auto-encoder was not trained on, by which tails are tabulated.
         rng : numpy.random.Generator
 
         Returns
         -------
-        OddityDetector
+        OutlierDetector
         """
         used = np.isfinite(latent).all(axis=1)
         mean, precision = _robust(residual[used])
@@ -85,24 +85,24 @@ class OddityDetector:
         mixture = GaussianMixture.fit(latent[used], rng, n_components)
         parts = (mixture.weights, mixture.means, mixture.covariances)
         detector = cls(mean, precision, *parts, np.zeros((3, len(LEVELS))), np.inf)
-        judged = held_out[used[held_out]]
-        numbers = detector.numbers(latent[judged], residual[judged])
-        detector.tails = np.quantile(numbers, 1.0 - LEVELS, axis=1).T
-        detector.limit = float(np.quantile(detector.oddity(numbers), 1.0 - FALSE_ALARMS))
+        used_rows = held_out[used[held_out]]
+        statistics = detector.statistics(latent[used_rows], residual[used_rows])
+        detector.tails = np.quantile(statistics, 1.0 - LEVELS, axis=1).T
+        detector.limit = float(np.quantile(detector.score(statistics), 1.0 - FALSE_ALARMS))
         return detector
 
     @property
     def mixture(self) -> GaussianMixture:
-        """Density of the latent numbers."""
+        """Density of the latent variables."""
         return GaussianMixture(self.weights, self.means, self.covariances)
 
     def deviations(self, residual: np.ndarray) -> np.ndarray:
-        """Each residual, given all others, in units of what that leaves; same shape."""
+        """Each residual given all others, over its conditional standard deviation; same shape."""
         away = (residual - self.mean) @ self.precision
         return away / np.sqrt(np.diagonal(self.precision))
 
-    def numbers(self, latent: np.ndarray, residual: np.ndarray) -> np.ndarray:
-        """ln chi2, ln of the largest deviation, minus ln density of the latent numbers.
+    def statistics(self, latent: np.ndarray, residual: np.ndarray) -> np.ndarray:
+        """ln chi2, ln of the largest deviation, minus ln density of the latent variables.
 
         Parameters
         ----------
@@ -118,21 +118,21 @@ class OddityDetector:
         largest = np.abs(self.deviations(residual)).max(axis=1)
         return np.stack([np.log(chi2), np.log(largest), -self.mixture.ln_p(latent)])
 
-    def oddity(self, numbers: np.ndarray) -> np.ndarray:
-        """-log10 of the share of ordinary stars for which one of the numbers is as large.
+    def score(self, statistics: np.ndarray) -> np.ndarray:
+        """-log10 of the share of training-set stars for which one statistic is as large.
 
         Parameters
         ----------
-        numbers : ndarray, shape (3, n_star)
+        statistics : ndarray, shape (3, n_star)
 
         Returns
         -------
         ndarray, shape (n_star,)
-            The largest of the three; beyond the table along its last slope.
+            The largest of the three; extrapolated linearly beyond the table.
         """
         rarity = -np.log10(LEVELS)
         each = []
-        for values, tail in zip(numbers, self.tails, strict=True):
+        for values, tail in zip(statistics, self.tails, strict=True):
             slope = (rarity[-1] - rarity[-4]) / max(tail[-1] - tail[-4], 1e-12)
             inside = np.interp(values, tail, rarity, left=0.0)
             each.append(inside + slope * np.maximum(values - tail[-1], 0.0))
@@ -140,7 +140,7 @@ class OddityDetector:
 
 
 def _robust(residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and inverse covariance of all but the oddest."""
+    """Mean and inverse covariance of all but those with the largest chi2."""
     kept = np.ones(len(residual), dtype=bool)
     for _ in range(5):
         mean = residual[kept].mean(axis=0)

@@ -1,4 +1,4 @@
-"""Files of companions: one HDF5 file each, with the card of how it came to be."""
+"""Files of companions: one HDF5 file each, with the record of its training."""
 
 from __future__ import annotations
 
@@ -97,9 +97,10 @@ def _build(file: h5py.File) -> Companion:
         bool(file.attrs["with_parallax"]),
         *(file[f"features/{name}"][()] for name in ("mean", "scale")),
     )
-    companion.restore(arrays_of(file["learned"]))
+    arrays = arrays_of(file["learned"])
+    # Older files have the outlier detector under another name.
+    companion.restore({name.replace("oddity/", "outliers/"): x for name, x in arrays.items()})
     companion.card_ = json.loads(file.attrs["card"])
-    expected = companion.network.n_parameters
-    if np.shape(companion.parameters_) != (expected,):
-        raise ValueError(f"{len(companion.parameters_)} parameters, not {expected}")
+    if np.shape(companion.parameters_) != (companion.n_parameters,):
+        raise ValueError(f"{len(companion.parameters_)} parameters, not {companion.n_parameters}")
     return companion

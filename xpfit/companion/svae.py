@@ -1,13 +1,12 @@
-"""A scatter variational auto-encoder (Laroche & Speagle 2024): spectra, without any labels.
+"""The scatter variational auto-encoder of Laroche & Speagle (2024): spectra, without labels.
 
-An encoder squeezes a spectrum into six latent numbers, with variances; a decoder makes the spectrum
-from them again, and a second one how far stars like it scatter about that. What does not pass
-through is unlike the training set.
+An encoder compresses a spectrum into six latent variables, with variances; a decoder reconstructs
+the spectrum from them, and a second one gives the scatter of similar stars about it. Spectra that
+are reconstructed badly are unlike the training set.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -30,16 +29,17 @@ from ..nn import (
     gaussian_likelihood,
     standard_normal_divergence,
 )
-from .base import Companion, judged_by
+from .base import Companion, Examples
 from .draws import SEED
-from .features import Features
-from .outliers import OddityDetector
+from .labels import MIN_EXAMPLES
+from .outliers import OutlierDetector
+from .prediction import Reconstruction
 
 MIN_SCATTER = 1e-3
-"""Least scatter, in units of the training stars' spread: keeps likelihoods finite."""
+"""Lower limit of the scatter, in units of the training stars' spread: keeps likelihoods finite."""
 
-BLIND_ERR = 1e6
-"""Error, in units of the training stars' spread, that stands for a value that is not known."""
+UNKNOWN_ERR = 1e6
+"""Error of unknown values, in units of the training stars' spread."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class ScatterSettings:
         Widths of the encoder's hidden layers; the decoders have them the other way round.
     n_latent : int
     learning_rate, final_rate : float
-        At the beginning and at the end of each fall of the rate.
+        At the beginning and at the end of each cycle.
     n_epochs, cycle : int
-        Epochs in all, and in the first fall (the paper: 5000 in cycles of 500).
+        Epochs in all, and in the first cycle (the paper: 5000 in cycles of 500).
     cycle_factor : float
-        How much longer each fall is than the one before.
+        Length of each cycle over that of the one before.
     batch_size : int
     weight_decay : float
         Of AdamW.
@@ -87,39 +87,6 @@ class ScatterSettings:
         return {**asdict(self), "hidden": list(self.hidden)}
 
 
-@dataclass
-class Reconstruction:
-    """What passes through the auto-encoder.
-
-    Attributes
-    ----------
-    latent, latent_err : ndarray, shape (n_star, n_latent)
-    flux, scatter : ndarray, shape (n_star, n_channel)
-        Relative, as `Features` divides spectra; scatter is that of stars like it.
-    chi2 : ndarray, shape (n_star,)
-        Of the standardised inputs, over their number, with errors and scatter: about one for stars
-        like those of the training set.
-    ln_density : ndarray, shape (n_star,)
-        ln of the training stars' density at the latent means: low where there are hardly any.
-    oddity : ndarray, shape (n_star,)
-        -log10 of the share of ordinary stars that are as odd (see `OddityDetector`).
-    is_odd : ndarray of bool, shape (n_star,)
-        Odder than all but two per cent of ordinary stars.
-    oddest : ndarray, shape (n_star,)
-        Wavelength (nm) of the value that fits the others least; NaN for coefficients.
-    """
-
-    latent: np.ndarray
-    latent_err: np.ndarray
-    flux: np.ndarray
-    scatter: np.ndarray
-    chi2: np.ndarray
-    ln_density: np.ndarray
-    oddity: np.ndarray
-    is_odd: np.ndarray
-    oddest: np.ndarray
-
-
 class ScatterAutoencoder(Companion):
     """The scatter auto-encoder, in the manner of scikit-learn's estimators.
 
@@ -136,12 +103,9 @@ class ScatterAutoencoder(Companion):
 
     Attributes
     ----------
-    features_ : Features
     parameters_ : ndarray of float32, shape (n_parameters,)
         Of the encoder, the decoder and the scatter decoder, one after the other.
-    oddity_ : OddityDetector
-    card_ : dict
-        What it was trained on and how, and the history of its training.
+    outliers_ : OutlierDetector
 
     Notes
     -----
@@ -151,7 +115,7 @@ class ScatterAutoencoder(Companion):
     kind = "svae"
     settings_kind = ScatterSettings
     learned = ("parameters",)
-    learned_parts: ClassVar = {"oddity": OddityDetector}
+    learned_parts: ClassVar = {"outliers": OutlierDetector}
 
     def __init__(self, label_names: Sequence[str] = (), settings: ScatterSettings | None = None):
         if label_names:
@@ -159,68 +123,7 @@ class ScatterAutoencoder(Companion):
                 f"a companion of kind {self.kind!r} predicts no labels, "
                 f"got {', '.join(label_names)}"
             )
-        self.label_names = ()
-        self.settings = settings or ScatterSettings()
-
-    def fit(
-        self,
-        spectra: Spectra,
-        *,
-        rng: np.random.Generator,
-        progress: bool = True,
-        checkpoint: str | os.PathLike | None = None,
-    ) -> ScatterAutoencoder:
-        """Train on spectra.
-
-        Parameters
-        ----------
-        spectra : Spectra
-            Labels, if there are any, are not looked at.
-        rng : numpy.random.Generator
-        progress : bool
-        checkpoint : path-like, optional
-            File from which an interrupted training goes on.
-
-        Returns
-        -------
-        ScatterAutoencoder
-            Itself.
-
-        Raises
-        ------
-        InputError
-            If there are too few stars.
-        """
-        if len(spectra) < 10:
-            raise InputError(f"{len(spectra)} stars are too few to learn from")
-        self.features_ = Features.learn(spectra)
-        inputs, variance = self._inputs(spectra)
-        settings = self.settings
-        order = rng.permutation(len(spectra))
-        n_validation = max(int(settings.validation_share * len(order)), 1)
-        start = np.concatenate([network.initialise(rng) for network in self.networks])
-        loop = TrainingLoop(
-            _Task(self, inputs.astype(np.float32), variance.astype(np.float32)),
-            AdamW(settings.weight_decay),
-            WarmRestartSchedule(
-                settings.learning_rate, settings.cycle, settings.cycle_factor, settings.final_rate
-            ),
-            LoopSettings(settings.n_epochs, settings.batch_size),
-        )
-        state = loop.run(
-            start.astype(np.float32),
-            order[n_validation:],
-            order[:n_validation],
-            rng,
-            progress=progress,
-            checkpoint=checkpoint,
-        )
-        self.parameters_ = state.best
-        latent, residual = self._residual(inputs, variance)[:2]
-        held_out = judged_by(order, n_validation)
-        self.oddity_ = OddityDetector.learn(latent, residual, held_out, rng)
-        self._fill_card(spectra, state, validation_loss=state.best_loss)
-        return self
+        super().__init__((), settings)
 
     @property
     def networks(self) -> tuple[Network, Network, Network]:
@@ -233,65 +136,63 @@ class ScatterAutoencoder(Companion):
             _layers(settings.n_latent, back, n_in, last=Sigmoid()),
         )
 
-    @property
-    def network(self) -> _Count:
-        """How many parameters there are in all."""
-        return _Count(sum(network.n_parameters for network in self.networks))
+    def _examples(self, spectra):
+        """See `Companion._examples`."""
+        if len(spectra) < MIN_EXAMPLES:
+            raise InputError(f"{len(spectra)} stars are too few to learn from")
+        none = np.empty((len(spectra), 0))
+        return Examples(spectra, none, none)
 
-    def predict(self, spectra: Spectra, *, seed: int = SEED) -> Reconstruction:
-        """Latent numbers, reconstructed spectra, and how well they fit.
+    def _task(self, examples):
+        """See `Companion._task`."""
+        return _Task(self, *(x.astype(np.float32) for x in self._inputs(examples.spectra)))
 
-        Parameters
-        ----------
-        spectra : Spectra
-            In the space of the training stars.
-        seed : int
-            As other companions take; nothing is drawn here.
+    def _loop(self, task):
+        """See `Companion._loop`."""
+        settings = self.settings
+        schedule = WarmRestartSchedule(
+            settings.learning_rate, settings.cycle, settings.cycle_factor, settings.final_rate
+        )
+        length = LoopSettings(settings.n_epochs, settings.batch_size)
+        return TrainingLoop(task, AdamW(settings.weight_decay), schedule, length)
 
-        Returns
-        -------
-        Reconstruction
-            NaN for stars of which nothing can be seen.
+    def _calibrate(self, examples, rows, rng):
+        """Learn the outlier detector."""
+        latent, residual = self._residual(*self._inputs(examples.spectra))[:2]
+        self.outliers_ = OutlierDetector.learn(latent, residual, rows, rng)
 
-        Raises
-        ------
-        InputError
-            If the auto-encoder was not trained, or the spectra are in another space.
-        """
-        self._require_training()
+    def _predict(self, spectra, seed, n_draws):
+        """See `Companion._predict`; nothing is drawn."""
         inputs, variance = self._inputs(spectra)
         latent, residual, latent_err, output, scatter = self._residual(inputs, variance)
-        known = variance < BLIND_ERR**2
+        known = variance < UNKNOWN_ERR**2
         with np.errstate(invalid="ignore", divide="ignore"):
             chi2 = np.sum(residual**2, axis=1) / known.sum(axis=1)
         flux = self.features_.relative_flux(output)
         wide = self.features_.relative_flux(output + scatter) - flux
-        detector = self.oddity_
-        numbers = detector.numbers(latent, residual)
-        oddity = detector.oddity(numbers)
-        oddest = np.argmax(np.abs(detector.deviations(residual)), axis=1)
-        blind = np.where(known.any(axis=1), 0.0, np.nan)
-        wide_blind = blind[:, None]
+        detector = self.outliers_
+        statistics = detector.statistics(latent, residual)
+        score = detector.score(statistics)
+        deviant = np.argmax(np.abs(detector.deviations(residual)), axis=1)
+        usable = known.any(axis=1)
+        unusable = np.where(usable, 0.0, np.nan)
         return Reconstruction(
-            latent + wide_blind,
-            latent_err + wide_blind,
-            flux + wide_blind,
-            wide + wide_blind,
+            *(values + unusable[:, None] for values in (latent, latent_err, flux, wide)),
             chi2,
-            blind - numbers[2],
-            oddity + blind,
-            known.any(axis=1) & (oddity > detector.limit),
-            self.features_.input_wavelength[oddest] + blind,
+            unusable - statistics[2],
+            score + unusable,
+            usable & (score > detector.limit),
+            self.features_.input_wavelength[deviant] + unusable,
         )
 
     def score(self, spectra: Spectra, *, seed: int = SEED) -> float:
-        """Mean evidence bound per star, without noise in the latent numbers; higher is better."""
+        """Mean evidence lower bound per star, without noise in the latent variables."""
         inputs, variance = self._inputs(spectra)
         return -self._loss(self.parameters_, inputs, variance, None)[0]
 
     def _inputs(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
         """Standardised inputs and the variances of their errors."""
-        error = np.minimum(self.features_.input_err(spectra), BLIND_ERR)
+        error = np.minimum(self.features_.input_err(spectra), UNKNOWN_ERR)
         return self.features_.inputs(spectra), error**2
 
     def _residual(self, inputs, variance) -> tuple[np.ndarray, ...]:
@@ -303,7 +204,7 @@ class ScatterAutoencoder(Companion):
         output, _ = decoder.forward(parts[1], mean)
         scatter = scatterer.forward(parts[2], mean)[0] + MIN_SCATTER
         residual = (inputs - output) / np.sqrt(variance + scatter**2)
-        residual = np.where(variance < BLIND_ERR**2, residual, 0.0)
+        residual = np.where(variance < UNKNOWN_ERR**2, residual, 0.0)
         return mean, residual, np.exp(0.5 * ln_variance), output, scatter
 
     def _split(self, parameters: np.ndarray) -> list[np.ndarray]:
@@ -315,8 +216,8 @@ class ScatterAutoencoder(Companion):
         """Mean over stars of the negative evidence bound (Laroche & Speagle, eqs. 1-5).
 
         The likelihood is summed over a spectrum's values, so that it and the divergence of the
-        latent numbers are in the same units. Without `rng` the latent numbers are the means, and
-        there is no gradient.
+        latent variables are in the same units. Without `rng` the latent variables are the means,
+        and there is no gradient.
         """
         encoder, decoder, scatterer = self.networks
         parts, n = self._split(parameters), len(inputs)
@@ -354,13 +255,6 @@ class _Task(Task):
     def loss(self, parameters, rows, rng):
         """See `ScatterAutoencoder._loss`."""
         return self.owner._loss(parameters, self.inputs[rows], self.variance[rows], rng)
-
-
-@dataclass(frozen=True)
-class _Count:
-    """A number of parameters."""
-
-    n_parameters: int
 
 
 def _layers(n_in: int, hidden, n_out: int, last=None) -> Network:

@@ -1,18 +1,17 @@
-"""A network that knows how uncertain it is (Fallows & Sanders 2024): spectra -> labels.
+"""The uncertain neural network of Fallows & Sanders (2024): labels from spectra, with errors.
 
 Dropout stays on in prediction, so that the scatter of repeated passes is the model's uncertainty;
-errors of the inputs go through the network's Jacobian; and an excess variance per label is learned.
+errors of the inputs are propagated by the network's Jacobian; an excess variance is learned too.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..constants import MAD_TO_SIGMA
+from ..arrays import batches
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..nn import (
@@ -27,27 +26,27 @@ from ..nn import (
     TrainingLoop,
     gaussian_likelihood,
 )
-from .base import Companion, LabelPrediction, judged_by, labels_of
+from ..statistics import robust_width
+from .base import ROWS_AT_A_TIME, Examples
 from .draws import SEED, StarDraws
-from .features import Features
+from .labels import LabelCompanion
+from .prediction import LabelPrediction
 
 LABELS = ("teff", "feh", "logg", "alpha_m")
 
 ERRORS = ("model_err", "input_err", "excess_err")
-"""Scatter of the passes, what errors of the inputs do, and what neither explains."""
+"""Scatter of the passes, effect of the inputs' errors, and the rest."""
 
 N_PASSES = 50
-"""Passes with dropout that a prediction is the median of."""
-
-ROWS_AT_A_TIME = 500
+"""Passes with dropout, of which a prediction is the median."""
 
 MAX_PULL = 5.0
-"""Predictions that are further off tell nothing of the ordinary ones."""
+"""Predictions further off are left out when the axes of the pulls are found."""
 
 GUESS_PASSES, GUESS_AXES, GUESS_DISTANCE = 10, 2, 4.0
-"""Passes for guesses, and how many axes of the pulls they go along how far (errors), to and fro.
+"""Passes for guesses, and the number and length (in errors) of axes along which guesses lie.
 
-Of 2,000 training stars with S/N > 50 and Teff < 8000 K, 98.8 % reach the best optimum that is known
+Of 2,000 training stars with S/N > 50 and Teff < 8000 K, 98.8 % reach the best known optimum
 in half the time of the default search; along three axes 99.3 %, in 0.55 of it.
 """
 
@@ -61,16 +60,16 @@ class UncertainSettings:
     hidden : tuple of int
         Widths of the hidden layers.
     dropout : float
-        Share of each hidden layer that is dropped.
+        Share of each hidden layer's outputs that is dropped.
     learning_rate, weight_decay : float
         Of Adam; the rate falls to zero along half a cosine.
     n_epochs, batch_size : int
     warm_up : float
-        Share of the epochs before the errors of inputs and model count (the paper: 2500 / 20000).
+        Share of the epochs before the errors of inputs and model are included (the paper: 1/8).
     refresh : int
         Epochs between updates of those.
     validation_share : float
-        Stars that are not learned from: by them errors are calibrated.
+        Stars held out from training, by which errors are calibrated.
     """
 
     hidden: tuple[int, ...] = (128, 128)
@@ -96,7 +95,7 @@ class UncertainSettings:
         return {**asdict(self), "hidden": list(self.hidden)}
 
 
-class UncertainNetwork(Companion):
+class UncertainNetwork(LabelCompanion):
     """The uncertain network, in the manner of scikit-learn's estimators.
 
     Parameters
@@ -106,94 +105,31 @@ class UncertainNetwork(Companion):
 
     Attributes
     ----------
-    features_ : Features
-    parameters_ : ndarray, shape (n_parameters,)
-    label_mean_, label_scale_ : ndarray, shape (n_label,)
     calibration_ : ndarray, shape (n_label,)
-        Factors on all errors, from the validation stars. The paper has none; but the scatter of
-        single passes overstates the error of their median.
+        Factors on all errors, from the held-out stars. The paper has none; but the scatter of
+        single passes overestimates the error of their median.
     axes_ : ndarray, shape (n_label, n_label)
-        Principal axes of the pulls of the validation stars, longest first, in units of the errors:
-        the directions in which predictions go wrong.
-    card_ : dict
-        What it was trained on and how, and the history of its training.
+        Principal axes of the pulls of the held-out stars, longest first, in units of the errors:
+        the directions in which predictions are wrong.
+
+    Notes
+    -----
+    Stars without all labels are not learned from. Predictions are medians over passes with dropout,
+    with the errors ``model_err`` (scatter of the passes), ``input_err`` (due to errors of the
+    inputs) and ``excess_err`` (learned, due to neither).
     """
 
     kind = "uncertain"
     settings_kind = UncertainSettings
     learned = ("parameters", "label_mean", "label_scale", "calibration", "axes")
+    dtype = float
+    keeps_best = False
+    n_draws = N_PASSES
 
     def __init__(
         self, label_names: Sequence[str] = LABELS, settings: UncertainSettings | None = None
     ):
-        self.label_names = tuple(label_names)
-        self.settings = settings or UncertainSettings()
-
-    def fit(
-        self,
-        spectra: Spectra,
-        *,
-        rng: np.random.Generator,
-        progress: bool = True,
-        checkpoint: str | os.PathLike | None = None,
-    ) -> UncertainNetwork:
-        """Train on spectra with labels.
-
-        Parameters
-        ----------
-        spectra : Spectra
-            Stars without all labels are left out; unknown label errors count as zero.
-        rng : numpy.random.Generator
-        progress : bool
-        checkpoint : path-like, optional
-            File from which an interrupted training goes on.
-
-        Returns
-        -------
-        UncertainNetwork
-            Itself.
-
-        Raises
-        ------
-        InputError
-            If labels are missing, or too few stars have them all.
-        """
-        labels, errors, known = self._labels(spectra)
-        spectra = spectra[np.flatnonzero(known)]
-        self.features_ = Features.learn(spectra)
-        self.label_mean_, self.label_scale_ = labels.mean(axis=0), labels.std(axis=0)
-        if not np.all(self.label_scale_ > 0):
-            raise InputError("a label is the same for all training stars; nothing can be learned")
-        task = _Task(self, spectra, labels, errors)
-        settings = self.settings
-        order = rng.permutation(len(spectra))
-        n_validation = max(int(settings.validation_share * len(order)), 1)
-        loop = TrainingLoop(
-            task,
-            Adam(),
-            CosineSchedule(settings.learning_rate, settings.n_epochs),
-            LoopSettings(settings.n_epochs, settings.batch_size, settings.weight_decay),
-        )
-        state = loop.run(
-            self.network.initialise(rng),
-            order[n_validation:],
-            order[:n_validation],
-            rng,
-            progress=progress,
-            checkpoint=checkpoint,
-        )
-        self.parameters_ = state.parameters
-        self.calibration_ = np.ones(len(self.label_names))
-        held_out = judged_by(order, n_validation)
-        self._calibrate(spectra[held_out], labels[held_out], errors[held_out])
-        self._fill_card(
-            spectra,
-            state,
-            labels=list(self.label_names),
-            label_ranges=np.array([labels.min(axis=0), labels.max(axis=0)]).T.tolist(),
-            calibration=self.calibration_.tolist(),
-        )
-        return self
+        super().__init__(label_names, settings)
 
     @property
     def network(self) -> Network:
@@ -205,55 +141,10 @@ class UncertainNetwork(Companion):
             n_in = width
         return Network([*layers, Dense(n_in, 2 * len(self.label_names))])
 
-    def predict(
-        self, spectra: Spectra, *, seed: int = SEED, n_passes: int = N_PASSES
-    ) -> LabelPrediction:
-        """Labels and their uncertainties.
-
-        Parameters
-        ----------
-        spectra : Spectra
-            In the space of the training stars.
-        seed : int
-            Of the dropout, together with each star's source_id: a star's result depends neither
-            on other stars nor on their order.
-        n_passes : int
-
-        Returns
-        -------
-        LabelPrediction
-            Medians of the passes, with the errors ``model_err`` (scatter of the passes),
-            ``input_err`` (what errors of the inputs do) and ``excess_err`` (what neither explains);
-            NaN for stars of which nothing can be seen.
-
-        Raises
-        ------
-        InputError
-            If the network was not trained, or the spectra are in another space.
-        """
-        self._require_training()
-        if n_passes < 2:
-            raise InputError(f"n_passes must be at least 2, got {n_passes}")
-        return self._predict(spectra, seed, n_passes)
-
-    def _predict(self, spectra: Spectra, seed: int, n_passes: int) -> LabelPrediction:
-        """Predict in parts, as all random numbers of a part are held in memory."""
-        parts = [
-            self._predict_part(spectra[rows], seed, n_passes)
-            for rows in np.array_split(
-                np.arange(len(spectra)), max(1, -(-len(spectra) // ROWS_AT_A_TIME))
-            )
-        ]
-        return LabelPrediction(
-            self.label_names,
-            np.concatenate([part.values for part in parts]),
-            {name: np.concatenate([part.errors[name] for part in parts]) for name in ERRORS},
-        )
-
     def guesses(
         self, spectra: Spectra, label_names: Sequence[str], *, seed: int = SEED
     ) -> np.ndarray:
-        """Labels for a forward fit to start from: the prediction, and points along its worst axes.
+        """Starting points for a forward fit: the prediction, and points along its worst axes.
 
         Parameters
         ----------
@@ -276,26 +167,44 @@ class UncertainNetwork(Companion):
         missing = [name for name in label_names if name not in self.label_names]
         if missing:
             raise InputError(f"this network does not predict {', '.join(missing)}")
-        prediction = self.predict(spectra, seed=seed, n_passes=GUESS_PASSES)
+        prediction = self.predict(spectra, seed=seed, n_draws=GUESS_PASSES)
         steps = GUESS_DISTANCE * self.axes_[:GUESS_AXES]
         steps = np.concatenate([np.zeros((1, len(self.label_names))), steps, -steps])
         points = prediction.values[:, None] + steps * prediction.total_err[:, None]
         return points[:, :, [self.label_names.index(name) for name in label_names]]
 
-    def score(self, spectra: Spectra, *, seed: int = SEED) -> float:
-        """Mean over the labels of the coefficient of determination R^2, as in scikit-learn."""
-        labels, _, known = self._labels(spectra)
-        values = self.predict(spectra[np.flatnonzero(known)], seed=seed).values
-        residual = np.sum((values - labels) ** 2, axis=0)
-        return float(np.mean(1.0 - residual / np.sum((labels - labels.mean(axis=0)) ** 2, axis=0)))
+    def _labels(self, spectra):
+        """See `LabelCompanion._labels`; all labels of a star or none."""
+        labels, errors = super()._labels(spectra)
+        complete = np.isfinite(labels).all(axis=1)
+        return np.where(complete[:, None], labels, np.nan), errors
 
-    def _calibrate(self, spectra, labels, errors) -> None:
-        """Find the factors on errors with which pulls of stars not learned from have width 1."""
-        prediction = self._predict(spectra, SEED, N_PASSES)
-        residual, total = prediction.values - labels, prediction.total_err
+    def _values(self, spectra, seed):
+        """See `LabelCompanion._values`."""
+        return self.predict(spectra, seed=seed).values
+
+    def _task(self, examples):
+        """See `Companion._task`."""
+        return _Task(self, examples)
+
+    def _loop(self, task):
+        """See `Companion._loop`."""
+        settings = self.settings
+        return TrainingLoop(
+            task,
+            Adam(),
+            CosineSchedule(settings.learning_rate, settings.n_epochs),
+            LoopSettings(settings.n_epochs, settings.batch_size, settings.weight_decay),
+        )
+
+    def _calibrate(self, examples, rows, rng):
+        """Find the factors on errors with which pulls of held-out stars have width 1."""
+        self.calibration_ = np.ones(len(self.label_names))
+        prediction = self._predict_in_parts(examples.spectra[rows], SEED, N_PASSES)
+        residual, total = prediction.values - examples.labels[rows], prediction.total_err
         for _ in range(20):
-            pull = residual / np.hypot(self.calibration_ * total, errors)
-            width = MAD_TO_SIGMA * np.nanmedian(np.abs(pull - np.nanmedian(pull, axis=0)), axis=0)
+            pull = residual / np.hypot(self.calibration_ * total, examples.errors[rows])
+            width = robust_width(pull, axis=0)
             self.calibration_ = self.calibration_ * np.clip(width, 0.5, 2.0)
         pull = residual / (self.calibration_ * total)
         ordinary = np.all(np.abs(pull) < MAX_PULL, axis=1)
@@ -303,23 +212,28 @@ class UncertainNetwork(Companion):
             values, vectors = np.linalg.eigh(np.cov(pull[ordinary].T))
             self.axes_ = (vectors * np.sqrt(values)).T[::-1]
         else:
-            self.axes_ = np.eye(len(self.label_names))  # too few to tell
+            self.axes_ = np.eye(len(self.label_names))
 
-    def _predict_part(self, spectra, seed, n_passes) -> LabelPrediction:
-        """Some of the stars."""
+    def _card(self, examples, state):
+        """See `Companion._card`."""
+        return super()._card(examples, state) | {"calibration": self.calibration_.tolist()}
+
+    def _predict(self, spectra, seed, n_draws):
+        """See `Companion._predict`."""
         network, k = self.network, len(self.label_names)
         inputs = self.features_.inputs(spectra)
-        passes = np.empty((n_passes, len(inputs), k))
+        passes = np.empty((n_draws, len(inputs), k))
         excess = np.zeros((len(inputs), k))
-        draws = StarDraws(spectra.source_id, seed, n_passes * sum(self.settings.hidden))
-        for i in range(n_passes):
+        draws = StarDraws(spectra.source_id, seed, n_draws * sum(self.settings.hidden))
+        for i in range(n_draws):
             out, _ = network.forward(self.parameters_, inputs, draws)
             passes[i] = out[:, :k]
-            excess += np.exp(out[:, k:]) / n_passes
-        variance = self.features_.input_variance(spectra, self._jacobian(self.parameters_, inputs))
-        blind = ~self.features_.seen(spectra)
+            excess += np.exp(out[:, k:]) / n_draws
+        jacobian = self.jacobian(self.parameters_, inputs)
+        variance = self.features_.input_variance(spectra, jacobian)
         model = np.var(passes, axis=0, ddof=1)
-        scale = np.where(blind[:, None], np.nan, self.label_scale_)
+        usable = self.features_.is_usable(spectra)
+        scale = np.where(usable[:, None], self.label_scale_, np.nan)
         return LabelPrediction(
             self.label_names,
             np.median(passes, axis=0) * scale + self.label_mean_,
@@ -329,28 +243,16 @@ class UncertainNetwork(Companion):
             },
         )
 
-    def _jacobian(self, parameters: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """Derivatives of the labels with respect to the inputs, (n_star, n_label, n_input)."""
-        return self.network.jacobian(parameters, inputs, range(len(self.label_names)))
-
-    def _labels(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Labels and errors of the stars that have all, and which these are."""
-        labels, errors = labels_of(spectra, self.label_names)
-        known = np.isfinite(labels).all(axis=1)
-        if known.sum() < 10:
-            raise InputError(f"{known.sum()} stars with all labels are too few")
-        return labels[known], errors[known], known
-
 
 class _Task(Task):
     """The loss of one training (Fallows & Sanders, eqs. 9 and 10)."""
 
-    def __init__(self, owner: UncertainNetwork, spectra, labels, errors):
-        self.owner, self.spectra = owner, spectra
+    def __init__(self, owner: UncertainNetwork, examples: Examples):
+        self.owner, self.spectra = owner, examples.spectra
         self.network, self.k = owner.network, len(owner.label_names)
-        self.inputs = owner.features_.inputs(spectra)
-        self.targets = (labels - owner.label_mean_) / owner.label_scale_
-        self.label_variance = (errors / owner.label_scale_) ** 2
+        self.inputs = owner.features_.inputs(self.spectra)
+        self.targets = (examples.labels - owner.label_mean_) / owner.label_scale_
+        self.label_variance = (examples.errors / owner.label_scale_) ** 2
         self.other_variance = np.zeros_like(self.targets)
 
     def loss(self, parameters, rows, rng):
@@ -378,12 +280,11 @@ class _Task(Task):
         start = int(np.ceil(settings.warm_up * settings.n_epochs))
         if epoch < start or (epoch - start) % settings.refresh:
             return
-        # A stream of its own, so that a resumed training draws the same.
+        # A generator of its own, so that a resumed training draws the same.
         rng = np.random.default_rng([epoch, 1])
-        for first in range(0, len(self.inputs), ROWS_AT_A_TIME):
-            rows = slice(first, first + ROWS_AT_A_TIME)
+        for rows in batches(len(self.inputs), ROWS_AT_A_TIME):
             inputs = self.inputs[rows]
-            jacobian = self.owner._jacobian(parameters, inputs)
+            jacobian = self.owner.jacobian(parameters, inputs)
             variance = self.owner.features_.input_variance(self.spectra[rows], jacobian)
             passes = [
                 self.network.forward(parameters, inputs, rng)[0][:, : self.k] for _ in range(10)
