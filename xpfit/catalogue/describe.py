@@ -18,7 +18,7 @@ class Description:
     ----------
     text : str
     unit : astropy.units.Unit or None
-        None for pure numbers, for dex (which FITS does not know; the text says so), and for arrays
+        None for pure numbers, for dex (which is no FITS unit; the text mentions it), and for arrays
         of different quantities.
     ucd : str
         What kind of quantity it is, in the IVOA's vocabulary (UCD1+).
@@ -132,7 +132,7 @@ def describe(name: str, prefix: str = "") -> Description:
     name : str
         Without the prefix.
     prefix : str
-        ``"ref_"`` for what came with the spectra.
+        ``"ref_"`` for labels that came with the spectra.
 
     Returns
     -------

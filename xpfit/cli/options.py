@@ -1,4 +1,4 @@
-"""Options that several commands share, and what these make of them."""
+"""Options that several commands share, and the objects that are made from them."""
 
 from __future__ import annotations
 
@@ -265,8 +265,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
     Parameters
     ----------
     options : argparse.Namespace
-        With those of `add_model` and `add_tables`, and perhaps of `add_fit_settings`,
-        `add_companions` and `add_jobs`.
+        With those of `add_model` and `add_tables`; others as far as the command has them.
     inputs : sequence of path-like
         Files of spectra.
 
@@ -306,7 +305,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
         n_jobs=given.get("jobs", 1),
         additions=joined_tables(options),
     )
-    pipeline.fitter  # noqa: B018  what is wrong with an option is an error before any work
+    pipeline.fitter  # noqa: B018  raises if an option is wrong, before any work
     return pipeline
 
 
@@ -336,13 +335,7 @@ def save_json(values: dict, path: Path, *, overwrite: bool = False) -> None:
 def save_catalogue(
     tables: Iterable[Table], path: str | os.PathLike, *, overwrite: bool = False
 ) -> int:
-    """Write a catalogue from its parts; in bounded memory if it is Parquet.
-
-    Returns
-    -------
-    int
-        Number of rows.
-    """
+    """Write a catalogue from its parts, Parquet in bounded memory; returns the number of rows."""
     from astropy.table import vstack
 
     from ..catalogue import catalogue_format, write_catalogue

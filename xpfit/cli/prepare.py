@@ -51,7 +51,7 @@ def add(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--label-columns",
         metavar="NAME=COLUMN,...",
-        help="what the columns of another table are called, such as teff=TEFF,feh=M_H",
+        help="names of the columns of another table, such as teff=TEFF,feh=M_H",
     )
     command.add_argument(
         "--label-epoch",
