@@ -59,7 +59,7 @@ NAMES_OF_VERSION_0_1 = [
     "catalogue.opinions.add_opinions",
     "catalogue.run.run_catalogue",
     "spectra.Spectra",
-    "spectra.drop_channels",
+    "spectra.InputFlag",
     "space.SampledSpace",
     "prepare.store.write_spectra",
     "validate.simulate.simulate_survey",

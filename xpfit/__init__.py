@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .companion import load_companion
     from .data import Spectra, XPSettings
     from .errors import InputError, ModelFileError, OutputError, XpfitError
-    from .fit import FitResult, FitStatus, Fitter, fit_spectra
+    from .fit import FitResult, FitSettings, FitStatus, Fitter, fit_spectra
     from .model import XPModel
     from .model.store import load_model
     from .prepare import attach_astrometry, attach_labels, attach_photometry, read_spectra
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FitResult",
+    "FitSettings",
     "FitStatus",
     "Fitter",
     "InputError",
@@ -54,7 +55,7 @@ _MODULES = {
     "companion": ("load_companion",),
     "data": ("Spectra", "XPSettings"),
     "errors": ("InputError", "ModelFileError", "OutputError", "XpfitError"),
-    "fit": ("FitResult", "FitStatus", "Fitter", "fit_spectra"),
+    "fit": ("FitResult", "FitSettings", "FitStatus", "Fitter", "fit_spectra"),
     "model": ("XPModel",),
     "model.store": ("load_model",),
     "prepare": ("attach_astrometry", "attach_labels", "attach_photometry", "read_spectra"),

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from ..companion import Companion, UncertainNetwork
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..fit import FitResult, Fitter
+from ..fit import FitResult, FitSettings, Fitter
 from ..model import XPModel
 from ..prepare import Additions, iterate_file
 from ..quality import Confidence
@@ -66,8 +66,8 @@ class Pipeline:
     model : XPModel
     confidence : Confidence, optional
         Classifiers for the model's fits (see `xpfit.quality.confidence_for`).
-    options : mapping
-        Options of `xpfit.Fitter` on which results depend.
+    settings : FitSettings
+        Of the fit.
     additions : Additions
         Tables joined to the spectra.
     start_from : UncertainNetwork, optional
@@ -87,7 +87,7 @@ class Pipeline:
 
     model: XPModel
     confidence: Confidence | None = None
-    options: Mapping = field(default_factory=dict)
+    settings: FitSettings = field(default_factory=FitSettings)
     additions: Additions = field(default_factory=Additions)
     start_from: UncertainNetwork | None = None
     companions: tuple[Companion, ...] = ()
@@ -108,9 +108,9 @@ class Pipeline:
         Raises
         ------
         InputError
-            If an option is out of range.
+            If an engine or device is not available.
         """
-        return Fitter(self.model, **self.options, n_jobs=self.n_jobs)
+        return Fitter(self.model, self.settings, n_jobs=self.n_jobs)
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..catalogue.pipeline import Pipeline
     from ..companion import UncertainNetwork
     from ..data.spectra import Spectra
+    from ..fit import FitSettings
     from ..prepare import Additions
 
 INPUT_HELP = (
@@ -211,14 +213,13 @@ def add_fit_settings(command: argparse.ArgumentParser) -> None:
     )
 
 
-FIT_SETTINGS = ("engine", "device", "single", "starts", "n_starts", "multistart")
+def fit_settings(options: argparse.Namespace) -> FitSettings:
+    """Settings of the fit, as far as the command has options for them."""
+    from ..fit import FitSettings
 
-
-def fit_settings(options: argparse.Namespace) -> dict:
-    """Options of `xpfit.Fitter`, as far as the command has them."""
     given = vars(options)
-    settings = {name: given[name] for name in FIT_SETTINGS if name in given}
-    return settings | {"model_covariance": not given.get("no_model_covariance", False)}
+    settings = {f.name: given[f.name] for f in fields(FitSettings) if f.name in given}
+    return FitSettings(**settings, model_covariance=not given.get("no_model_covariance", False))
 
 
 def add_companions(command: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ import pytest
 from archive import archive_sources, write_archive
 
 import xpfit
-from xpfit import InputError, OutputError, read_catalogue
+from xpfit import FitSettings, InputError, OutputError, read_catalogue
 from xpfit.catalogue import parquet
 from xpfit.catalogue.pipeline import Pipeline
 from xpfit.catalogue.run import manifest, work
@@ -39,10 +39,10 @@ def stores(absolute_model, tmp_path_factory):
     return folder, spectra
 
 
-def run(stores, output, inputs=("a.h5", "b.parquet"), settings=QUIET, chunk=CHUNK, **options):
+def run(stores, output, inputs=("a.h5", "b.parquet"), settings=QUIET, chunk=CHUNK, fit=None):
     folder, _ = stores
     paths = [folder / name for name in inputs]
-    pipeline = Pipeline(xpfit.load_model(folder / "model.h5"), **options)
+    pipeline = Pipeline(xpfit.load_model(folder / "model.h5"), settings=fit or FitSettings())
     return run_catalogue(paths, output, pipeline, stars_per_chunk=chunk, settings=settings)
 
 
@@ -216,7 +216,7 @@ def test_two_runs_in_one_directory_are_refused(stores, tmp_path):
     ("options", "what"),
     [
         ({"chunk": 30}, "stars_per_chunk"),
-        ({"options": {"n_starts": 3}}, "settings"),
+        ({"fit": FitSettings(n_starts=3)}, "settings"),
         ({"inputs": ("a.h5",)}, "inputs"),
     ],
 )
@@ -260,8 +260,8 @@ def test_inputs_are_checked_before_anything_is_written(stores, tmp_path):
         run(stores, tmp_path / "run", (tmp_path / "absent.h5",))
     with pytest.raises(InputError, match="given twice"):
         run(stores, tmp_path / "run", ("a.h5", "a.h5"))
-    with pytest.raises(InputError, match="n_starts"):
-        run(stores, tmp_path / "run", options={"n_starts": 0})
+    with pytest.raises(InputError, match="engine"):
+        run(stores, tmp_path / "run", fit=FitSettings(engine="abacus"))
     with pytest.raises(InputError, match="retries must not be negative, got -1"):
         run(stores, tmp_path / "run", settings=replace(QUIET, retries=-1))
     assert not (tmp_path / "run").exists()
