@@ -90,21 +90,26 @@ def _kernel_model(model: XPModel) -> kernel.KernelModel:
             "the numba engine supports only networks of dense layers with tanh between them; "
             "use the array engine for this model"
         )
-    arrays = (
-        forward.weights,
-        forward.label_mean,
-        forward.label_scale,
-        forward.extinction_curve,
-        forward.second_order,
-        forward.variation,
-        *model.space.kernel_arrays(),
-        prior.ln_norm,
-        prior.means,
-        prior.precisions,
-    )
+    bp_basis, bp_inverse, rp_basis, rp_inverse = map(_plain, model.space.kernel_arrays())
     widths = [forward.n_label, *(layer.n_out for layer in layers if isinstance(layer, Dense))]
     return kernel.KernelModel(
-        np.array(widths),
-        *(np.ascontiguousarray(x, dtype=float) for x in arrays),
-        bool(model.absolute),
+        widths=np.array(widths),
+        parameters=_plain(forward.weights),
+        label_mean=_plain(forward.label_mean),
+        label_scale=_plain(forward.label_scale),
+        curve=_plain(forward.extinction_curve),
+        second_order=_plain(forward.second_order),
+        variation=_plain(forward.variation),
+        bp_basis=bp_basis,
+        bp_inverse=bp_inverse,
+        rp_basis=rp_basis,
+        rp_inverse=rp_inverse,
+        ln_norm=_plain(prior.ln_norm),
+        means=_plain(prior.means),
+        precisions=_plain(prior.precisions),
+        absolute=bool(model.absolute),
     )
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype=float)

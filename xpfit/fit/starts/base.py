@@ -8,6 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
+from ...data.whitener import Array
 from ...model import XPModel
 from ..data import FitData
 
@@ -58,7 +59,7 @@ class Starts(ABC):
         self.near = (distance <= SEPARATION**2).ravel()
 
     @abstractmethod
-    def candidates(self, data: FitData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def candidates(self, data: FitData) -> tuple[Array, Array, Array]:
         """The best type of every tile, at its best extinction and amplitude.
 
         Parameters
@@ -75,7 +76,7 @@ class Starts(ABC):
             ln E and ln varpi.
         """
 
-    def find(self, data: FitData, n_starts: int, gap: float = GAP) -> np.ndarray:
+    def find(self, data: FitData, n_starts: int, gap: float = GAP) -> Array:
         """Best candidates that are distinct from each other, best first.
 
         Parameters
@@ -106,12 +107,11 @@ class Starts(ABC):
         theta = xp.concat(parts, axis=2)
         return xp.where(exists[:, :, None], theta, xp.full_like(theta, xp.nan))
 
-    def _separate(
-        self, loss: np.ndarray, which: np.ndarray, n_starts: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _separate(self, loss: Array, which: Array, n_starts: int) -> tuple[Array, Array]:
         """Tiles of lowest loss whose types are distinct, and whether there are so many of them."""
         xp = array_namespace(loss)
-        chosen, exists = [], []
+        chosen: list[Array] = []
+        exists: list[Array] = []
         for _ in range(n_starts):
             lowest = xp.argmin(loss, axis=1)[:, None]
             exists.append(xp.isfinite(pick(loss, lowest)) | (len(chosen) == 0))
@@ -126,20 +126,20 @@ class Starts(ABC):
         return xp.concat(chosen, axis=1), xp.concat(exists, axis=1)
 
 
-def take(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
+def take(values: Array, indices: Array) -> Array:
     """`values[indices]` for an array of indices of any shape."""
     xp = array_namespace(values)
     taken = xp.take(values, xp.reshape(indices, (-1,)), axis=0)
     return xp.reshape(taken, (*indices.shape, *values.shape[1:]))
 
 
-def pick(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def pick(values: Array, columns: Array) -> Array:
     """`values[i, columns[i, j]]` for all i and j."""
     flat = array_namespace(values).reshape(values, (-1,))
     return take(flat, flat_indices(values, columns))
 
 
-def flat_indices(values: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def flat_indices(values: Array, columns: Array) -> Array:
     """Indices, in the flattened first two axes of `values`, of `columns` in every row."""
     rows = array_namespace(columns).arange(values.shape[0], device=device_of_array(columns))
     return rows[:, None] * values.shape[1] + columns

@@ -7,6 +7,7 @@ from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
 from ...arrays import batches
+from ...data.whitener import Array
 from ...model import XPModel
 from ..data import FitData
 from .base import Starts, pick, take
@@ -49,7 +50,7 @@ class GridStarts(Starts):
         theta[:, :, layout.extinction] = self.ln_extinction
         self.flux = model.forward.flux(theta.reshape(-1, theta.shape[2]))
 
-    def candidates(self, data: FitData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def candidates(self, data: FitData) -> tuple[Array, Array, Array]:
         """See `Starts.candidates`."""
         xp = array_namespace(data.flux)
         size = max(1, GRID_BYTES // (8 * self.flux.shape[0] * self.flux.shape[1]))
@@ -57,7 +58,7 @@ class GridStarts(Starts):
         loss, which, pairs = (xp.concat(part, axis=0) for part in zip(*parts, strict=True))
         return loss, which, pairs
 
-    def _compare(self, data: FitData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _compare(self, data: FitData) -> tuple[Array, Array, Array]:
         """Compare every cell with a batch of stars, in matrix products."""
         flux, xp = data.flux, array_namespace(data.flux)
         cells = xp.broadcast_to(self.flux[None, :, :], (flux.shape[0], *self.flux.shape))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from array_api_compat import array_namespace
 
+from ...data.whitener import Array
 from ...model import ForwardModel
 from ..data import FitData
 from .linear import (
@@ -17,7 +17,7 @@ from .linear import (
 )
 
 
-def complete_guesses(forward: ForwardModel, labels: np.ndarray, data: FitData) -> np.ndarray:
+def complete_guesses(forward: ForwardModel, labels: Array, data: FitData) -> Array:
     """Starts from guessed labels, at the extinction and amplitude that fit ln flux best.
 
     Parameters

@@ -6,17 +6,17 @@ f_obs, and ln f_pred = g(Theta) + 2 ln varpi - E R is linear in ln varpi and E.
 
 from __future__ import annotations
 
-import numpy as np
 from array_api_compat import array_namespace
 
 from ...data import ObservationSpace
+from ...data.whitener import Array
 from ..data import FitData
 
 MIN_EXTINCTION = 0.003
 """Smallest extinction (mag) of a start: closer to zero, the loss no longer depends on ln E."""
 
 
-def observed_reference(space: ObservationSpace, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def observed_reference(space: ObservationSpace, flux: Array) -> tuple[Array, Array]:
     """The observed spectrum as reference model: its flux and ln flux; (0, 0) if not positive.
 
     Parameters
@@ -37,10 +37,10 @@ def observed_reference(space: ObservationSpace, flux: np.ndarray) -> tuple[np.nd
 def linearise(
     space: ObservationSpace,
     data: FitData,
-    reference: np.ndarray,
-    ln_reference: np.ndarray,
-    rows: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
+    reference: Array,
+    ln_reference: Array,
+    rows: Array,
+) -> tuple[Array, Array]:
     """Whitened residuals as a linear function: ``coefficients @ white - target``.
 
     Parameters
@@ -62,7 +62,7 @@ def linearise(
     return white, data.whitener(target)
 
 
-def project_out(amplitude: np.ndarray, *values: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def project_out(amplitude: Array, *values: Array) -> list[tuple[Array, Array]]:
     """Least squares in the amplitude: its coefficient, and what remains, of each of `values`.
 
     Parameters
@@ -85,13 +85,13 @@ def project_out(amplitude: np.ndarray, *values: np.ndarray) -> list[tuple[np.nda
     return results
 
 
-def positive_or_one(values: np.ndarray) -> np.ndarray:
+def positive_or_one(values: Array) -> Array:
     """The values, or 1 where they are not positive, to divide by."""
     xp = array_namespace(values)
     return xp.where(values > 0, values, xp.ones_like(values))
 
 
-def dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def dot(x: Array, y: Array) -> Array:
     """Scalar products over the data vector; x (n_star, [n_row,] n_obs), y (n_star, n_obs)."""
     if x.ndim == 3:
         return (x @ y[:, :, None])[:, :, 0]

@@ -8,6 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
+from ...data.whitener import Array
 from ...model import XPModel
 from ..data import FitData
 from .base import Starts, flat_indices, pick, take
@@ -68,7 +69,7 @@ class ProfileStarts(Starts):
         self.features = np.concatenate([products, components, ones, penalty], axis=1).T.copy()
         self.lines = np.concatenate([components, ones], axis=1).T.copy()
 
-    def candidates(self, data: FitData) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def candidates(self, data: FitData) -> tuple[Array, Array, Array]:
         """See `Starts.candidates`."""
         xp, space = array_namespace(data.flux), self.forward.space
         reference, ln_reference = observed_reference(space, data.flux)
@@ -79,9 +80,7 @@ class ProfileStarts(Starts):
         profile = self._profile(*linearise(space, data, reference, ln_reference, self.rows))
         return self._rate(profile, data, 1, self.tile)
 
-    def _ln_flux(
-        self, loss: np.ndarray, which: np.ndarray, ln_extinction_parallax: np.ndarray
-    ) -> np.ndarray:
+    def _ln_flux(self, loss: Array, which: Array, ln_extinction_parallax: Array) -> Array:
         """ln flux, on the grid, of the best candidate of each star."""
         xp, rank = array_namespace(loss), self.components.shape[1]
         best = xp.argmin(loss, axis=1)[:, None]
@@ -92,7 +91,7 @@ class ProfileStarts(Starts):
         ln_flux = ln_flux + pairs[:, 1:] * self.rows[rank + 1, :]
         return ln_flux + xp.exp(pairs[:, :1]) * self.rows[-1, :]
 
-    def _profile(self, white: np.ndarray, target: np.ndarray) -> _Profile:
+    def _profile(self, white: Array, target: Array) -> _Profile:
         """Minimise chi2 over amplitude and extinction, as a function of the components.
 
         Parameters
@@ -126,7 +125,7 @@ class ProfileStarts(Starts):
 
     def _rate(
         self, profile: _Profile, data: FitData, stride: int, tile: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Array, Array, Array]:
         """Candidates: of every `stride`-th type, the best of each `tile` in a row."""
         xp = array_namespace(data.flux)
         loss = profile.loss @ self.features[:, ::stride]
@@ -176,8 +175,8 @@ class _Profile:
         What an extinction of 1 mag subtracts from it.
     """
 
-    loss: np.ndarray
-    extinction: np.ndarray
-    inverse_error: np.ndarray
-    ln_parallax: np.ndarray
-    per_extinction: np.ndarray
+    loss: Array
+    extinction: Array
+    inverse_error: Array
+    ln_parallax: Array
+    per_extinction: Array
