@@ -1,20 +1,13 @@
-"""The Numba core against the array code."""
-
-import math
+"""The Numba kernel against the array code."""
 
 import numpy as np
 import pytest
-from helpers import random_full_whiteners
 from situations import SITUATIONS, near, objective_of, situation
 
-from xpfit.data import Diagonal
 from xpfit.fit.data import fit_data
-from xpfit.fit.descent import Descents, iterate
 from xpfit.fit.engines.array import ArrayEngine
-from xpfit.fit.engines.numba import NumbaEngine
 
-kernel = pytest.importorskip("xpfit.fit.kernel", reason="needs Numba")
-linalg = pytest.importorskip("xpfit.fit.kernel.linalg", reason="needs Numba")
+NumbaEngine = pytest.importorskip("xpfit.fit.engines.numba", reason="needs Numba").NumbaEngine
 
 
 @pytest.fixture(params=SITUATIONS)
@@ -78,46 +71,3 @@ def test_a_star_whose_prediction_overflows_does_not_change_others(rng):
     stars.finish(descents, np.arange(3), 100)
     assert np.isinf(descents.loss[1]) and descents.finished[1]
     np.testing.assert_array_equal(descents.theta[[0, 2]], expected.theta)
-
-
-@pytest.mark.parametrize("kind", ["diagonal", "triangular"])
-def test_model_covariance_is_that_of_the_array_code(rng, kind):
-    n = 23
-    error = np.ones((3, 1))
-    error[1] = np.inf
-    if kind == "diagonal":
-        whitener = Diagonal(rng.uniform(0.5, 2.0, (3, n)))
-    else:
-        _, whitener = random_full_whiteners(rng.uniform(0.5, 1.0, (3, n)), rng)
-    whitener = whitener.with_independent([4], error)
-    loadings = rng.standard_normal((n, n))
-    root = np.linalg.qr(loadings, mode="r").T.copy()
-    scale = rng.uniform(0.5, 2.0, (3, n))
-    ours = kernel.inflate(whitener.rows, scale, root)
-    expected = whitener.inflate(scale, root).array
-    precision = np.swapaxes(expected, 1, 2) @ expected
-    np.testing.assert_allclose(np.swapaxes(ours, 1, 2) @ ours, precision, atol=1e-12)
-    assert not np.triu(ours, 1).any()
-
-
-def test_exponential_is_exact_to_rounding(rng):
-    x = np.concatenate([rng.uniform(-30, 30, 1000), [0.0, -700.0, 700.0, 1e-300]])
-    y = x.copy()
-    linalg.exponentiate(y, len(y), np.empty(len(y), dtype=np.int64))
-    expected = np.array([math.exp(v) for v in x])
-    assert np.all(np.abs(y / expected - 1.0) < 1e-15 * (1.0 + np.abs(x)))
-    odd = np.array([np.nan, 1e4, -1e4])
-    linalg.exponentiate(odd, 3, np.empty(3, dtype=np.int64))
-    assert np.isnan(odd[0]) and odd[1] > 1e300 and odd[2] < 1e-300
-
-
-def test_array_code_yields_every_row_once(rng):
-    model, spectra, theta = situation("shapes", 9, rng)
-    engine = ArrayEngine(model)
-    descents = Descents.empty(np.arange(9), near(model, theta, rng, 0.5), engine.lm_settings)
-    descents.set_evaluation(objective_of(model, spectra).evaluate(descents.theta))
-    with np.errstate(all="ignore"):
-        parts = list(iterate(objective_of(model, spectra), engine.lm_settings, descents, 100))
-    rows = np.concatenate([rows for rows, _ in parts])
-    np.testing.assert_array_equal(np.sort(rows), np.arange(9))
-    assert len(parts) > 1
