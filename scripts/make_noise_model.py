@@ -15,8 +15,8 @@ import numpy as np
 
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.files import atomic_output
+from xpfit.prepare.band import coefficient_covariance
 from xpfit.prepare.bases import sampled_design
-from xpfit.prepare.covariance import coefficient_covariance
 from xpfit.prepare.sampled import sample_continuous
 from xpfit.read import XP_BANDS, read_continuous
 from xpfit.simulate.noise import photon_rate

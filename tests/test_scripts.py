@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive import archive_sources, write_archive
 from astropy.io import fits
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
@@ -194,3 +195,14 @@ def test_ways_to_convolve_agree_and_are_compared():
     command = [sys.executable, str(SCRIPTS / "benchmark_convolution.py"), "--batch", "3"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.count("float32") == done.stdout.count("float64") == 5
+
+
+def test_coefficients_hold_more_than_samples_at_any_step(tmp_path, rng, monkeypatch, capsys):
+    spaces = load("measure_observation_spaces")
+    path = write_archive(archive_sources(4, rng), tmp_path / "s.csv", "csv (a, b)")
+    monkeypatch.setattr(spaces, "N_STARS", 20)
+    monkeypatch.setattr("sys.argv", ["measure", str(path)])
+    spaces.main()
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[0] for line in lines] == ["10", "6", "2"]
+    assert all(float(line.split()[2]) < 1.0 and float(line.split()[-1]) < 1.1 for line in lines)

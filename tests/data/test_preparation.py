@@ -25,6 +25,7 @@ ARCHIVE = {
     "truncate": True,
     "uncorrelated_error": 0.003,
     "zero_point_error": 0.005,
+    "correlation_length": 10.0,
     "correction": "tilt 1.0",
     "photometry": {
         "magnitude_err_floor": 0.03, "max_norm_dg_2mass": -5.0, "max_norm_dg_wise": -9.0
@@ -37,6 +38,16 @@ ARCHIVE = {
 def test_records_of_files_are_read_and_written_as_they_are(record):
     preparation = Preparation.from_dict(json.loads(json.dumps(record)))
     assert json.loads(json.dumps(preparation.to_dict())) == record
+
+
+def test_records_without_a_correlation_length_keep_having_none():
+    record = {name: ARCHIVE[name] for name in ("independent_error", "truncate")}
+    preparation = Preparation.from_dict(record)
+    assert preparation.settings.correlation_length == 0.0
+    assert "correlation_length" not in preparation.to_dict()
+    assert Preparation(XPSettings()).differences(preparation).errors == [
+        "correlation_length is 10.0, not 0.0"
+    ]
 
 
 def test_records_are_read_into_their_types():

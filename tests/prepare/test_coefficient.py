@@ -19,8 +19,8 @@ from xpfit.prepare import (
     sample_continuous,
     whiten_covariances,
 )
+from xpfit.prepare.band import coefficient_covariance
 from xpfit.prepare.bases import sampled_design
-from xpfit.prepare.covariance import coefficient_covariance
 from xpfit.read import read_continuous
 
 BARE = XPSettings(0.0, 0.0, 0.0)
@@ -74,20 +74,6 @@ def test_calibration_terms_are_those_of_sampled_space(table):
     ours = sampling.T @ coefficient_vectors(table, coefficient_space(), settings).covariance
     expected = sample_continuous(table, XP_WAVELENGTH, settings).covariance
     np.testing.assert_allclose(ours @ sampling, expected, rtol=1e-8, atol=1e-12 * expected.max())
-
-
-def test_independent_term_varies_the_samples_by_its_size(twin, rng):
-    _, stars = simulate_coefficients(twin, 20, rng)
-    design = sampled_design(XP_WAVELENGTH)
-    sampling = np.vstack([design.bp, design.rp])
-    space, error = coefficient_space(), 0.005
-    covariance = coefficient_vectors(stars, space, XPSettings(error, 0.0, 0.0)).covariance
-    covariance -= coefficient_vectors(stars, space, BARE).covariance
-    flux = np.hstack([stars["bp_coefficients"], stars["rp_coefficients"]]) @ sampling
-    implied = np.sqrt(np.diagonal(sampling.T @ covariance @ sampling, axis1=1, axis2=2))
-    ratio = np.median(implied / np.abs(error * flux), axis=0)
-    assert np.all((ratio > 0.6) & (ratio < 1.1))
-    assert 0.8 < np.median(ratio) <= 1.0
 
 
 def test_truncation_leaves_out_what_is_not_relevant(table):

@@ -9,8 +9,8 @@ from archive import archive_sources, write_archive
 from xpfit import InputError, XPSettings
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.prepare import sample_continuous
+from xpfit.prepare.band import coefficient_covariance
 from xpfit.prepare.bases import sampled_design
-from xpfit.prepare.covariance import coefficient_covariance
 from xpfit.read import read_continuous
 
 GRIDS = {

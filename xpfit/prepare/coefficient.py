@@ -10,16 +10,24 @@ from astropy.table import Table
 from ..data.preparation import XPSettings
 from ..data.space import CoefficientSpace
 from ..read import XP_BANDS
+from .band import read_band
 from .bases import sampled_design
-from .covariance import DataVectors, inflate, read_band
+from .covariance import DataVectors, add_calibration
 
-CALIBRATION_GRID = np.arange(332.0, 1043.0, 10.0)
-"""Wavelengths (nm) of samples with independent errors: ZGR23's grid, continued to both ends."""
+CALIBRATION_RANGE = (332.0, 1042.0)
+"""Wavelengths (nm) between which the calibration error acts: where Gaia has flux."""
+
+DEFAULT_LENGTH = 10.0
+"""Correlation length (nm) where `XPSettings` gives none: the step of ZGR23's wavelengths."""
+
+SAMPLES_PER_LENGTH = 5
+"""Samples of the flux in one correlation length."""
 
 REGULARISATION = 1e-3
 """Singular values of the sampling, relative to the largest, below which its inverse fades out.
 
-Directions in which coefficients hardly change the flux are left to the archive's own errors.
+Directions in which coefficients hardly change the flux are left to the archive's own errors: with
+a smaller value the term depends on the noise of single stars there, and a few fits fail.
 """
 
 
@@ -50,9 +58,10 @@ def coefficient_vectors(
     -----
     The covariance is the archive's, block by block, plus the terms of ZGR23's eq. 2. Those of the
     zero point and of the bands are outer products of the coefficients, just as they are of the
-    sampled flux. The independent one, (error * f)^2 on the diagonal of the flux f in samples 10 nm
-    apart, is carried to the coefficients by the regularised inverse of the sampling: sampled again
-    they vary by that error, and the coefficients carry no less information than the samples.
+    sampled flux. The calibration error of `calibration_covariance` at 2 nm steps is carried to the
+    coefficients by the regularised inverse of the sampling. Sampled again, the coefficients of real
+    stars vary in broad features by 92-97 % of the error of sampled space, and in single samples,
+    whose finest structure no coefficients can describe, by 85 %.
     """
     settings = settings or XPSettings()
     sizes = (len(space.bp_basis), len(space.rp_basis))
@@ -70,29 +79,36 @@ def coefficient_vectors(
         part[:, block] = data.coefficients
         parts.append(part)
         start += n
-    independent = _independent_covariance(sum(parts), sizes, settings.independent_error)
+    calibration = _calibration(sum(parts), sizes, settings)
     return DataVectors(
         sum(parts),
         covariance,
-        inflate(covariance, independent, parts, settings),
+        add_calibration(covariance, calibration, parts, settings),
         ~used | (problem != "")[:, None],
         problem.astype(str),
     )
 
 
-def _independent_covariance(
-    coefficients: np.ndarray, sizes: tuple[int, int], error: float
+def _calibration(
+    coefficients: np.ndarray, sizes: tuple[int, int], settings: XPSettings
 ) -> np.ndarray:
-    """Covariance of the coefficients if the flux varies on its own in every sample."""
-    sampling, inverse = _sampling(*sizes)
-    spread = error * (coefficients @ sampling)[:, :, None] * inverse
+    """Covariance of the coefficients from the calibration error of the flux."""
+    sampling, inverse = _sampling(*sizes, settings.correlation_length or DEFAULT_LENGTH)
+    change = settings.independent_error * (coefficients @ sampling)[:, :, None] * inverse
+    # White noise averaged over a correlation length has the correlation that is wanted.
+    n_star, n_grid, n = change.shape
+    spread = np.zeros((n_star, n_grid + SAMPLES_PER_LENGTH - 1, n))
+    for i in range(SAMPLES_PER_LENGTH):
+        spread[:, i : i + n_grid] += change / np.sqrt(SAMPLES_PER_LENGTH)
     return np.swapaxes(spread, 1, 2) @ spread
 
 
 @lru_cache(maxsize=4)
-def _sampling(n_bp: int, n_rp: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients -> flux on `CALIBRATION_GRID`, and its Tikhonov-regularised inverse."""
-    design = sampled_design(CALIBRATION_GRID, n_bp, n_rp)
+def _sampling(n_bp: int, n_rp: int, length: float) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients -> flux on a fine grid, and the Tikhonov-regularised inverse of that."""
+    low, high = CALIBRATION_RANGE
+    step = length / SAMPLES_PER_LENGTH
+    design = sampled_design(np.arange(low, high + 0.5 * step, step), n_bp, n_rp)
     sampling = np.vstack([design.bp, design.rp])
     left, values, right = np.linalg.svd(sampling, full_matrices=False)
     filtered = values / (values**2 + (REGULARISATION * values[0]) ** 2)

@@ -15,10 +15,11 @@ from ..data.spectra import InputFlag, Spectra
 from ..errors import InputError
 from ..read import XP_BANDS
 from ..read.tables import float_column
+from .band import band_sizes
 from .bases import coefficient_space
 from .coefficient import coefficient_vectors
 from .corrections import FluxCorrection, identifier_of
-from .covariance import DataVectors, band_sizes
+from .covariance import DataVectors
 from .sampled import sample_continuous, take_samples
 from .sources import id_flags
 from .whitening import whiten_covariances

@@ -9,9 +9,10 @@ from ..constants import FLUX_UNIT_SI
 from ..data.preparation import XPSettings
 from ..errors import InputError
 from ..read import SAMPLED_WAVELENGTH, XP_BANDS
+from .band import band_sizes, read_band
 from .bases import sampled_design
 from .corrections import FluxCorrection
-from .covariance import DataVectors, band_sizes, inflate, read_band
+from .covariance import DataVectors, add_calibration, calibration_covariance
 
 BAND_LIMIT = 639.0
 """Wavelength (nm) at which GaiaXPy gives BP and RP the same weight."""
@@ -66,7 +67,8 @@ def sample_continuous(
         covariance *= factor[:, :, None] * factor[:, None, :]
     flux = sum(parts)
     mask |= (problem != "")[:, None]
-    inflated = inflate(covariance, (settings.independent_error * flux) ** 2, parts, settings)
+    calibration = calibration_covariance(flux, design.wavelength, settings)
+    inflated = add_calibration(covariance, calibration, parts, settings)
     return DataVectors(flux, covariance, inflated, mask, problem.astype(str))
 
 
@@ -129,6 +131,7 @@ def take_samples(
     covariance[:, index, index] = error**2
     is_bp = wavelength < BAND_LIMIT
     parts = [flux * is_bp, flux * ~is_bp]
-    independent = (settings.independent_error**2 + settings.uncorrelated_error**2) * flux**2
-    inflated = inflate(covariance, independent, parts, settings)
+    calibration = calibration_covariance(flux, wavelength, settings)
+    calibration[:, index, index] += (settings.uncorrelated_error * flux) ** 2
+    inflated = add_calibration(covariance, calibration, parts, settings)
     return DataVectors(flux, covariance, inflated, mask, problem.astype(str))

@@ -14,7 +14,7 @@ import numpy as np
 from ..constants import AMPLITUDE_WINDOW, LN_PER_MAG
 from ..data.preparation import XPSettings
 from ..prepare.bases import sampled_design
-from ..prepare.covariance import inflate
+from ..prepare.covariance import add_calibration, calibration_covariance
 from ..read import XP_BANDS
 
 G_ZERO_POINT = 2.75e7
@@ -132,7 +132,8 @@ class XPNoise:
         both = self._used[0] & self._used[1]
         # The exact weights of the merge matter little to terms of half a per cent.
         parts = [np.where(both, 0.5 * part, part) for part in parts]
-        return inflate(total, (self.settings.independent_error * flux) ** 2, parts, self.settings)
+        calibration = calibration_covariance(flux, self._wavelength, self.settings)
+        return add_calibration(total, calibration, parts, self.settings)
 
     def covariance_with_bands(self, flux: np.ndarray, magnitude_err: float) -> np.ndarray:
         """Covariances for noise-free spectra that are followed by photometric bands.
