@@ -1,4 +1,4 @@
-"""What companions have in common: training as a template, and the contract of predictions."""
+"""Base class of companions: the steps of training, and the interface of predictions."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Examples:
 class Companion(ABC):
     """Another model of the same spectra, in the manner of scikit-learn's estimators.
 
-    Subclasses say how the network looks and is trained, and what it predicts; `fit`, `predict` and
-    files are the same for all. What was learned ends in ``_``.
+    Subclasses define the networks, their training and the prediction; `fit`, `predict` and files
+    are the same for all. Learned attributes end in ``_``.
 
     Parameters
     ----------
@@ -156,8 +156,8 @@ class Companion(ABC):
         spectra : Spectra
             In the space of the training stars.
         seed : int
-            Of what is drawn at random, together with each star's source_id: the result of a star
-            depends neither on other stars nor on their order.
+            Seed of random draws, together with each star's source_id: the result of a star depends
+            neither on other stars nor on their order.
         n_draws : int, optional
             Random draws per star; see the class attribute.
 

@@ -1,4 +1,4 @@
-"""Random numbers of stars, from one stream per star, so that neighbours have no influence."""
+"""Random numbers, from one generator per star, so that results do not depend on other stars."""
 
 from __future__ import annotations
 

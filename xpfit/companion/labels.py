@@ -1,4 +1,4 @@
-"""What companions that predict labels have in common."""
+"""Base class of companions that predict labels."""
 
 from __future__ import annotations
 

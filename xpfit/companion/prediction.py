@@ -1,4 +1,4 @@
-"""What companions predict, and the table columns that it becomes."""
+"""Predictions of companions, and the table columns that they become."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Prediction(ABC):
     label_names : tuple of str
         Labels that are predicted, if any.
     is_outlier : ndarray of bool, shape (n_star,), or None
-        Whether spectra are unlike the training set; None if the companion does not find out.
+        Whether spectra are unlike the training set; None if the companion does not test this.
     """
 
     label_names: tuple[str, ...]
@@ -72,7 +72,7 @@ class Prediction(ABC):
 
 
 def _join(values: list):
-    """Arrays, or dicts of arrays, one after the other; of what is no array, the first."""
+    """Concatenated arrays, or dicts of arrays; the first of other values."""
     if isinstance(values[0], dict):
         return {name: _join([v[name] for v in values]) for name in values[0]}
     return np.concatenate(values) if isinstance(values[0], np.ndarray) else values[0]

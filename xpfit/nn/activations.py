@@ -12,14 +12,14 @@ from scipy.special import erf, expit
 from .layers import Layer
 
 ROOT_2, ROOT_2_PI = math.sqrt(2.0), math.sqrt(2.0 * math.pi)
-"""Plain numbers, lest they make single precision double."""
+"""As Python floats, so that single precision stays single."""
 
 
 class Activation(Layer):
     """An element-by-element layer without parameters (see `xpfit.nn.layers.Layer`).
 
-    A subclass says what the function and its first two derivatives are. The cache holds the input
-    and the output.
+    Subclasses define the function and its first two derivatives. The cache holds the input and the
+    output.
     """
 
     @abstractmethod
@@ -27,11 +27,11 @@ class Activation(Layer):
         """The function."""
 
     @abstractmethod
-    def slope(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def derivative(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Its first derivative at x, where it is y."""
 
     @abstractmethod
-    def bend(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    def second_derivative(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         """Its second derivative; None where that is zero everywhere."""
 
     def forward(self, w, x, rng=None):
@@ -41,18 +41,20 @@ class Activation(Layer):
 
     def adjoint(self, w, cache, dy):
         """See `Layer.adjoint`."""
-        return dy * self.slope(*cache)
+        return dy * self.derivative(*cache)
 
     def tangent(self, w, cache, dx):
         """See `Layer.tangent`."""
-        return dx * self.slope(*cache)[:, None, ...]
+        return dx * self.derivative(*cache)[:, None, ...]
 
     def curvature(self, w, cache, dx, dy):
         """See `Layer.curvature`."""
-        bend = self.bend(*cache)
-        if bend is None:
+        second_derivative = self.second_derivative(*cache)
+        if second_derivative is None:
             return None
-        return (dx * (bend * dy)[:, None, :]) @ array_namespace(dx).matrix_transpose(dx)
+        return (dx * (second_derivative * dy)[:, None, :]) @ array_namespace(dx).matrix_transpose(
+            dx
+        )
 
 
 class Tanh(Activation):
@@ -62,12 +64,12 @@ class Tanh(Activation):
         """See `Activation.value`."""
         return array_namespace(x).tanh(x)
 
-    def slope(self, x, y):
-        """See `Activation.slope`."""
+    def derivative(self, x, y):
+        """See `Activation.derivative`."""
         return 1.0 - y**2
 
-    def bend(self, x, y):
-        """See `Activation.bend`."""
+    def second_derivative(self, x, y):
+        """See `Activation.second_derivative`."""
         return -2.0 * y * (1.0 - y**2)
 
 
@@ -78,12 +80,12 @@ class ReLU(Activation):
         """See `Activation.value`."""
         return array_namespace(x).clip(x, 0.0, None)
 
-    def slope(self, x, y):
-        """See `Activation.slope`."""
+    def derivative(self, x, y):
+        """See `Activation.derivative`."""
         return array_namespace(x).astype(x > 0, x.dtype)
 
-    def bend(self, x, y):
-        """See `Activation.bend`: piecewise linear."""
+    def second_derivative(self, x, y):
+        """See `Activation.second_derivative`: piecewise linear."""
         return None
 
 
@@ -96,12 +98,12 @@ class ELU(Activation):
         xp = array_namespace(x)
         return xp.clip(x, 0.0, None) + xp.expm1(xp.clip(x, None, 0.0))
 
-    def slope(self, x, y):
-        """See `Activation.slope`."""
+    def derivative(self, x, y):
+        """See `Activation.derivative`."""
         return array_namespace(x).clip(y, None, 0.0) + 1.0
 
-    def bend(self, x, y):
-        """See `Activation.bend`."""
+    def second_derivative(self, x, y):
+        """See `Activation.second_derivative`."""
         xp = array_namespace(x)
         return xp.where(x > 0, xp.zeros_like(x), y + 1.0)
 
@@ -114,12 +116,12 @@ class Sigmoid(Activation):
         xp = array_namespace(x)
         return expit(x) if is_numpy_array(x) else 0.5 * (1.0 + xp.tanh(0.5 * x))
 
-    def slope(self, x, y):
-        """See `Activation.slope`."""
+    def derivative(self, x, y):
+        """See `Activation.derivative`."""
         return y * (1.0 - y)
 
-    def bend(self, x, y):
-        """See `Activation.bend`."""
+    def second_derivative(self, x, y):
+        """See `Activation.second_derivative`."""
         return y * (1.0 - y) * (1.0 - 2.0 * y)
 
 
@@ -130,14 +132,14 @@ class GELU(Activation):
         """See `Activation.value`."""
         return x * _normal_cdf(x)
 
-    def slope(self, x, y):
-        """See `Activation.slope`."""
+    def derivative(self, x, y):
+        """See `Activation.derivative`."""
         # y / x is the CDF, which takes longer.
         at_zero = array_namespace(x).astype(x == 0, x.dtype)
         return y / (x + at_zero) + 0.5 * at_zero + x * _normal_density(x)
 
-    def bend(self, x, y):
-        """See `Activation.bend`."""
+    def second_derivative(self, x, y):
+        """See `Activation.second_derivative`."""
         return (2.0 - x**2) * _normal_density(x)
 
 

@@ -2,7 +2,7 @@
 
 The maps are array code: they run on NumPy, CuPy or any other namespace that `x` comes from.
 
-A layer holds no parameters. It is told them, as one flat vector, in every call, so that a whole
+A layer holds no parameters. They are an argument of every call, as one flat vector, so that a whole
 network is a function of a single vector (see `xpfit.nn.network`).
 """
 
@@ -16,12 +16,12 @@ from array_api_compat import array_namespace, device
 
 
 class Layer(ABC):
-    """What a layer must do; parameters, curvature and statistics are there only where overridden.
+    """Interface of layers; parameters, curvature and statistics exist only where overridden.
 
     Shapes: `x` is (n_batch, n_in), `y` (n_batch, n_out), `w` (n_parameters,), and tangents carry
-    one axis of directions in the middle: `dx` (n_batch, n_direction, n_in). Layers that look at
-    series of several channels (`xpfit.nn.series`) have them flat as well, the channels of one place
-    side by side.
+    one axis of directions in the middle: `dx` (n_batch, n_direction, n_in). Layers for
+    series of several channels (`xpfit.nn.series`) have them flat as well, the channels of one
+    position side by side.
     """
 
     n_parameters = 0
@@ -41,7 +41,7 @@ class Layer(ABC):
     ) -> tuple[np.ndarray, Any]:
         """Return the output and the cache that the other maps need.
 
-        A layer that is another in training, such as `Dropout`, is so if it is given an `rng`.
+        With an `rng`, layers such as `Dropout` behave as in training.
         """
 
     def backward(self, w: np.ndarray, cache: Any, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,16 +125,16 @@ class Dense(Layer):
 
 
 class Dropout(Layer):
-    """Inputs are dropped at random in training (Srivastava et al. 2014), and pass otherwise.
+    """Sets inputs to zero at random in training (Srivastava et al. 2014).
 
     Parameters
     ----------
     fraction : float
-        Share that is dropped, in [0, 1). The others are scaled up, so that the mean stays.
+        Share that is dropped, in [0, 1). The others are scaled up, which preserves the mean.
 
     Notes
     -----
-    Only `forward` with an `rng` drops anything; what was dropped then, is in its cache.
+    Only `forward` with an `rng` drops anything; the factors are in its cache.
     """
 
     def __init__(self, fraction: float):

@@ -24,7 +24,7 @@ class Network:
     n_parameters : int
         Length of the parameter vector.
     slices : list of slice
-        Where each layer's parameters stand in that vector.
+        Each layer's part of that vector.
     is_weight : ndarray of bool, shape (n_parameters,)
         True for weights, False for biases: only weights are regularised (ZGR23, eq. 12).
     """
@@ -53,7 +53,7 @@ class Network:
         parameters : ndarray, shape (n_parameters,)
         x : ndarray, shape (n_batch, n_in)
         rng : numpy.random.Generator, optional
-            In training, for layers that are others there (`Dropout`, `BatchNorm`).
+            In training, for layers that behave differently there (`Dropout`, `BatchNorm`).
 
         Returns
         -------
@@ -169,7 +169,7 @@ class Network:
         return dy
 
     def jacobian(self, parameters: np.ndarray, x: np.ndarray, outputs: Sequence[int]) -> np.ndarray:
-        """Derivatives of some outputs with respect to all inputs (reverse mode).
+        """Derivatives of chosen outputs with respect to all inputs (reverse mode).
 
         Parameters
         ----------
@@ -211,7 +211,7 @@ class Network:
 
         Notes
         -----
-        A layer that bends, sum(dy_l * y_l(x_l)), adds dx_l^T diag(dy_l y_l'') dx_l, with dx_l the
+        A nonlinear layer, sum(dy_l * y_l(x_l)), adds dx_l^T diag(dy_l y_l'') dx_l, with dx_l the
         directions pushed forward to its input and dy_l the weights pulled back to its output.
         """
         steps = list(zip(self.layers, self.slices, caches, strict=True))

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Optimiser(Protocol):
-    """What an optimiser must do."""
+    """Interface of optimisers."""
 
     def step(
         self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float
@@ -18,11 +18,11 @@ class Optimiser(Protocol):
         ...
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the next step depends on, besides its arguments."""
+        """Arrays that the next step depends on, besides its arguments."""
         ...
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` returned."""
+        """Continue from what `state` returned."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Pools: several places of a series become one."""
+"""Pools: several positions of a series become one."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .layers import Layer
 
 
 class _Pool(Layer):
-    """Several places become one; the last one of fewer, where they do not come out even."""
+    """Several positions become one; the last one of fewer, where they do not come out even."""
 
     def __init__(self, length: int, n_channel: int, size: int):
         self.length, self.n_channel, self.size = length, n_channel, size
         self.length_out = -(-length // size)
 
     def _groups(self, x: np.ndarray, filling: float) -> np.ndarray:
-        """Groups of places: (n, length_out, size, n_channel)."""
+        """Groups of positions: (n, length_out, size, n_channel)."""
         xp, n = array_namespace(x), x.shape[0]
         missing = (self.length_out * self.size - self.length) * self.n_channel
         filled = xp.full((n, missing), filling, dtype=x.dtype, device=device(x))
@@ -31,28 +31,28 @@ class _Pool(Layer):
 
 
 class MaxPool(_Pool):
-    """The largest value of each group of places.
+    """The largest value of each group of positions.
 
     Parameters
     ----------
     length, n_channel : int
         Of the input.
     size : int
-        Places in a group.
+        Positions in a group.
     """
 
     def forward(self, w, x, rng=None):
         """See `Layer.forward`."""
         xp = array_namespace(x)
         groups = self._groups(x, -np.inf)
-        places = [groups[:, :, i, :] for i in range(self.size)]
-        largest = places[0]
-        for place in places[1:]:
-            largest = xp.maximum(largest, place)
+        positions = [groups[:, :, i, :] for i in range(self.size)]
+        largest = positions[0]
+        for position in positions[1:]:
+            largest = xp.maximum(largest, position)
         taken = largest != largest  # NaN is nowhere the largest
         first = []
-        for place in places:
-            first.append((place == largest) & ~taken)
+        for position in positions:
+            first.append((position == largest) & ~taken)
             taken = taken | first[-1]
         return xp.reshape(largest, (x.shape[0], -1)), xp.astype(xp.stack(first, axis=2), x.dtype)
 
@@ -71,14 +71,14 @@ class MaxPool(_Pool):
 
 
 class AveragePool(_Pool):
-    """The mean of each group of places.
+    """The mean of each group of positions.
 
     Parameters
     ----------
     length, n_channel : int
         Of the input.
     size : int
-        Places in a group.
+        Positions in a group.
     """
 
     def forward(self, w, x, rng=None):
@@ -105,6 +105,6 @@ class AveragePool(_Pool):
         return xp.reshape(means, (x.shape[0], -1))
 
     def _counts(self, x: np.ndarray) -> np.ndarray:
-        """Number of places in each group, (length_out, 1)."""
+        """Number of positions in each group, (length_out, 1)."""
         count = np.minimum(self.size, self.length - self.size * np.arange(self.length_out))
         return array_namespace(x).asarray(count[:, None], dtype=x.dtype, device=device(x))

@@ -31,7 +31,7 @@ class StepSchedule(Schedule):
     milestones : sequence of int
         Epochs at which the rate drops; ZGR23 use 32, 64 and 96.
     factor : float
-        What it is multiplied by.
+        By which it is multiplied.
     """
 
     initial: float
@@ -68,16 +68,16 @@ class CosineSchedule(Schedule):
 
 @dataclass(frozen=True)
 class WarmRestartSchedule(Schedule):
-    """Falls along cosines, each longer than the one before (Loshchilov & Hutter 2017).
+    """Cosine cycles, each longer than the one before (Loshchilov & Hutter 2017).
 
     Parameters
     ----------
     initial, final : float
-        Rates at the beginning and at the end of each fall.
+        Rates at the beginning and at the end of each cycle.
     first : float
-        Epochs of the first fall.
+        Epochs of the first cycle.
     factor : float
-        How much longer each fall is than the one before.
+        Length of each cycle over that of the one before.
     """
 
     initial: float
@@ -103,7 +103,7 @@ class PlateauSchedule(Schedule):
     patience : int
         Epochs without a new lowest loss after which the rate drops.
     factor : float
-        What it is multiplied by.
+        By which it is multiplied.
 
     Attributes
     ----------

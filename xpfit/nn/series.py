@@ -1,7 +1,7 @@
 """Layers for series of several channels: their positions, and convolution.
 
-Values are flat, (n_batch, length * n_channel), the channels of one place side by side: so they go
-through activations and dense layers as they are.
+Values are flat, (n_batch, length * n_channel), the channels of one position side by side, as
+activations and dense layers take them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from .layers import Layer
 
 
 class Position(Layer):
-    """Appends a channel that tells where in the series a place is, from -1 to 1.
+    """Appends a channel with the position in the series, from -1 to 1.
 
     Parameters
     ----------
@@ -28,10 +28,10 @@ class Position(Layer):
     def forward(self, w, x, rng=None):
         """See `Layer.forward`."""
         xp = array_namespace(x)
-        place = xp.linspace(-1.0, 1.0, self.length, dtype=x.dtype, device=device(x))
-        place = xp.broadcast_to(place[None, :, None], (x.shape[0], self.length, 1))
+        position = xp.linspace(-1.0, 1.0, self.length, dtype=x.dtype, device=device(x))
+        position = xp.broadcast_to(position[None, :, None], (x.shape[0], self.length, 1))
         series = xp.reshape(x, (-1, self.length, self.n_channel))
-        return xp.reshape(xp.concat([series, place], axis=2), (x.shape[0], -1)), x
+        return xp.reshape(xp.concat([series, position], axis=2), (x.shape[0], -1)), x
 
     def adjoint(self, w, cache, dy):
         """See `Layer.adjoint`."""
@@ -49,14 +49,14 @@ class Position(Layer):
 
 
 class Convolution(Layer):
-    """Convolution along a series, as long as its input: zeros stand beyond the ends.
+    """Convolution along a series, as long as its input, which is padded with zeros.
 
     Parameters
     ----------
     n_in, n_out : int
         Number of channels. The parameter vector is W (kernel, n_in, n_out) in C order, then b.
     kernel : int
-        Number of places that are looked at.
+        Number of positions that are looked at.
     """
 
     def __init__(self, n_in: int, n_out: int, kernel: int):
@@ -91,7 +91,7 @@ class Convolution(Layer):
         return self.adjoint(w, cache, dy), xp.concat([weights, bias])
 
     def adjoint(self, w, cache, dy):
-        """See `Layer.adjoint`: the convolution with the kernel the other way round."""
+        """See `Layer.adjoint`: the convolution with the reversed kernel."""
         xp = array_namespace(dy)
         turned = xp.permute_dims(xp.flip(self._weights(w), axis=0), (0, 2, 1))
         return convolve(dy, turned, self.kernel - 1 - self.before)
