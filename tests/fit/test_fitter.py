@@ -168,7 +168,9 @@ def test_a_star_whose_numbers_overflow_is_reported_alone(model, rng, engine, sta
     assert np.isnan(result.parameters[bad]).all()
     others = np.arange(5) != bad
     np.testing.assert_array_equal(result.status[others], FitStatus.CONVERGED)
-    np.testing.assert_allclose(result.parameters[others], expected.parameters[others], rtol=1e-9)
+    # The matrix products of the array code are of other shapes without the bad star.
+    off = np.abs(result.parameters - expected.parameters) / expected.errors
+    assert np.max(off[others]) < (1e-6 if engine == "array" else 1e-9)
 
 
 @pytest.mark.parametrize("engine", ["numba", "array", "scipy"])

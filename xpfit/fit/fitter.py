@@ -243,11 +243,14 @@ class Fitter:
 
     def _find_starts(self, data: FitData, n_starts: int, gap: float) -> np.ndarray:
         """Starts of all stars, shape (n_star, n_starts, n_parameter)."""
-        together = STARS_PER_SEARCH_ON_GPU if self._on_gpu else STARS_PER_SEARCH
-        parts = [
-            self._device.to_numpy(self._starts.find(data[rows], n_starts, gap))
-            for rows in batches(len(data), together)
-        ]
+        size = STARS_PER_SEARCH_ON_GPU if self._on_gpu else STARS_PER_SEARCH
+        parts = []
+        for rows in batches(len(data), size):
+            # Always as many stars at a time, the last one repeated: matrix products of other
+            # shapes are rounded otherwise, and a star's result would depend on its neighbours.
+            padded = np.minimum(np.arange(rows.start, rows.start + size), len(data) - 1)
+            found = self._starts.find(data[self._device.asarray(padded)], n_starts, gap)
+            parts.append(self._device.to_numpy(found)[: rows.stop - rows.start])
         return np.concatenate(parts)
 
     def _complete(self, data: FitData, guesses: np.ndarray) -> np.ndarray:
