@@ -12,7 +12,8 @@ from helpers import (
 
 from xpfit.data import Triangular
 from xpfit.train import stars as stars_module
-from xpfit.train.stars import StarConstraints, StarData, loss_derivatives, project, stellar_loss
+from xpfit.train.projection import project
+from xpfit.train.stars import StarConstraints, StarData, loss_derivatives, stellar_loss
 from xpfit.train.updates import AdamDescent, gauss_newton, gradient_descent
 
 N_STAR = 30
@@ -289,7 +290,7 @@ def test_projection_does_not_depend_on_chunks(case, monkeypatch):
     monkeypatch.setattr(stars_module, "CHUNK", 7)
     parts = project(forward, theta, data)
     np.testing.assert_allclose(parts.offset, whole.offset, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(parts.taken_up, whole.taken_up, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(parts.absorbed_basis, whole.absorbed_basis, rtol=1e-9, atol=1e-12)
 
 
 def test_jacobian_terms_can_be_left_out(case):

@@ -13,7 +13,8 @@ from xpfit.nn import chi2
 from xpfit.prepare import continuous_spectra
 from xpfit.train import Phase, Recipe, Trainer, TrainingIO
 from xpfit.train.loss import model_loss
-from xpfit.train.stars import StarConstraints, StarData, project
+from xpfit.train.projection import project
+from xpfit.train.stars import StarConstraints, StarData
 
 QUIET = TrainingIO(progress=False)
 SHORT = Recipe(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..arrays import batches
 from ..data import Diagonal, Spectra, Whitener
 from ..model import ForwardModel
 from ..model.gauge import amplitude_channels
@@ -38,8 +39,7 @@ def with_floor(spectra: Spectra, floor: float) -> Spectra:
     if spectra.whitener.kind == Diagonal.kind:
         return spectra.replace(flux_err=flux_err, whitener=Diagonal(1.0 / flux_err))
     whiteners, index = [], np.arange(spectra.space.n_obs)
-    for start in range(0, len(spectra), CHUNK):
-        rows = slice(start, start + CHUNK)
+    for rows in batches(len(spectra), CHUNK):
         covariance = spectra.whitener[rows].covariance()
         covariance[:, index, index] += added[rows] ** 2
         mask = ~np.isfinite(spectra.flux_err[rows])
@@ -111,7 +111,7 @@ def start_from_typical_spectrum(
     """Set the network's last bias so that it predicts the median spectrum for every type."""
     observed = spectra.space.grid_channels(np.isfinite(spectra.flux_err))
     spectrum = spectra.space.spectrum(spectra.flux)
-    varpi2 = np.exp(2.0 * theta[:, forward.n_label + 1, None])
+    varpi2 = np.exp(2.0 * theta[:, forward.layout.parallax, None])
     relative = np.where(observed, spectrum / varpi2, np.nan)
     typical = np.ones(len(trained_grid))
     typical[trained_grid] = np.nanmedian(relative[:, trained_grid], axis=0)

@@ -7,7 +7,7 @@ import numpy as np
 from ..data import Whitener
 from ..model import ForwardModel
 from ..nn import asinh_turnover, chi2, l2_penalty
-from .stars import Projection
+from .projection import Projection
 
 
 def model_loss(

@@ -108,7 +108,7 @@ def learn_model_covariance(result: TrainingResult) -> ModelCovariance | None:
     kept = kept[:: max(1, len(kept) // COVARIANCE_STARS)]
     stars, data, theta = result.spectra[kept], result.data[kept], result.theta[kept]
     measured = data.constraints
-    theta[:, : result.forward.n_label] = measured.labels
+    theta[:, result.forward.layout.labels] = measured.labels
     data.constraints = replace(measured, label_err=FIXED_LABELS * measured.label_err)
     theta = gauss_newton(result.forward, theta, data, COVARIANCE_ITERATIONS)
     predicted = result.forward.flux(theta)
@@ -239,7 +239,7 @@ def _absolute_magnitude(result: TrainingResult) -> np.ndarray:
     window = amplitude_channels(space) & space.grid_channels(result.trained_channels)
     level = space.spectrum(result.spectra.flux)[:, window].mean(axis=1)
     # At 10 pc a parallax is 100 mas.
-    at_10pc = level * 1e4 / np.exp(2.0 * result.theta[:, result.forward.n_label + 1])
+    at_10pc = level * 1e4 / np.exp(2.0 * result.theta[:, result.forward.layout.parallax])
     nm_per_second = SPEED_OF_LIGHT * 1e9
     per_frequency = at_10pc * FLUX_UNIT_SI * np.mean(AMPLITUDE_WINDOW) ** 2 / nm_per_second
     with np.errstate(invalid="ignore", divide="ignore"):

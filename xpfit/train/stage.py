@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..nn import SGD, Adam, Optimiser
+from .projection import Projection
 from .recipe import Phase, Recipe
-from .stars import Projection
 from .updates import AdamDescent
 
 

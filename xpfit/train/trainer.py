@@ -18,10 +18,11 @@ from .cleaning import Tension, choose_stars
 from .initial import initial_theta, star_constraints, start_from_typical_spectrum, with_floor
 from .loss import model_loss
 from .outcome import TrainingResult
+from .projection import project
 from .recipe import Phase, Recipe
 from .record import TrainingIO, TrainingRecord
 from .stage import Stage, model_optimiser
-from .stars import StarData, chi2_per_dof, loss_derivatives, project
+from .stars import StarData, chi2_per_dof, loss_derivatives
 from .updates import AdamDescent, fit_amplitude, gauss_newton, gradient_descent, xi_variance
 
 MIN_TRAINING_STARS = 10 * N_COMPONENTS
@@ -290,7 +291,8 @@ class Trainer:
             return
         self.theta = gauss_newton(self.forward, self.theta, self.data, phase.star_iterations)
         if self.forward.curve_varies and phase.free_curve:
-            dusty = (self.theta[:, self.forward.n_label] > np.log(DUSTY)) & (self.clean_flags == 0)
+            ln_extinction = self.theta[:, self.forward.layout.extinction]
+            dusty = (ln_extinction > np.log(DUSTY)) & (self.clean_flags == 0)
             if dusty.sum() >= MIN_TRAINING_STARS:
                 variance = xi_variance(self.forward, self.theta, self.data)
                 self.theta = standardise_variation(self.forward, self.theta, variance, dusty)

@@ -44,7 +44,7 @@ def fit_amplitude(forward: ForwardModel, theta: np.ndarray, data: StarData) -> n
     -------
     ndarray, shape (n_star, n_stellar)
     """
-    updated, amplitude = theta.copy(), forward.n_label + 1
+    updated, amplitude = theta.copy(), forward.layout.parallax
     predicted = data.whitener(forward.flux(theta))
     observed = data.whitener(data.flux)
     updated[:, amplitude] = best_ln_parallax(theta[:, amplitude], predicted, observed)
