@@ -100,33 +100,32 @@ def _toml(value) -> str:
 
 def _build(kind, values: dict, path: Path, text: str, phase: int | None = None):
     """A phase or recipe from the values of a table, every key checked."""
-    hints, known = get_type_hints(kind), {f.name: f for f in fields(kind)}
+    hints = get_type_hints(kind)
     for key, value in values.items():
-        if key not in known:
-            raise InputError(
-                f"{path}{_line(text, key, phase)}: unknown key {key!r}; known are "
-                f"{', '.join(known)}"
-            )
-        expected = hints[key]
-        if expected in (int, float, bool, str) and not _is(value, expected):
-            raise InputError(
-                f"{path}{_line(text, key, phase)}: {key} must be of type {expected.__name__}, "
-                f"got {value!r}"
-            )
-        if key in _TABLES and not (
-            isinstance(value, dict) and all(_is(v, float) for v in value.values())
-        ):
-            raise InputError(f"{path}{_line(text, key)}: {key} is a table of numbers by name")
-        if key in ("hidden_layers", "milestones") and not (
-            isinstance(value, list) and all(_is(v, int) for v in value)
-        ):
-            raise InputError(f"{path}{_line(text, key, phase)}: {key} is a list of whole numbers")
+        if key not in hints:
+            problem = f"unknown key {key!r}; known are {', '.join(hints)}"
+        else:
+            problem = _type_problem(key, value, hints[key])
+        if problem:
+            raise InputError(f"{path}{_line(text, key, phase)}: {problem}")
     try:
         return kind(**values)
     except RecipeError as error:
         raise InputError(f"{path}{_line(text, error.key, phase)}: {error}") from error
     except TypeError as error:
         raise InputError(f"{path}{_line(text, '[[phases]]', phase)}: {error}") from error
+
+
+def _type_problem(key: str, value, expected: type) -> str:
+    """How a value is of another type than expected; empty if it is not."""
+    if key in _TABLES:
+        good = isinstance(value, dict) and all(_is(v, float) for v in value.values())
+        return "" if good else f"{key} is a table of numbers by name"
+    if expected == tuple[int, ...]:
+        good = isinstance(value, list) and all(_is(v, int) for v in value)
+        return "" if good else f"{key} is a list of whole numbers"
+    good = expected not in (int, float, bool, str) or _is(value, expected)
+    return "" if good else f"{key} must be of type {expected.__name__}, got {value!r}"
 
 
 def _is(value, expected: type) -> bool:

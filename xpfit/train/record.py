@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from .._version import __version__
+from ..data import Spectra
 from ..nn import read_checkpoint, write_checkpoint
+from .recipe import Recipe
 
 CHECKPOINT_MINUTES = 5.0
 """Time between checkpoints within a phase."""
@@ -54,7 +59,7 @@ class TrainingRecord:
     ----------
     io : TrainingIO
     fingerprint : str
-        Identifies data, recipe and seed (`xpfit.train.checkpoint.training_fingerprint`).
+        Identifies data, recipe and seed (`training_fingerprint`).
     n_epochs : int
 
     Attributes
@@ -137,3 +142,33 @@ class TrainingRecord:
             seconds = round(time.perf_counter() - self._started, 3)
             self._io.log.write(json.dumps({**line, "seconds": seconds}) + "\n")
             self._io.log.flush()
+
+
+def training_fingerprint(
+    spectra: Spectra, label_names: Sequence[str], recipe: Recipe, rng: np.random.Generator
+) -> str:
+    """SHA-256 of everything that a trained model depends on: data, labels, recipe, seed, version.
+
+    Parameters
+    ----------
+    spectra : Spectra
+    label_names : sequence of str
+    recipe : Recipe
+    rng : numpy.random.Generator
+        As the training starts with it.
+
+    Returns
+    -------
+    str
+    """
+    digest = hashlib.sha256()
+    settings = [__version__, list(label_names), recipe.to_dict(), rng.bit_generator.state]
+    digest.update(json.dumps(settings, sort_keys=True, default=repr).encode())
+    arrays = [spectra.source_id, spectra.flux, spectra.flux_err, spectra.wavelength]
+    arrays += [spectra.parallax, spectra.parallax_err, spectra.extinction, spectra.extinction_err]
+    arrays += [
+        values[name] for values in (spectra.labels, spectra.label_err) for name in label_names
+    ]
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

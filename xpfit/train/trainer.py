@@ -13,14 +13,13 @@ from ..model import ForwardModel
 from ..model.gauge import fix_gauge, reddest_channel, standardise_variation
 from ..model.prior import N_COMPONENTS
 from ..nn import minibatches
-from .checkpoint import training_fingerprint
 from .cleaning import Tension, choose_stars
 from .initial import initial_theta, star_constraints, start_from_typical_spectrum, with_floor
 from .loss import model_loss
 from .outcome import TrainingResult
 from .projection import project
 from .recipe import Phase, Recipe
-from .record import TrainingIO, TrainingRecord
+from .record import TrainingIO, TrainingRecord, training_fingerprint
 from .stage import Stage, model_optimiser
 from .stars import StarData, chi2_per_dof, loss_derivatives
 from .updates import AdamDescent, fit_amplitude, gauss_newton, gradient_descent, xi_variance
