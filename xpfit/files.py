@@ -1,4 +1,4 @@
-"""Input files that must be there, and output files that appear whole or not at all."""
+"""Input files that must exist, and output files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .errors import InputError, OutputError
 def existing_file(
     path: str | os.PathLike, hint: str = "no such file; check the path", *, empty: bool = True
 ) -> Path:
-    """Path of a file that is there.
+    """Path of an existing file.
 
     Parameters
     ----------
     path : path-like
     hint : str
-        What to say otherwise.
+        Text of the error otherwise.
     empty : bool
         Whether it may be empty.
 
@@ -44,7 +44,7 @@ def existing_file(
 
 
 def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
-    """Refuse an output that cannot or must not be written, before any work is done.
+    """Refuse an output that cannot or must not be written, before any computation.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
 
 
 def output_directory(path: str | os.PathLike) -> Path:
-    """Make a directory for output, if it is not there.
+    """Create a directory for output, if it does not exist.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def output_directory(path: str | os.PathLike) -> Path:
     Raises
     ------
     OutputError
-        If it cannot be made or written to.
+        If it cannot be created or written to.
     """
     path = Path(path)
     try:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from xpfit.prepare import whiten_covariances
-from xpfit.prepare.whitening import EIGENVALUE_FLOOR
+from xpfit.prepare.whitening import FLUX_EIGENVALUE_FLOOR
 
 
 def covariances(rng, n_star=6, n=20, smallest=1e-2):
@@ -44,7 +44,7 @@ def test_small_and_negative_eigenvalues_are_raised_to_the_floor(rng, smallest):
     covariance = (rotation * values) @ np.swapaxes(rotation, 1, 2)
     residual = rng.standard_normal((6, 20))
     whitening = whiten_covariances(covariance)
-    expected = eigen_clipped_chi2(covariance, residual, EIGENVALUE_FLOOR)
+    expected = eigen_clipped_chi2(covariance, residual, FLUX_EIGENVALUE_FLOOR)
     np.testing.assert_allclose(chi2(whitening.whitener, residual), expected, rtol=1e-6)
 
 
@@ -88,7 +88,7 @@ def test_masked_values_have_no_weight_and_do_not_disturb_the_others(rng, smalles
     for i in range(6):
         keep = ~mask[i]
         expected = eigen_clipped_chi2(
-            covariance[i : i + 1], residual[i : i + 1], EIGENVALUE_FLOOR, keep
+            covariance[i : i + 1], residual[i : i + 1], FLUX_EIGENVALUE_FLOOR, keep
         )
         assert value[i] == pytest.approx(expected[0], rel=1e-5)
     moved = residual + 1e6 * mask

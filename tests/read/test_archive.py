@@ -202,9 +202,9 @@ def test_requests_are_repeated_with_growing_pauses(gaia, tmp_path, naps):
     assert statuses(job.accounts, "spectrum")[0] == "received"
 
 
-def test_a_dead_archive_ends_the_run_and_a_later_one_goes_on(gaia, tmp_path, naps):
+def test_an_archive_without_answers_ends_the_run_and_a_later_one_resumes(gaia, tmp_path, naps):
     gaia.broken = {"gaia", "tmass", "wise", "spectra"}
-    with pytest.raises(ArchiveError, match="run again later"):
+    with pytest.raises(ArchiveError, match="rerun later"):
         download(gaia, tmp_path, naps, batch_size=2).run(gaia.ids, progress=False)
     gaia.broken = set()
     job = download(gaia, tmp_path, naps, batch_size=2)

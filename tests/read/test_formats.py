@@ -7,7 +7,7 @@ from archive import archive_sources, write_archive
 
 import xpfit
 from xpfit import InputError
-from xpfit.read.formats import FORMATS, recognise
+from xpfit.read.formats import ROW_FORMATS, recognise
 from xpfit.read.formats.compressed import HEAD, read_head
 from xpfit.read.rows import RowType, iterate_rows
 
@@ -24,8 +24,8 @@ def test_formats_are_recognised_by_content_and_name_their_columns(rng, tmp_path,
 
 
 def test_text_is_what_nothing_else_is():
-    assert [form.name for form in FORMATS if form.matches(b"a,b\n1,2\n")] == ["text"]
-    assert FORMATS[-1].name == "text"
+    assert [form.name for form in ROW_FORMATS if form.matches(b"a,b\n1,2\n")] == ["text"]
+    assert ROW_FORMATS[-1].name == "text"
 
 
 def test_parquet_is_no_format_of_the_archive(tmp_path):

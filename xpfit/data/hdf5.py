@@ -18,7 +18,7 @@ from ..files import atomic_output, existing_file
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A format of files: what its header says, and how its files are opened.
+    """A format of files: its header, and how its files are opened.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class FileFormat:
     error : type of Exception
         Raised for files that cannot be read.
     missing, remedy : str
-        What to say of a file that is not there, and what to do about a damaged one.
+        Text of the error for a file that does not exist, and advice for a damaged one.
     has_checksum : bool
         Whether attribute ``checksum`` holds the SHA-256 of all else in the file.
     """
@@ -55,7 +55,7 @@ class FileFormat:
 
     @contextmanager
     def writing(self, path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[h5py.File]:
-        """Open a new file, which appears whole or not at all.
+        """Open a new file, which is written completely or not at all.
 
         Raises
         ------
@@ -77,8 +77,8 @@ class FileFormat:
         FileNotFoundError
             If there is no such file.
         error
-            If the file is damaged (whatever the reader in the block raises because of that
-            included), of another kind, or newer than this version of xpfit.
+            If the file is damaged (errors of the reader in the block included), of another kind,
+            or newer than this version of xpfit.
         """
         path = existing_file(path, self.missing)
         with self.explained(path), h5py.File(path, "r") as file:
@@ -91,7 +91,7 @@ class FileFormat:
 
     @contextmanager
     def explained(self, path: str | os.PathLike) -> Iterator[None]:
-        """Turn what readers raise at damaged files into one clear error."""
+        """Turn the errors of readers at damaged files into one clear error."""
         try:
             yield
         except XpfitError:

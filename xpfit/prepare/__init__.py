@@ -11,7 +11,7 @@ from .covariance import DataVectors
 from .cuts import TrainingCuts, training_cuts
 from .gaia import GAIA_COLUMNS
 from .labels import attach_labels, match_labels, matched_table
-from .library import KELVIN_PER_UNIT, library_spectra
+from .library import library_spectra
 from .magnitudes import band_flux
 from .open import iterate_file, prepare_file, read_spectra
 from .photometry import attach_photometry
@@ -21,7 +21,6 @@ from .whitening import Whitening, whiten_covariances
 
 __all__ = [
     "GAIA_COLUMNS",
-    "KELVIN_PER_UNIT",
     "Additions",
     "DataVectors",
     "FluxCorrection",

@@ -1,4 +1,4 @@
-"""What is known of the stars besides their spectra, put beside them part by part."""
+"""Tables of photometry, astrometry and labels attached to spectra, part by part."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Additions:
     photometry, astrometry, labels : astropy.table.Table, optional
         As for `attach_photometry`, `attach_astrometry` and `attach_labels`.
     zero_point : bool
-        Take the zero point off parallaxes.
+        Subtract the zero point of parallaxes.
     epoch : float
         Julian year of the labels' positions, for a join by position.
     cuts : TrainingCuts, optional
@@ -34,9 +34,9 @@ class Additions:
     Attributes
     ----------
     n_labelled : int
-        How many stars have found their labels so far.
+        Number of stars with labels so far.
     removed : Counter
-        How many stars each cut has removed so far.
+        Number of stars that each cut has removed so far.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Observed parallaxes, their zero point taken off."""
+"""Attaching observed parallaxes, with their zero point subtracted."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def parallax_zero_point(table: Table) -> np.ndarray:
 
 
 def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True) -> Spectra:
-    """Put parallaxes, and what else gaia_source says, beside spectra, joined by source id.
+    """Attach parallaxes and other columns of gaia_source to spectra, by source id.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     -------
     Spectra
         With `parallax` and `parallax_err`; unknown (infinite error) for sources that the table
-        lacks or for which there is no parallax or zero point. What was done is recorded in
+        lacks or for which there is no parallax or zero point. The correction is recorded in
         ``preparation.parallax_zero_point``. The table's columns replace those in `gaia`.
 
     Raises

@@ -14,7 +14,7 @@ from ..read import XP_BANDS
 
 @dataclass
 class BandCoefficients:
-    """Coefficients of BP or RP; zero, without covariance, where the band is absent or bad.
+    """Coefficients of BP or RP; zero, without covariance, where the band is missing or invalid.
 
     Attributes
     ----------
@@ -22,9 +22,9 @@ class BandCoefficients:
     covariance : ndarray, shape (n_good, n, n)
         Of the good sources only.
     used : ndarray of bool, shape (n_star, n)
-        False also for what truncation left out.
+        False also for truncated coefficients.
     good, absent : ndarray of bool, shape (n_star,)
-        Sources whose band is there and right, or is not there.
+        Sources whose band is valid, or missing.
     """
 
     coefficients: np.ndarray
@@ -54,7 +54,7 @@ def read_band(
         Number of coefficients that are expected.
     settings : XPSettings
     problem : ndarray of object, shape (n_star,)
-        Why a source is bad; filled in here for those whose numbers cannot be right.
+        Why a source is bad; filled in here for those with invalid numbers.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def read_band(
     if coefficients.shape[1] != n:
         raise InputError(
             f"these spectra have {coefficients.shape[1]} coefficients in {band.upper()} where "
-            f"{n} are expected; spectra of different Gaia releases need models of their own"
+            f"{n} are expected; spectra of another Gaia release need a model of that release"
         )
     absent = np.isnan(coefficients).all(axis=1)
     good = ~absent & (problem == "")
@@ -125,13 +125,13 @@ def _correlation_matrix(correlations: np.ndarray, n: int) -> np.ndarray:
 
 
 def _relevant_bases(table: Table, band: str) -> np.ndarray:
-    """Number of relevant coefficients, all of them where it is not known."""
+    """Number of relevant coefficients; infinite where it is unknown."""
     relevant = np.asarray(table[f"{band}_n_relevant_bases"], dtype=float)
     return np.where(np.isfinite(relevant) & (relevant > 0), relevant, np.inf)
 
 
 def _check_band(band, coefficients, errors, correlations, rows, problem):
-    """Which of some rows have numbers that can be right, and their correlation matrices.
+    """Which rows have valid numbers, and their correlation matrices.
 
     The others get a `problem`.
     """

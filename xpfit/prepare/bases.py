@@ -1,4 +1,4 @@
-"""Bases of XP spectra, obtained through GaiaXPy: the one module that talks to it.
+"""Bases of XP spectra, obtained through GaiaXPy: the only module that imports it.
 
 GaiaXPy's functions are linear in the coefficients, so that unit coefficient vectors give the
 matrices.
@@ -44,7 +44,7 @@ class SampledDesign:
 
 
 def sampled_design(wavelength: np.ndarray, n_bp: int = 55, n_rp: int = 55) -> SampledDesign:
-    """Design matrices at some wavelengths; remembered between calls.
+    """Design matrices at given wavelengths, cached.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _sampled_design(wavelength: tuple[float, ...], n_bp: int, n_rp: int) -> Samp
 
 @lru_cache(maxsize=16)
 def coefficient_space(n_bp: int = 55, n_rp: int = 55) -> CoefficientSpace:
-    """Coefficient space of Gaia's XP spectra with 2MASS and WISE; remembered between calls.
+    """Coefficient space of Gaia's XP spectra with 2MASS and WISE, cached.
 
     Parameters
     ----------
@@ -112,11 +112,10 @@ def coefficient_space(n_bp: int = 55, n_rp: int = 55) -> CoefficientSpace:
 
 @contextmanager
 def _quiet_gaiaxpy():
-    """GaiaXPy, kept from what it does to the rest of the process.
+    """GaiaXPy, without its side effects.
 
-    It reports on standard output, which belongs to our caller, and takes hold of the stream when it
-    is imported; it also switches all of matplotlib to LaTeX, and its warnings are about its own
-    use of other packages.
+    It prints to standard output (whose stream it takes on import), switches matplotlib to LaTeX,
+    and warns of its own use of other packages.
     """
     from matplotlib import rc_context
 

@@ -1,4 +1,4 @@
-"""XP continuous spectra in coefficient space: the archive's coefficients as they are."""
+"""XP spectra in coefficient space: the archive's coefficients and their covariance."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def coefficient_vectors(
     Returns
     -------
     DataVectors
-        BP's coefficients, then RP's. Those of an absent band, and those that truncation leaves out,
-        are masked, and so is a source whose numbers cannot be right.
+        BP's coefficients, then RP's. Those of an absent band, truncated ones and all of a source
+        with invalid numbers are masked.
 
     Raises
     ------

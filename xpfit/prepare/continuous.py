@@ -25,19 +25,19 @@ from .sources import id_flags
 from .whitening import whiten_covariances
 
 BLOCK = 64
-"""Sources sampled and whitened together: their matrices stay in the processor's cache."""
+"""Sources sampled and whitened together: their matrices fit in the processor's cache."""
 
 XP_RANGE = (330.0, 1050.0)
 """Wavelengths (nm) at which GaiaXPy calibrates XP spectra."""
 
 DR3_COEFFICIENTS = 55
-"""Coefficients per band in Gaia DR3, assumed of a band that no source has."""
+"""Coefficients per band in Gaia DR3, assumed for a band that no source has."""
 
 CHI_SQUARED = tuple(f"{band}_chi_squared" for band in XP_BANDS)
 """Columns of the archive's table that go into `Spectra.gaia`."""
 
 MAX_PROBLEMS_SHOWN = 5
-"""Bad sources that a warning names one by one."""
+"""Bad sources named in a warning."""
 
 
 def sampled_space(xp_wavelength: Sequence[float]) -> SampledSpace:
@@ -77,25 +77,26 @@ def continuous_spectra(
     tables : iterable of astropy.table.Table
         From `xpfit.read.read_continuous` or `xpfit.read.read_sampled`.
     space : ObservationSpace or str, optional
-        What the data vectors are to be: that of a model, one from `sampled_space` or
+        Observation space of the data vectors: that of a model, one from `sampled_space` or
         `xpfit.prepare.coefficient_space`, or ``"sampled"`` (the default: ZGR23's 61 wavelengths) or
         ``"coefficient"``.
     settings : XPSettings, optional
-        Terms that inflate the covariance, truncation.
+        Calibration terms of the covariance, truncation.
     correction : FluxCorrection, optional
-        A published or own correction of the flux; none by default.
+        Correction of the flux; none by default.
 
     Returns
     -------
     Spectra
         2MASS and WISE, which these files do not hold, carry no weight. A source that cannot be used
-        keeps its row, without weight and with `InputFlag.BAD_COEFFICIENTS`; a warning says why.
+        keeps its row, without weight and with `InputFlag.BAD_COEFFICIENTS`, and is named in a
+        warning.
 
     Raises
     ------
     InputError
-        If there are no tables, the space is not known, or the spectra cannot be brought into it:
-        sampled ones into coefficient space, or corrections, which are of sampled flux.
+        If there are no tables, the space is unknown, or the spectra cannot be transformed to it:
+        sampled spectra, or a correction (of sampled flux), in coefficient space.
     """
     settings = settings or XPSettings()
     parts = []
@@ -175,12 +176,12 @@ def _prepare_block(table: Table, space: ObservationSpace, settings, correction) 
 
 
 def _chi_squared(table: Table, name: str) -> np.ndarray:
-    """How well Gaia's own basis fits the epoch spectra; unknown of sampled ones."""
+    """chi2 of Gaia's fit of the epoch spectra; NaN for sampled spectra."""
     return float_column(table[name]) if name in table.colnames else np.full(len(table), np.nan)
 
 
 def _warn_of_problems(problems: list[str]) -> None:
-    """Say which sources are left out, and why."""
+    """Warn of sources that are left out, with the reason."""
     if problems:
         shown = "; ".join(problems[:MAX_PROBLEMS_SHOWN])
         more = len(problems) - MAX_PROBLEMS_SHOWN

@@ -1,7 +1,7 @@
 """Flux corrections: a named, versioned step between sampling and whitening.
 
 Published corrections of XP spectra (Huang et al. 2024, Ye et al. 2025, ...) plug in as a function;
-a model remembers which one its training data went through.
+a model records the one of its training data.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class FluxCorrection:
     Parameters
     ----------
     name, version : str
-        What the correction is recorded as.
+        Recorded in files.
     function : callable
         Takes wavelengths (n_obs,) in nm, fluxes (n_star, n_obs) in 1e-18 W m-2 nm-1 and the table
         of the sources, and returns the factors (n_star, n_obs) by which the fluxes are multiplied.

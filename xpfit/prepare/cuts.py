@@ -39,7 +39,7 @@ class TrainingCuts:
     max_flux_excess: float = 1.3
 
 
-SNR_COLUMNS = ("snrg", "snrr", "snri")
+LAMOST_SNR_COLUMNS = ("snrg", "snrr", "snri")
 """LAMOST's signal-to-noise ratios in g, r and i; surveys without them have one `snr`."""
 
 
@@ -61,7 +61,7 @@ def training_cuts(
     keep : ndarray of bool, shape (n_row,)
         Rows that pass all cuts. A missing value fails.
     removed : dict of str to int
-        How many of the rows still there each cut removed, in order.
+        Number of the remaining rows that each cut removed, in order.
 
     Raises
     ------
@@ -75,7 +75,11 @@ def training_cuts(
     if {"parallax", "parallax_error"} <= set(columns):
         columns.setdefault("parallax_over_error", columns["parallax"] / columns["parallax_error"])
     excess = "bp_rp_flux_excess" if "bp_rp_flux_excess" in columns else "phot_bp_rp_excess_factor"
-    snr = ("snr",) if "snr" in columns and not set(SNR_COLUMNS) & set(columns) else SNR_COLUMNS
+    snr = (
+        ("snr",)
+        if "snr" in columns and not set(LAMOST_SNR_COLUMNS) & set(columns)
+        else LAMOST_SNR_COLUMNS
+    )
     tests = [(name, np.greater, cuts.min_snr) for name in snr]
     tests += [
         ("teff_err", np.less, cuts.max_teff_err),

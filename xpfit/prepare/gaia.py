@@ -1,4 +1,4 @@
-"""What Gaia's tables say of a source besides its spectrum: position, brightness, quality."""
+"""Columns of Gaia's tables besides the spectrum: position, brightness, quality."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ OVER_ERROR = "_over_error"
 
 
 def gaia_columns(table: Table, rows: np.ndarray, matched: np.ndarray) -> dict[str, np.ndarray]:
-    """Those of `GAIA_COLUMNS` that a table has, for some stars.
+    """Those of `GAIA_COLUMNS` that a table has, for a list of stars.
 
     Parameters
     ----------
     table : astropy.table.Table
-        A ratio ``X_over_error`` may also stand there as ``X`` and ``X_error``.
+        A ratio ``X_over_error`` may also be given as ``X`` and ``X_error``.
     rows : ndarray of int, shape (n_star,)
         Row of each star.
     matched : ndarray of bool, shape (n_star,)

@@ -1,4 +1,4 @@
-"""Labels of a survey beside spectra, joined by id or by position."""
+"""Attaching labels of a survey to spectra, by id or by position."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from astropy.table import Table
 
 from ..data.spectra import Spectra
 from ..errors import InputError
+from ..quantities import LABELS, quantity
 from ..read.ids import ID_COLUMNS
 from ..read.positions import MATCH_RADIUS, match_positions
 from ..read.tables import float_column, integer_ids, match_ids
-from .library import KELVIN_PER_UNIT
 
 LABEL_EPOCH = 2000.0
 """Epoch (Julian year) of the surveys' positions, which come from their input catalogues."""
-
-LABEL_NAMES = ("teff", "feh", "logg", "alpha_m")
 
 
 def match_labels(
@@ -26,7 +24,7 @@ def match_labels(
     epoch: float = LABEL_EPOCH,
     radius: float = MATCH_RADIUS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of a table of labels that belong to some sources.
+    """Rows of a table of labels that belong to given sources.
 
     Parameters
     ----------
@@ -50,7 +48,7 @@ def match_labels(
     Raises
     ------
     InputError
-        If there is nothing to join by.
+        If there are neither ids nor positions to join by.
     """
     if "source_id" in labels.colnames:
         return match_ids(source_id, np.asarray(labels["source_id"]), "the table of labels")
@@ -75,7 +73,7 @@ def attach_labels(
     epoch: float = LABEL_EPOCH,
     radius: float = MATCH_RADIUS,
 ) -> Spectra:
-    """Put reference labels beside spectra.
+    """Attach reference labels to spectra.
 
     Parameters
     ----------
@@ -91,7 +89,7 @@ def attach_labels(
     Raises
     ------
     InputError
-        If there is nothing to join by.
+        If there are neither ids nor positions to join by.
     """
     rows, matched = match_labels(spectra.source_id, labels, gaia, epoch=epoch, radius=radius)
 
@@ -101,13 +99,13 @@ def attach_labels(
             values[matched] = float_column(labels[name])[rows[matched]]
         return values
 
-    names = [name for name in LABEL_NAMES if name in labels.colnames]
-    unit = {name: KELVIN_PER_UNIT if name == "teff" else 1.0 for name in names}
+    names = [name for name in LABELS if name in labels.colnames]
+    factor = {name: quantity(name).factor for name in names}
     extinction, extinction_err = take("extinction"), take("extinction_err", np.inf)
     known = np.isfinite(extinction) & np.isfinite(extinction_err)
     changes = {
-        "labels": {name: take(name) / unit[name] for name in names},
-        "label_err": {name: take(f"{name}_err") / unit[name] for name in names},
+        "labels": {name: take(name) / factor[name] for name in names},
+        "label_err": {name: take(f"{name}_err") / factor[name] for name in names},
         "snr": take("snr"),
     }
     if "extinction" in labels.colnames:

@@ -10,6 +10,7 @@ from ..data.preparation import LibrarySettings, Preparation
 from ..data.space import ObservationSpace, SampledSpace
 from ..data.spectra import InputFlag, Spectra
 from ..errors import InputError
+from ..quantities import quantity
 from ..read import LIBRARY_WAVELENGTH
 from ..read.tables import float_column
 from .magnitudes import band_flux
@@ -17,9 +18,6 @@ from .sources import id_flags
 
 LIBRARY_LABELS = {"teff": "teff", "feh": "fe_h", "logg": "logg", "alpha_m": "alpha_m"}
 """xpfit's label names and the library's columns."""
-
-KELVIN_PER_UNIT = 1000.0
-"""Temperatures are in kK inside the model and in K in files."""
 
 
 def library_spectra(
@@ -29,9 +27,9 @@ def library_spectra(
 ) -> Spectra:
     """Turn rows of the library into data vectors.
 
-    XP at some wavelengths, then J, H, Ks as flux; W1 and W2, which the library lacks, carry no
-    weight. Samples that are not finite, or whose error is not positive, carry no weight either;
-    a negative flux with a good error is a measurement and stays.
+    XP samples, then J, H, Ks as flux; W1 and W2, which the library lacks, carry no weight. Neither
+    do samples that are not finite, or whose error is not positive; a negative flux with a good
+    error is a measurement and stays.
 
     Parameters
     ----------
@@ -40,7 +38,7 @@ def library_spectra(
     settings : LibrarySettings, optional
         Error floors and limits.
     space : ObservationSpace, optional
-        Sampled space at some of the library's wavelengths; by default ZGR23's 61.
+        Sampled space at a subset of the library's wavelengths; by default ZGR23's 61.
 
     Returns
     -------
@@ -106,7 +104,7 @@ def _library_samples(space: ObservationSpace) -> np.ndarray:
 def _xp_flux(
     table: Table, columns: np.ndarray, error_floor: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Flux and error at some samples, infinite error where a sample is unusable."""
+    """Flux and error of samples, infinite error where a sample is unusable."""
     scale = float_column(table["medflux"])[:, None] / FLUX_UNIT_SI
     flux = float_column(table["flux"])[:, columns] * scale
     error = float_column(table["flux_error"])[:, columns] * scale
@@ -117,7 +115,7 @@ def _xp_flux(
 
 
 def _extinction_estimate(table: Table, settings: LibrarySettings) -> tuple[np.ndarray, np.ndarray]:
-    """E = A(Ks) / 0.36 and its error; unknown where A(Ks) is missing or wild."""
+    """E = A(Ks) / 0.36 and its error; unknown where A(Ks) is missing or out of limits."""
     extinction = float_column(table["ak_targ"]) / AK_PER_EXTINCTION
     low, high = settings.extinction_limits
     known = (extinction >= low) & (extinction <= high)
@@ -129,9 +127,9 @@ def _labels(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
     """Labels and errors by xpfit's names, temperatures in kK."""
     labels, errors = {}, {}
     for name, column in LIBRARY_LABELS.items():
-        unit = KELVIN_PER_UNIT if name == "teff" else 1.0
-        labels[name] = float_column(table[column]) / unit
-        errors[name] = float_column(table[f"{column}_err"]) / unit
+        factor = quantity(name).factor
+        labels[name] = float_column(table[column]) / factor
+        errors[name] = float_column(table[f"{column}_err"]) / factor
     return labels, errors
 
 

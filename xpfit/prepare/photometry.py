@@ -1,4 +1,4 @@
-"""Photometric bands appended to the spectra: 2MASS and (un)WISE."""
+"""Attaching photometry to spectra: 2MASS and (un)WISE."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ NANOMAGGY_COLUMNS = {
 NANOMAGGY_MAGNITUDE = 22.5
 
 GOOD_2MASS_QUALITY = "ABCD"
-"""Letters of 2MASS's `ph_qual` that stand for a detection."""
+"""Letters of 2MASS's `ph_qual` for a detection."""
 
-TWO_MASS = ("J", "H", "Ks")
+TWO_MASS_BANDS = ("J", "H", "Ks")
 
 
 def attach_photometry(
     spectra: Spectra, table: Table, settings: PhotometrySettings | None = None
 ) -> Spectra:
-    """Put 2MASS and WISE fluxes into data vectors, joined by source id.
+    """Attach 2MASS and WISE fluxes to spectra, by source id.
 
     Parameters
     ----------
     spectra : Spectra
-        With the bands of `xpfit.constants.BANDS`; what stands there is replaced.
+        With the bands of `xpfit.constants.BANDS`; their values are replaced.
     table : astropy.table.Table
         Source ids (one of `xpfit.read.ids.ID_COLUMNS`), magnitudes (`MAGNITUDE_COLUMNS`) or
-        nanomaggies (`NANOMAGGY_COLUMNS`) of any of the bands, and, where there are any, `norm_dg`
-        and `ph_qual`.
+        nanomaggies (`NANOMAGGY_COLUMNS`) of any of the bands, and, optionally, `norm_dg` and
+        `ph_qual`.
     settings : PhotometrySettings, optional
 
     Returns
@@ -103,13 +103,13 @@ def _measure(table: Table, band: Band, settings: PhotometrySettings):
     if measured is None:
         return None
     flux, flux_err = measured
-    limit = settings.max_norm_dg_2mass if band.name in TWO_MASS else settings.max_norm_dg_wise
+    limit = settings.max_norm_dg_2mass if band.name in TWO_MASS_BANDS else settings.max_norm_dg_wise
     if "norm_dg" in table.colnames:
         with np.errstate(invalid="ignore"):
             crowded = float_column(table["norm_dg"]) > limit
         flux_err = np.where(crowded, np.inf, flux_err)
-    if band.name in TWO_MASS and "ph_qual" in table.colnames:
-        letter = TWO_MASS.index(band.name)
+    if band.name in TWO_MASS_BANDS and "ph_qual" in table.colnames:
+        letter = TWO_MASS_BANDS.index(band.name)
         quality = [str(q)[letter : letter + 1] for q in np.ma.filled(table["ph_qual"], "")]
         good = [q in GOOD_2MASS_QUALITY and q != "" for q in quality]
         flux_err = np.where(good, flux_err, np.inf)
@@ -138,7 +138,7 @@ def _from_nanomaggies(table, band, settings):
 
 
 def _missing_band_flags(flags: np.ndarray, flux_err: np.ndarray, channels: dict) -> np.ndarray:
-    """Input flags with `MISSING_BAND` where J, H or Ks has no weight, and `NO_DATA` taken back."""
-    missing = np.isinf(flux_err[:, [channels[name] for name in TWO_MASS]]).any(axis=1)
-    own = int(InputFlag.MISSING_BAND | InputFlag.NO_DATA)
-    return (flags & ~own) | np.where(missing, int(InputFlag.MISSING_BAND), 0)
+    """Input flags with `MISSING_BAND` where J, H or Ks has no weight, and `NO_DATA` removed."""
+    missing = np.isinf(flux_err[:, [channels[name] for name in TWO_MASS_BANDS]]).any(axis=1)
+    replaced = int(InputFlag.MISSING_BAND | InputFlag.NO_DATA)
+    return (flags & ~replaced) | np.where(missing, int(InputFlag.MISSING_BAND), 0)

@@ -1,4 +1,4 @@
-"""XP spectra in sampled space: flux and covariance at some wavelengths."""
+"""XP spectra in sampled space: flux and covariance at given wavelengths."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def sample_continuous(
     -------
     DataVectors
         Of a source without BP or RP, the wavelengths that the other band covers alone. A source
-        whose numbers cannot be right is masked whole, with its `problem`.
+        with invalid numbers is masked whole, with its `problem`.
 
     Notes
     -----
@@ -85,7 +85,7 @@ def take_samples(
     table : astropy.table.Table
         From `xpfit.read.read_sampled`.
     wavelength : ndarray, shape (n_obs,)
-        nm; some of the archive's samples.
+        nm; a subset of the archive's samples.
     settings : XPSettings, optional
     correction : FluxCorrection, optional
         Applied to flux and errors before the terms of `settings`.
@@ -93,7 +93,7 @@ def take_samples(
     Returns
     -------
     DataVectors
-        Samples that are missing are masked; a source with impossible numbers is masked whole, with
+        Samples that are missing are masked; a source with invalid numbers is masked whole, with
         its `problem`.
 
     Raises
@@ -103,8 +103,8 @@ def take_samples(
 
     Notes
     -----
-    The archive's sampled spectra lack the correlations between their samples, which
-    `XPSettings.uncorrelated_error` stands for. BP and RP are told apart at `BAND_LIMIT`.
+    The archive gives no correlations between the samples; `XPSettings.uncorrelated_error` makes up
+    for them. BP and RP are separated at `BAND_LIMIT`.
     """
     settings = settings or XPSettings()
     columns = np.searchsorted(SAMPLED_WAVELENGTH, wavelength)

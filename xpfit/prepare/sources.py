@@ -1,4 +1,4 @@
-"""What is common to all sources of spectra."""
+"""Flags common to all kinds of spectra."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from scipy.linalg.lapack import dpotrf, dtrtri
 
 from ..data import Triangular, as_whitener
 
-EIGENVALUE_FLOOR = 1e-9
+FLUX_EIGENVALUE_FLOOR = 1e-9
 """Smallest eigenvalue of a flux covariance, in (1e-18 W m-2 nm-1)^2 (ZGR23)."""
 
 
@@ -35,7 +35,7 @@ def whiten_covariances(
     covariance: np.ndarray,
     mask: np.ndarray | None = None,
     *,
-    floor: float = EIGENVALUE_FLOOR,
+    floor: float = FLUX_EIGENVALUE_FLOOR,
     max_condition: float = np.inf,
 ) -> Whitening:
     """Whiteners of covariances, with eigenvalues below a floor raised to it.
@@ -45,7 +45,7 @@ def whiten_covariances(
     covariance : ndarray, shape (n_star, n_obs, n_obs)
         Symmetric; need not be positive definite.
     mask : ndarray of bool, shape (n_star, n_obs), optional
-        True for values that get zero weight, whatever stands in their rows and columns.
+        True for values that get zero weight, whatever their rows and columns contain.
     floor : float
         Smallest eigenvalue.
     max_condition : float

@@ -20,9 +20,9 @@ def array_column(
         From `iterate_rows`.
     name : str
     sizes : dict of str to int
-        Remembers each array's length from the first row that has one.
+        Length of each array, from the first row that has one; filled in here.
     problems : list of str
-        What is wrong with each row; filled in here.
+        Error of each row, empty if there is none; filled in here.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def _parse_array(text: bytes) -> np.ndarray:
         values = orjson.loads(b"[" + inner + b"]")
         return np.fromiter(values, dtype=float, count=len(values))
     except (orjson.JSONDecodeError, TypeError, ValueError):
-        pass  # JSON knows neither NaN nor numbers like "1." and ".5"
+        pass  # JSON has neither NaN nor numbers like "1." and ".5"
     try:
         return np.array(inner.replace(b"null", b"nan").split(b","), dtype=float)
     except ValueError:

@@ -24,7 +24,7 @@ XP_BANDS = ("bp", "rp")
 ARRAY_COLUMNS = ("coefficients", "coefficient_errors", "coefficient_correlations")
 """Columns of each band that hold one array per source."""
 
-CHUNK_SIZE = 2000
+SOURCES_PER_TABLE = 2000
 """Sources that are read at a time: 50 MB."""
 
 CONTINUOUS = RowType(
@@ -40,7 +40,7 @@ CONTINUOUS = RowType(
 
 
 def read_continuous(
-    path: str | os.PathLike, chunk_size: int = CHUNK_SIZE, form: Format | None = None
+    path: str | os.PathLike, chunk_size: int = SOURCES_PER_TABLE, form: Format | None = None
 ) -> Iterator[Table]:
     """Read XP continuous spectra from CSV, ECSV, FITS or VOTable, gzipped or not, or from HDF5.
 
@@ -62,8 +62,8 @@ def read_continuous(
         ``b_coefficients`` and ``b_coefficient_errors`` (n_source, n_coefficient),
         ``b_coefficient_correlations`` (n_source, n (n - 1) / 2), ``b_n_relevant_bases``,
         ``b_standard_deviation`` and ``b_chi_squared``, all float64 and NaN where missing; and
-        `problem`, a text that is empty for a good row and says otherwise what is wrong with it.
-        Such a row, all NaN in the band concerned, does not stop the others.
+        `problem`, an error message that is empty for a good row. A bad row is all NaN in the band
+        concerned; the others are read.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def read_continuous(
 
 
 def _table(rows: list[dict], sizes: dict[str, int], path: Path) -> Table:
-    """Table of some rows; `sizes` remembers each array's length from the first row that has one."""
+    """Table of rows; `sizes` holds the length of each array, from the first row that has one."""
     problems = [""] * len(rows)
     table = source_table(rows, path)
     for band in XP_BANDS:

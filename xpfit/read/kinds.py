@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .formats import Format, recognise
 
-KINDS: dict[str, Callable[[str, set[str]], bool]] = {
+SPECTRA_KINDS: dict[str, Callable[[str, set[str]], bool]] = {
     "continuous": lambda form, names: "bp_coefficients" in names,
     "sampled": lambda form, names: {"source_id", "flux", "flux_error"} <= names,
     "library": lambda form, names: form == "fits",
@@ -18,7 +18,7 @@ KINDS: dict[str, Callable[[str, set[str]], bool]] = {
 order in which they are tried."""
 
 FALLBACK = "continuous"
-"""Kind of a file that is none of them; its reader says what is wrong."""
+"""Kind of a file that is none of them; its reader raises the error."""
 
 
 def spectra_kind(path: str | os.PathLike) -> str:
@@ -32,8 +32,8 @@ def spectra_kind(path: str | os.PathLike) -> str:
     -------
     str
         ``"continuous"``, ``"sampled"``, ``"library"`` (FITS with the APOGEE-XP library's columns)
-        or ``"prepared"`` (HDF5 or Parquet from `xpfit prepare`). A file that is none of them counts
-        as the kind that is most likely meant; its reader says what is wrong.
+        or ``"prepared"`` (HDF5 or Parquet from `xpfit prepare`). A file that is none of them gets
+        the kind that is most likely meant, whose reader raises the error.
 
     Raises
     ------
@@ -49,4 +49,4 @@ def kind_and_format(path: str | os.PathLike) -> tuple[str, Format]:
     """Kind of a file of spectra, as `spectra_kind`, and its format."""
     form, head = recognise(path)
     names = {name.lower() for name in form.column_names(Path(path), head)}
-    return next((k for k, test in KINDS.items() if test(form.name, names)), FALLBACK), form
+    return next((k for k, test in SPECTRA_KINDS.items() if test(form.name, names)), FALLBACK), form

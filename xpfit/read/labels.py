@@ -1,8 +1,8 @@
 """Labels of spectroscopic surveys: APOGEE, LAMOST with the Hot Payne, and any other table.
 
-Whatever the survey, the table that comes out has the same columns: `teff` in K, `feh`, `logg` (and
-`alpha_m`) in dex with `*_err`, `snr`, and `source_id` or `ra` and `dec` in degrees to join by. What
-was left out, and why, is counted in ``table.meta["removed"]``.
+The tables of all surveys have the same columns: `teff` in K, `feh`, `logg` (and
+`alpha_m`) in dex with `*_err`, `snr`, and `source_id` or `ra` and `dec` in degrees to join by. The
+number of rows left out for each reason is in ``table.meta["removed"]``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LABEL_COLUMNS = (
     "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",
     "extinction", "extinction_err", "snr", "ra", "dec",
 )  # fmt: skip
-"""Columns of numbers that a table of labels may have, besides `source_id`."""
+"""Numeric columns that a table of labels may have, besides `source_id`."""
 
 REQUIRED_LABELS = ("teff", "feh", "logg")
 
@@ -146,8 +146,8 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     path : path-like
         FITS, ECSV, CSV or VOTable.
     columns : mapping of str to str, optional
-        Our names (`LABEL_COLUMNS`, `source_id`) and the table's. Those not named stand for
-        themselves.
+        Our names (`LABEL_COLUMNS`, `source_id`) and the table's. Columns that
+        are not named keep their names.
 
     Returns
     -------
@@ -157,8 +157,8 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     Raises
     ------
     FileNotFoundError, InputError
-        If the file cannot be read, a column of the map is not there, one of teff, feh and logg is
-        missing, or there is nothing to join by.
+        If the file cannot be read, a column of the map is missing, one of teff, feh and logg is
+        missing, or neither ids nor positions are given.
     """
     raw = read_table(path)
     columns = dict(columns or {})
@@ -229,7 +229,7 @@ def _spectrum_names(raw: Table) -> np.ndarray:
 
 
 def _replace_hot(table: Table, names: np.ndarray, path: str | os.PathLike) -> np.ndarray:
-    """Put the Hot Payne's labels of hot stars into a table; tells which rows."""
+    """Put the Hot Payne's labels of hot stars into a table; returns which rows."""
     hot = read_fits_table(Path(path), columns={"SpecID", *HOT_PAYNE_COLUMNS.values()})
     _require(hot, ("SpecID", *HOT_PAYNE_COLUMNS.values()), path, "the Hot Payne's catalogue")
     hot = hot[float_column(hot["Teff"]) >= HOT_PAYNE_LIMIT]

@@ -63,8 +63,8 @@ def read_library(path: str | os.PathLike, rows=None) -> Table:
     -------
     astropy.table.Table
         The columns of `LIBRARY_COLUMNS` with their units. Labels and photometry that are NaN or
-        absent are masked; flux and errors are passed on as they are, to be judged by
-        `xpfit.prepare`. The path is kept as ``table.meta["path"]``.
+        absent are masked; flux and errors are passed on as they are and validated
+        by `xpfit.prepare`. The path is kept as ``table.meta["path"]``.
 
     Raises
     ------

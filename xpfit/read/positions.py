@@ -25,13 +25,13 @@ MATCH_RADIUS = 0.25
 def match_positions(
     gaia: Table, other: Table, epoch: float, radius: float = MATCH_RADIUS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of another table that lie where Gaia's sources stood at its epoch.
+    """Rows of another table at the positions of Gaia's sources at its epoch.
 
     Parameters
     ----------
     gaia : astropy.table.Table
         With `POSITION_COLUMNS` and, if there is one, `ref_epoch`. Sources without proper motion
-        are taken to stand still.
+        are taken to have none.
     other : astropy.table.Table
         With `ra` and `dec` in degrees.
     epoch : float
@@ -54,7 +54,7 @@ def match_positions(
     -----
     UserWarning
         If a source has several rows within the radius (the nearest is used), or a row several
-        sources (the nearest gets it).
+        sources (it is matched to the nearest).
     """
     for table, columns in ((gaia, POSITION_COLUMNS), (other, ("ra", "dec"))):
         missing = [name for name in columns if name not in table.colnames]
@@ -98,7 +98,7 @@ def _coordinates(table: Table) -> _Sky:
 
 
 def _at_epoch(gaia: Table, epoch: float) -> _Sky:
-    """Where Gaia's sources stood at some epoch: straight lines on the sky."""
+    """Positions of Gaia's sources at an epoch, by linear motion on the sky."""
     ra, dec, pmra, pmdec = (float_column(gaia[name]).copy() for name in POSITION_COLUMNS)
     reference = float_column(gaia["ref_epoch"]) if "ref_epoch" in gaia.colnames else GAIA_EPOCH
     years = epoch - reference

@@ -65,6 +65,6 @@ def chunked(rows: Iterator[dict], size: int, path: str | os.PathLike) -> Iterato
 
 
 def source_table(rows: list[dict], path: str | os.PathLike) -> Table:
-    """Table of the ids of some rows, masked where missing; to be filled with their data."""
+    """Table of the ids of rows, masked where missing; the caller adds the other columns."""
     ids = np.array([row["source_id"] for row in rows], dtype=np.int64)
     return Table({"source_id": np.ma.masked_less_equal(ids, 0)}, meta={"path": str(path)})

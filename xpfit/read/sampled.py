@@ -10,7 +10,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from .cells import array_column, number
-from .continuous import CHUNK_SIZE
+from .continuous import SOURCES_PER_TABLE
 from .formats import Format, RowType
 from .rows import chunked, iterate_rows, source_table
 
@@ -24,7 +24,7 @@ SAMPLED = RowType(
 
 
 def read_sampled(
-    path: str | os.PathLike, chunk_size: int = CHUNK_SIZE, form: Format | None = None
+    path: str | os.PathLike, chunk_size: int = SOURCES_PER_TABLE, form: Format | None = None
 ) -> Iterator[Table]:
     """Read XP sampled spectra from CSV, ECSV, FITS or VOTable, gzipped or not, or from HDF5.
 

@@ -22,11 +22,11 @@ TABLE_FORMATS = {
     ".vot": "votable",
     ".xml": "votable",
 }
-"""Endings of table files, before ``.gz`` if there is one, and astropy's names of their formats."""
+"""Endings of table files (before ``.gz``) and astropy's names of their formats."""
 
 
 def read_table(path: str | os.PathLike) -> Table:
-    """Read a table; its ending tells the format.
+    """Read a table in the format of its ending.
 
     Parameters
     ----------
@@ -49,11 +49,10 @@ def read_table(path: str | os.PathLike) -> Table:
     suffix = _suffix(path)
     if suffix not in TABLE_FORMATS:
         raise InputError(
-            f"{path}: cannot tell the format from the ending {suffix!r}; known are "
-            f"{', '.join(TABLE_FORMATS)}"
+            f"{path}: unknown ending {suffix!r}; use one of {', '.join(TABLE_FORMATS)}"
         )
     if TABLE_FORMATS[suffix] == "fits":
-        read_fits_table(path, slice(0))  # the one place that explains what is wrong with a file
+        read_fits_table(path, slice(0))  # for its clear errors
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -63,7 +62,7 @@ def read_table(path: str | os.PathLike) -> Table:
 
 
 def is_table(path: str | os.PathLike) -> bool:
-    """Whether `read_table` knows the ending of a file."""
+    """Whether a file has an ending that `read_table` can read."""
     return _suffix(Path(path)) in TABLE_FORMATS
 
 
@@ -73,7 +72,7 @@ def _suffix(path: Path) -> str:
 
 
 def _options(path: Path, suffix: str) -> dict:
-    """Options of astropy's reader: some surveys separate the cells of their CSV files by bars."""
+    """Options of astropy's reader: the CSV files of some surveys are separated by bars."""
     if suffix != ".csv":
         return {}
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
@@ -102,9 +101,9 @@ def integer_ids(table: Table, names: tuple[str, ...], what: str) -> np.ndarray:
     ----------
     table : astropy.table.Table
     names : tuple of str
-        Names under which the ids may stand.
+        Possible names of the column of ids.
     what : str
-        What the table is, for the message.
+        What the table is, for messages.
 
     Returns
     -------
@@ -132,7 +131,7 @@ def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarra
     ids : ndarray of int64, shape (n_row,)
         Ids of the other table.
     what : str
-        What the other table is, for the warning.
+        What the other table is, for messages.
 
     Returns
     -------
@@ -143,7 +142,7 @@ def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarra
     Warns
     -----
     UserWarning
-        If the other table holds a source more than once: the first row counts.
+        If the other table holds a source more than once: the first row is used.
     """
     unique, first = np.unique(ids, return_index=True)
     if len(unique) < len(ids):

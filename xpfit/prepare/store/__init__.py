@@ -1,4 +1,4 @@
-"""Prepared spectra on disk: one HDF5 or Parquet file that is read back as it was, fast."""
+"""Files of prepared spectra, HDF5 or Parquet."""
 
 from .hdf5 import count_spectra, iterate_spectra, write_spectra
 

@@ -99,6 +99,6 @@ def require_alike(first: Spectra, part: Spectra) -> None:
     if not alike:
         raise InputError(
             "these spectra were prepared differently (space, settings, labels, columns of Gaia's "
-            "tables, or kind of covariance) and cannot stand in one file; prepare them into "
+            "tables, or kind of covariance) and cannot be written to one file; prepare them into "
             "separate files"
         )

@@ -1,4 +1,4 @@
-"""Prepared spectra on disk: one HDF5 or Parquet file that is read back as it was, fast.
+"""Files of prepared spectra, HDF5 or Parquet.
 
 Layout (format version 1), one row per star::
 
@@ -13,8 +13,8 @@ Layout (format version 1), one row per star::
     parallax, parallax_error, extinction, extinction_error, snr, input_flags
     labels/NAME, label_err/NAME, gaia/NAME
 
-Numbers are kept in double precision, so that nothing of the archive's single precision is lost.
-HDF5 holds all this as it stands here; Parquet holds the columns (arrays as lists of fixed size),
+Numbers are in double precision.
+HDF5 files have this layout; Parquet holds the columns (arrays as lists of fixed size),
 and the rest in the metadata of its schema (see `xpfit.prepare.store.parquet`).
 """
 
@@ -152,7 +152,7 @@ def _write_hdf5(parts: Iterator[Spectra], path: Path) -> int:
                 file[name].resize(n_star + len(part), axis=0)
                 file[name][n_star:] = values
             n_star += len(part)
-        # Sources may be repeated across parts, which only now can be seen.
+        # Sources may be repeated across parts, which is known only at the end.
         file["input_flags"][:] |= id_flags(file["source_id"][:])
         file.attrs["n_star"] = n_star
     return n_star

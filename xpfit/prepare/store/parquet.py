@@ -1,8 +1,8 @@
 """Prepared spectra as Parquet: columns for data frames and clusters (needs pyarrow).
 
 The metadata of the schema hold the attributes of `xpfit.prepare.store.hdf5`'s layout: texts as they
-are, JSON for settings, and the arrays of the observation space in NumPy's ``.npy`` format. Ids that
-stand in more than one row are listed in the metadata too (`duplicate_ids`), since rows cannot be
+are, JSON for settings, and the arrays of the observation space in NumPy's ``.npy`` format. Ids of
+more than one row are listed in the metadata too (`duplicate_ids`), since rows cannot be
 changed once they are written; reading flags them.
 """
 
@@ -103,12 +103,14 @@ def iterate(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]:
     with _opened(path) as (file, space, preparation, repeated):
         groups, start = _groups(file, rows)
         for batch in file.iter_batches(chunk_size, row_groups=groups):
-            some = batch.slice(max(rows.start - start, 0), None)
-            some = some.slice(0, max(rows.stop - max(start, rows.start), 0))
+            wanted = batch.slice(max(rows.start - start, 0), None)
+            wanted = wanted.slice(0, max(rows.stop - max(start, rows.start), 0))
             start += len(batch)
-            if not len(some):
+            if not len(wanted):
                 continue
-            columns = {name: to_numpy(some.column(i)) for i, name in enumerate(some.schema.names)}
+            columns = {
+                name: to_numpy(wanted.column(i)) for i, name in enumerate(wanted.schema.names)
+            }
             twice = np.isin(columns["source_id"], repeated)
             columns["input_flags"] = columns["input_flags"].astype(np.int32)
             columns["input_flags"] |= np.where(twice, int(InputFlag.DUPLICATE_ID), 0)
@@ -116,7 +118,7 @@ def iterate(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]:
 
 
 def _groups(file, rows: range) -> tuple[list[int], int]:
-    """Row groups that hold some of the rows, and the row with which they begin."""
+    """Row groups that hold any of the rows, and the row with which they begin."""
     sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     ends = np.cumsum(sizes)
     starts = ends - sizes
@@ -126,7 +128,7 @@ def _groups(file, rows: range) -> tuple[list[int], int]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple]:
-    """An open file, its space and settings, and ids that stand in several of its rows.
+    """An open file, its space and settings, and ids of several rows.
 
     What is wrong with the file becomes an `InputError`.
     """

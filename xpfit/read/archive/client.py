@@ -26,13 +26,13 @@ class ArchiveClient:
     Parameters
     ----------
     gaia : astroquery.gaia.GaiaClass, optional
-        What talks to the archive; by default a new, anonymous one.
+        Connection to the archive; by default a new, anonymous one.
     attempts : int
-        How often a request is made before it counts as failed.
+        Attempts of a request before it counts as failed.
     wait : float
         Seconds before the second attempt; doubled each time.
     sleep : callable
-        Waits some seconds.
+        Waits for a number of seconds.
 
     Raises
     ------
@@ -52,7 +52,7 @@ class ArchiveClient:
         self.attempts, self.wait, self.sleep = attempts, wait, sleep
 
     def query(self, adql: str, source_id: np.ndarray) -> Table:
-        """Run a query on some sources.
+        """Run a query on a list of sources.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class ArchiveClient:
         Returns
         -------
         astropy.table.Table
-            Names in lower case, whatever the archive's; any number of rows.
+            Names in lower case; any number of rows.
 
         Raises
         ------
@@ -71,20 +71,20 @@ class ArchiveClient:
             If no attempt succeeds.
         """
 
-        def ask() -> Table:
+        def request() -> Table:
             wanted = Table({"source_id": np.asarray(source_id, dtype=np.int64)})
             job = self.gaia.launch_job_async(adql, upload_resource=wanted, upload_table_name=WANTED)
             return _lower_case(job.get_results())
 
-        return self._persist(ask)
+        return self._retry(request)
 
     def continuous_spectra(self, source_id: np.ndarray) -> list[np.ma.MaskedArray]:
-        """XP continuous spectra of some sources, by datalink.
+        """XP continuous spectra of a list of sources, by datalink.
 
         Parameters
         ----------
         source_id : ndarray of int64, shape (n_source,)
-            At most 5,000, which is what the archive takes at once.
+            At most 5,000, the archive's limit per request.
 
         Returns
         -------
@@ -97,7 +97,7 @@ class ArchiveClient:
             If no attempt succeeds.
         """
 
-        def ask() -> list[np.ma.MaskedArray]:
+        def request() -> list[np.ma.MaskedArray]:
             products = self.gaia.load_data(
                 [int(i) for i in source_id],
                 data_release=RELEASE,
@@ -107,17 +107,17 @@ class ArchiveClient:
             )
             return [table.array for tables in products.values() for table in tables]
 
-        return self._persist(ask)
+        return self._retry(request)
 
-    def _persist(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask until there is an answer, with longer and longer pauses."""
+    def _retry(self, request: Callable[[], Answer]) -> Answer:
+        """Repeat a request until it succeeds, with pauses that double."""
         for attempt in range(self.attempts):
             try:
-                # astroquery reports on standard output, and warns of units that astropy knows not.
+                # astroquery prints to standard output, and warns of units unknown to astropy.
                 with redirect_stdout(StringIO()), warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    return ask()
-            except Exception as error:  # astroquery passes on whatever its layers raise
+                    return request()
+            except Exception as error:  # astroquery has no common base of errors
                 reason = f"{type(error).__name__}: {error}"
             if attempt + 1 < self.attempts:
                 self.sleep(self.wait * 2.0**attempt)
@@ -127,7 +127,7 @@ class ArchiveClient:
 def _new_gaia():
     """An anonymous connection by astroquery."""
     try:
-        with redirect_stdout(StringIO()):  # it asks for the archive's news when it is imported
+        with redirect_stdout(StringIO()):  # it prints the archive's news on import
             from astroquery.gaia import GaiaClass
     except ImportError as error:
         raise InputError(

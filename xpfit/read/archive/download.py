@@ -1,8 +1,8 @@
-"""Spectra and catalogue columns of a list of sources, batch by batch, every source accounted for.
+"""Spectra and catalogue columns of a list of sources, in batches, with a status for every source.
 
 The directory that a download fills::
 
-    accounts.ecsv           one row per source: its batch, and what became of each request
+    accounts.ecsv           one row per source: its batch, and the status of each request
     spectra/batch_0000.h5   XP continuous spectra, one dataset per column of the archive
     gaia_source/batch_0000.fits, photometry/batch_0000.fits
     gaia_source.fits        all batches together, written at the end: for --astrometry
@@ -28,38 +28,38 @@ from .client import ArchiveClient
 from .queries import ALLWISE, GAIA_SOURCE, TWO_MASS
 
 MAX_BATCH = 5000
-"""Most sources that the archive's datalink service takes at once."""
+"""Largest number of sources per request of the archive's datalink service."""
 
 PAUSE = 1.0
 """Seconds between batches."""
 
-MAX_DEAD_BATCHES = 2
-"""Batches in a row without any answer after which a download gives up."""
+MAX_UNANSWERED_BATCHES = 2
+"""Consecutive batches without an answer after which a download stops."""
 
 REQUESTS = ("gaia_source", "two_mass", "allwise", "spectrum")
-"""What is asked for each source, as columns of the accounts."""
+"""Requests for each source, as columns of the accounts."""
 
 
 _TEXT = "U8"  # as long as the longest status
 
 
 class Status(str, Enum):
-    """What became of a request for one source."""
+    """Status of a request for one source."""
 
     RECEIVED = "received"
     ABSENT = "absent"
-    """The archive answered, and does not have it."""
+    """The archive answered that it has no such data."""
     FAILED = "failed"
-    """The archive did not answer, or did not send what it says it has; asked again next time."""
+    """The archive did not answer, or did not send data that it lists; requested again next time."""
 
 
 class Download:
-    """A directory of downloaded data, to be filled and resumed.
+    """A directory of downloaded data, which can be resumed.
 
     Parameters
     ----------
     directory : path-like
-        Made if it is not there; what it holds already is not asked for again.
+        Created if it does not exist; data already in it are not requested again.
     client : ArchiveClient
     batch_size : int
         Sources per request.
@@ -93,7 +93,7 @@ class Download:
         self.accounts = self._read_accounts()
 
     def run(self, source_id: Iterable[int], *, progress: bool = True) -> None:
-        """Ask for everything that is not there yet.
+        """Request all data that are not in the directory yet.
 
         Parameters
         ----------
@@ -107,30 +107,30 @@ class Download:
         InputError
             If there are no ids, or one is not a Gaia id.
         ArchiveError
-            If the archive does not answer at all; run again later to go on.
+            If the archive does not answer; rerun later to resume.
         """
         wanted = np.unique(np.asarray(list(source_id), dtype=np.int64))
         if not len(wanted) or wanted[0] <= 0:
             raise InputError("source ids must be positive integers, and at least one is needed")
-        pending = wanted[~np.isin(wanted, self.settled())]
-        dead = 0
+        pending = wanted[~np.isin(wanted, self.completed())]
+        unanswered = 0
         with tqdm(total=len(wanted), unit="source", disable=not progress) as bar:
             bar.update(len(wanted) - len(pending))
             for start in range(0, len(pending), self.batch_size):
                 if start:
                     self.client.sleep(PAUSE)
                 batch = pending[start : start + self.batch_size]
-                dead = 0 if self._run_batch(batch) else dead + 1
+                unanswered = 0 if self._run_batch(batch) else unanswered + 1
                 bar.update(len(batch))
-                if dead == MAX_DEAD_BATCHES:
+                if unanswered == MAX_UNANSWERED_BATCHES:
                     raise ArchiveError(
-                        f"{dead} batches in a row had no answer; what has been received is in "
-                        f"{self.directory}, run again later to go on"
+                        f"{unanswered} consecutive batches had no answer; received data are in "
+                        f"{self.directory}, rerun later to resume"
                     )
         self._merge("gaia_source")
         self._merge("photometry")
 
-    def settled(self) -> np.ndarray:
+    def completed(self) -> np.ndarray:
         """Sources for which no request has failed, int64."""
         done = np.ones(len(self.accounts), dtype=bool)
         for name in REQUESTS:
@@ -150,10 +150,10 @@ class Download:
     @property
     def n_failed(self) -> int:
         """Sources for which a request has failed."""
-        return len(self.accounts) - len(self.settled())
+        return len(self.accounts) - len(self.completed())
 
     def _run_batch(self, batch: np.ndarray) -> bool:
-        """Download one batch and account for it; tells whether the archive answered at all."""
+        """Download one batch and record its status; returns whether the archive answered."""
         batches = np.asarray(self.accounts["batch"])
         number = int(batches.max()) + 1 if len(batches) else 0
         status = {name: np.full(len(batch), Status.FAILED.value, _TEXT) for name in REQUESTS}
@@ -178,17 +178,17 @@ class Download:
         return bool(tables)
 
     def _spectra(self, batch: np.ndarray, sources: Table, number: int) -> np.ndarray:
-        """Download the spectra that the archive says it has; what became of them."""
+        """Download the spectra that the archive lists; returns their status."""
         has_xp = np.array([str(v).lower() in ("true", "1") for v in sources["has_xp_continuous"]])
-        promised = np.asarray(sources["source_id"])[has_xp]
+        available = np.asarray(sources["source_id"])[has_xp]
         status = np.full(len(batch), Status.ABSENT.value, _TEXT)
-        status[np.isin(batch, promised)] = Status.FAILED.value
+        status[np.isin(batch, available)] = Status.FAILED.value
         had = np.asarray(self.accounts["spectrum"]) == Status.RECEIVED.value
         had_ids = np.asarray(self.accounts["source_id"])[had]
         status[np.isin(batch, had_ids)] = Status.RECEIVED.value
         received: list[np.ma.MaskedArray] = []
-        missing = promised[~np.isin(promised, had_ids)]
-        # The archive is known to send fewer than it is asked for, and the rest when asked again.
+        missing = available[~np.isin(available, had_ids)]
+        # At times the archive sends fewer spectra than requested, and the others when asked again.
         for _ in range(2):
             if not len(missing):
                 break
@@ -204,7 +204,7 @@ class Download:
         return status
 
     def _account(self, batch: np.ndarray, number: int, status: dict[str, np.ndarray]) -> None:
-        """Write down what became of a batch, in place of what was known of its sources."""
+        """Record the status of a batch, replacing earlier entries of its sources."""
         new = Table({"source_id": batch, "batch": np.full(len(batch), number), **status})
         others = self.accounts[~np.isin(np.asarray(self.accounts["source_id"]), batch)]
         self.accounts = vstack([others, new]) if len(others) else new
@@ -248,9 +248,9 @@ def write_mirror(tables: list[np.ma.MaskedArray], path: Path) -> None:
     Parameters
     ----------
     tables : list of numpy.ma.MaskedArray
-        Records with the same columns. Of a source that comes twice the first row counts.
+        Records with the same columns. The first row of a repeated source is used.
     path : Path
-        Replaced if it is there.
+        Replaced if it exists.
     """
     ids, first = np.unique(_ids(tables), return_index=True)
     with atomic_output(path, overwrite=True) as part, h5py.File(part, "w") as file:
@@ -284,7 +284,7 @@ def _is_float(cell) -> bool:
 
 
 def _ids(tables: list[np.ma.MaskedArray]) -> np.ndarray:
-    """Ids in all tables, whatever the case of the column's name."""
+    """Ids in all tables; the column's name may be in any case."""
     if not tables:
         return np.empty(0, dtype=np.int64)
     names = [next(n for n in t.dtype.names if n.lower() == "source_id") for t in tables]
@@ -299,7 +299,7 @@ def _first_rows(table: Table) -> Table:
 
 
 def _join(tables: list[Table], sources: Table | None) -> Table:
-    """Photometry of every source that has any, with its crowding."""
+    """Photometry of all sources that have any, with `norm_dg`."""
     filled = [table for table in tables if len(table)]
     if not filled:
         return tables[0]
@@ -312,7 +312,7 @@ def _join(tables: list[Table], sources: Table | None) -> Table:
 
 
 def _plain(table: Table) -> Table:
-    """Copy with texts in place of objects, as FITS wants it, and without the archive's remarks."""
+    """Copy with texts in place of objects, as FITS requires, and without the archive's metadata."""
     plain = Table()
     for name in table.colnames:
         column = table[name]

@@ -1,6 +1,6 @@
 """Formats of tables with arrays in their cells, one file each.
 
-A new format is a file with a `Format` and an entry in `FORMATS`.
+A new format is a file with a `Format` and an entry in `ROW_FORMATS`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .parquet import Parquet
 from .text import Text
 from .votable import VOTable
 
-FORMATS: tuple[Format, ...] = (HDF5(), Parquet(), FITS(), VOTable(), Text())
+ROW_FORMATS: tuple[Format, ...] = (HDF5(), Parquet(), FITS(), VOTable(), Text())
 """In the order in which they are tried."""
 
 
 def recognise(path: str | os.PathLike) -> tuple[Format, bytes]:
-    """Format of a file by its content, and the first bytes that tell it.
+    """Format of a file by its content, and the first bytes of the file.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def recognise(path: str | os.PathLike) -> tuple[Format, bytes]:
     """
     path = existing_file(path, empty=False)
     head = read_head(path)
-    return next(form for form in FORMATS if form.matches(head)), head
+    return next(form for form in ROW_FORMATS if form.matches(head)), head
 
 
-__all__ = ["FORMATS", "Format", "RowType", "recognise"]
+__all__ = ["ROW_FORMATS", "Format", "RowType", "recognise"]

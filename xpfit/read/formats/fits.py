@@ -61,7 +61,7 @@ def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
     rows : slice, array_like of int or of bool, optional
         Which rows to read; all by default.
     columns : collection of str, optional
-        Which columns to read, of those that there are; all by default.
+        Which columns to read, if they exist; all by default.
 
     Returns
     -------
@@ -101,7 +101,7 @@ _BROKEN = (
     KeyError,
     IndexError,
 )
-"""What astropy raises when it meets a broken file."""
+"""Errors that astropy raises at broken files."""
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def open_table(path: str | os.PathLike) -> Iterator[fits.BinTableHDU]:
 def _unzipped(path: str | os.PathLike):
     """The path, or for a gzipped file its whole content, whose checksum is then verified.
 
-    Left to itself, astropy can search a damaged archive for the end of a header without end.
+    Astropy itself may search a damaged gzip file for the end of a header forever.
     """
     with open(path, "rb") as file:
         if file.read(2) != b"\x1f\x8b":
@@ -134,7 +134,7 @@ def _unzipped(path: str | os.PathLike):
 
 @contextmanager
 def broken_fits_explained(path: str | os.PathLike) -> Iterator[None]:
-    """Turn every way in which astropy meets a broken FITS file into one clear `InputError`."""
+    """Turn all errors of astropy at broken FITS files into a clear `InputError`."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "File may have been truncated", AstropyUserWarning)
