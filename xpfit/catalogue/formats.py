@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -149,7 +150,8 @@ def _read_votable(path: Path) -> Table:
         table = _without_masks(whole.to_table(use_names_over_ids=True))
         for column in table.columns.values():
             if column.description:  # which XML has broken into lines
-                column.description = " ".join(column.description.split())
+                whole_words = re.sub(r"(?<=\w-)\n\s*(?=\w)", "", column.description)
+                column.description = " ".join(whole_words.split())
         for info in whole.infos:
             if info.name.startswith(META_PREFIX):
                 table.meta[info.name.removeprefix(META_PREFIX)] = json.loads(info.value)
