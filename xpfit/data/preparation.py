@@ -98,10 +98,6 @@ class LibrarySettings(Settings):
         self._require(("xp_error_floor", "magnitude_err", "extinction_err"), positive=True)
         object.__setattr__(self, "extinction_limits", tuple(self.extinction_limits))
 
-    def to_dict(self) -> dict:
-        """Plain values, for a file's metadata."""
-        return {**asdict(self), "extinction_limits": list(self.extinction_limits)}
-
 
 @dataclass(frozen=True)
 class XPSettings(Settings):

@@ -82,7 +82,10 @@ def _prepare_archive(read: Callable) -> Callable:
     """Function that prepares a file of the Gaia archive."""
 
     def prepare(path, form, rows, target: Target) -> Iterator[Spectra]:
-        _refuse_rows(path, rows)
+        if rows is not None:
+            raise InputError(
+                f"{path}: rows of archive files cannot be read alone; prepare the file first"
+            )
         target.check_correction(path)
         space, settings = target.space, target.settings_of(XPSettings, path)
         for table in read(path, form=form):
@@ -118,12 +121,6 @@ PREPARE: dict[str, Callable[..., Iterator[Spectra]]] = {
     "prepared": _read_prepared,
 }
 """By kind of file: (path, format, rows, target) -> parts of its spectra."""
-
-
-def _refuse_rows(path: str | os.PathLike, rows) -> None:
-    """Rows of archive files can only be found by reading the file."""
-    if rows is not None:
-        raise InputError(f"{path}: rows of archive files cannot be read alone; prepare the file")
 
 
 def iterate_file(

@@ -16,7 +16,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from .formats.fits import read_fits_table
-from .tables import float_column, read_table
+from .tables import first_matches, float_column, read_table
 
 LABEL_COLUMNS = (
     "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",
@@ -234,11 +234,7 @@ def _replace_hot(table: Table, names: np.ndarray, path: str | os.PathLike) -> np
     _require(hot, ("SpecID", *HOT_PAYNE_COLUMNS.values()), path, "the Hot Payne's catalogue")
     hot = hot[float_column(hot["Teff"]) >= HOT_PAYNE_LIMIT]
     spectra = np.char.strip(np.asarray(hot["SpecID"]).astype(str))
-    unique, first = np.unique(spectra, return_index=True)
-    if not len(unique):
-        return np.zeros(len(table), dtype=bool)
-    place = np.clip(np.searchsorted(unique, names), 0, len(unique) - 1)
-    replaced = unique[place] == names
+    rows, replaced, _ = first_matches(names, spectra)
     for name, column in HOT_PAYNE_COLUMNS.items():
-        table[name][replaced] = float_column(hot[column])[first[place[replaced]]]
+        table[name][replaced] = float_column(hot[column])[rows[replaced]]
     return replaced

@@ -144,14 +144,20 @@ def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarra
     UserWarning
         If the other table holds a source more than once: the first row is used.
     """
-    unique, first = np.unique(ids, return_index=True)
-    if len(unique) < len(ids):
+    rows, matched, n_repeated = first_matches(wanted, ids)
+    if n_repeated:
         warnings.warn(
-            f"{len(ids) - len(unique)} rows of {what} repeat a source id; the first row of each "
-            "source is used",
+            f"{n_repeated} rows of {what} repeat a source id; the first row of each source is used",
             stacklevel=3,
         )
+    return rows, matched & (wanted > 0)
+
+
+def first_matches(wanted: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """Index of the first value equal to each wanted, whether it exists, and number of repeats."""
+    unique, first = np.unique(values, return_index=True)
+    n_repeated = len(values) - len(unique)
     if not len(unique):
-        return np.zeros(len(wanted), dtype=int), np.zeros(len(wanted), dtype=bool)
+        return np.zeros(len(wanted), dtype=int), np.zeros(len(wanted), dtype=bool), n_repeated
     place = np.clip(np.searchsorted(unique, wanted), 0, len(unique) - 1)
-    return first[place], (unique[place] == wanted) & (wanted > 0)
+    return first[place], unique[place] == wanted, n_repeated

@@ -31,6 +31,8 @@ from ...data.space import ObservationSpace, space_from_datasets
 from ...data.spectra import Spectra
 from ...errors import InputError
 from ...files import atomic_output, existing_file
+from ...read.formats import recognise
+from ...read.formats.parquet import Parquet
 from ..sources import id_flags
 from . import parquet
 from .columns import FORMAT, GROUPS, from_columns, require_alike, to_columns
@@ -93,7 +95,7 @@ def count_spectra(path: str | os.PathLike) -> int:
         As `iterate_spectra`.
     """
     path = existing_file(path)
-    if parquet.is_parquet(path):
+    if _is_parquet(path):
         return parquet.count(path)
     with FORMAT.reading(path) as file:
         return int(file.attrs["n_star"])
@@ -125,8 +127,13 @@ def iterate_spectra(
         If the file is damaged, of another kind, or newer than this version of xpfit.
     """
     path = existing_file(path)
-    read = parquet.iterate if parquet.is_parquet(path) else _iterate_hdf5
+    read = parquet.iterate if _is_parquet(path) else _iterate_hdf5
     yield from read(path, chunk_size, range(count_spectra(path)) if rows is None else rows)
+
+
+def _is_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its content."""
+    return recognise(path)[0].name == Parquet.name
 
 
 def _alike(parts: Iterable[Spectra]) -> Iterator[Spectra]:

@@ -24,14 +24,6 @@ from .columns import FORMAT, from_columns, to_columns
 
 SUFFIX = ".parquet"
 
-_MAGIC = b"PAR1"
-
-
-def is_parquet(path: Path) -> bool:
-    """Whether a file is Parquet, by its first bytes."""
-    with path.open("rb") as file:
-        return file.read(len(_MAGIC)) == _MAGIC
-
 
 def write(parts: Iterator[Spectra], path: Path) -> int:
     """Write parts of spectra that were prepared alike.

@@ -63,13 +63,13 @@ class Format(ABC):
     def matches(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes (unzipped) is of this format."""
 
-    @abstractmethod
     def column_names(self, path: Path, head: bytes) -> list[str]:
         """Names of the columns, without reading the table; `head` as for `matches`."""
+        return []
 
-    @abstractmethod
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
         """Read a table row by row (see `xpfit.read.rows.iterate_rows`)."""
+        raise InputError(f"{path}: a {self.name.capitalize()} file, not a table of {kind.name}")
 
 
 def require_integers(dtype: np.dtype, path: Path, name: str = "source_id") -> None:
