@@ -11,6 +11,9 @@ from array_api_compat import array_namespace, is_array_api_obj
 
 T = TypeVar("T")
 
+Array = Any
+"""An array of any namespace."""
+
 
 def with_arrays(value: T, asarray: Callable[[np.ndarray], Any]) -> T:
     """Copy of an object in which every array is one of another namespace.

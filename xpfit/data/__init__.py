@@ -1,13 +1,7 @@
 """What a star's data are: spectra, observation spaces, whiteners, flags, preparation."""
 
 from .flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag
-from .preparation import (
-    UNCORRECTED,
-    LibrarySettings,
-    PhotometrySettings,
-    Preparation,
-    XPSettings,
-)
+from .preparation import UNCORRECTED, LibrarySettings, PhotometrySettings, Preparation, XPSettings
 from .space import CoefficientSpace, ObservationSpace, SampledSpace, as_space, space_from_datasets
 from .spectra import Spectra
 from .whitener import Diagonal, Triangular, Whitener, as_whitener, unpack

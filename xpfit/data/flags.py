@@ -8,6 +8,8 @@ from enum import IntFlag
 class DescribedFlag(IntFlag):
     """Bits of a flag column, each with a description: ``NAME = bit, description``."""
 
+    _text: str
+
     def __new__(cls, value: int, text: str = "") -> DescribedFlag:
         """Member of a value, with its text."""
         member = int.__new__(cls, value)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import h5py
 import numpy as np
@@ -45,16 +46,14 @@ class FileFormat:
     has_checksum: bool = False
 
     @property
-    def header(self) -> dict:
+    def header(self) -> dict[str, Any]:
         """Attributes that every file of the format has."""
-        return {
-            "format": self.name,
-            "format_version": self.version,
-            "xpfit_version": __version__,
-        }
+        return {"format": self.name, "format_version": self.version, "xpfit_version": __version__}
 
     @contextmanager
-    def writing(self, path: str | os.PathLike, *, overwrite: bool = False) -> Iterator[h5py.File]:
+    def writing(
+        self, path: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> Iterator[h5py.File]:
         """Open a new file, which is written completely or not at all.
 
         Raises
@@ -69,7 +68,7 @@ class FileFormat:
                 file.attrs["checksum"] = _checksum(file)
 
     @contextmanager
-    def reading(self, path: str | os.PathLike) -> Iterator[h5py.File]:
+    def reading(self, path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         """Open a file and check its header.
 
         Raises
@@ -90,7 +89,7 @@ class FileFormat:
             yield file
 
     @contextmanager
-    def explained(self, path: str | os.PathLike) -> Iterator[None]:
+    def explained(self, path: str | os.PathLike[str]) -> Iterator[None]:
         """Turn the errors of readers at damaged files into one clear error."""
         try:
             yield
@@ -102,7 +101,10 @@ class FileFormat:
             ) from error
 
     def check(
-        self, header: Mapping, path: str | os.PathLike, container: str = "an HDF5 file"
+        self,
+        header: Mapping[str, Any],
+        path: str | os.PathLike[str],
+        container: str = "an HDF5 file",
     ) -> None:
         """Refuse the header of another format, or of a newer version.
 
@@ -120,7 +122,7 @@ class FileFormat:
             )
 
 
-def arrays_of(group: Mapping) -> dict[str, np.ndarray]:
+def arrays_of(group: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """All arrays below a group, by their paths in it."""
     found = {}
     for name, node in group.items():
@@ -131,7 +133,7 @@ def arrays_of(group: Mapping) -> dict[str, np.ndarray]:
     return found
 
 
-def digest(arrays: Mapping[str, np.ndarray], attributes: Mapping) -> str:
+def digest(arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> str:
     """SHA-256 over arrays and attributes with their names, in hexadecimal digits."""
     sha = hashlib.sha256()
     for name in sorted(arrays):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..errors import InputError
 
@@ -18,6 +18,7 @@ UNCORRECTED = "none"
 S = TypeVar("S", bound="Settings")
 
 
+@dataclass(frozen=True)
 class Settings:
     """Base of the frozen dataclasses of settings.
 
@@ -30,12 +31,12 @@ class Settings:
     flux_settings: ClassVar[tuple[str, ...]] = ()
     error_settings: ClassVar[tuple[str, ...]] = ()
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for a file's metadata."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls: type[S], values: Mapping) -> S:
+    def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
         """Settings from a file's metadata.
 
         Raises
@@ -94,7 +95,7 @@ class LibrarySettings(Settings):
     extinction_fractional_err: float = 0.1
     extinction_limits: tuple[float, float] = (-0.3, 6.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._require(("xp_error_floor", "magnitude_err", "extinction_err"), positive=True)
         object.__setattr__(self, "extinction_limits", tuple(self.extinction_limits))
 
@@ -145,11 +146,11 @@ class XPSettings(Settings):
     truncate: bool = False
     correlation_length: float = 10.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         errors = ("independent_error", "zero_point_error", "band_error", "uncorrelated_error")
         self._require((*errors, "correlation_length"), positive=False)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Plain values, for a file's metadata; a length of zero is not recorded."""
         record = asdict(self)
         if not self.correlation_length:
@@ -157,7 +158,7 @@ class XPSettings(Settings):
         return record
 
     @classmethod
-    def from_dict(cls, values: Mapping) -> XPSettings:
+    def from_dict(cls, values: Mapping[str, Any]) -> XPSettings:
         """Settings from a file's metadata; older ones record no length: zero."""
         return super().from_dict({"correlation_length": 0.0, **values})
 
@@ -220,15 +221,15 @@ class Preparation:
     correction: str | None = None
     photometry: PhotometrySettings | None = None
     parallax_zero_point: str | None = None
-    other: Mapping = field(default_factory=dict)
+    other: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, values: Preparation | Mapping) -> Preparation:
+    def of(cls, values: Preparation | Mapping[str, Any]) -> Preparation:
         """The preparation itself, or that of a flat record."""
         return values if isinstance(values, Preparation) else cls.from_dict(values)
 
     @classmethod
-    def from_dict(cls, values: Mapping) -> Preparation:
+    def from_dict(cls, values: Mapping[str, Any]) -> Preparation:
         """Preparation from the flat record of a file.
 
         Raises
@@ -250,7 +251,7 @@ class Preparation:
             other=left,
         )
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Flat record of plain values, for a file's metadata."""
         record = {**self.other, **(self.settings.to_dict() if self.settings else {})}
         if self.correction is not None:
@@ -296,14 +297,15 @@ class Preparation:
             )
         if self.settings and other.settings:
             # The library's spectra are sampled as XPSettings' defaults have it.
-            mine, others = (p.settings_of(XPSettings) for p in (self, other))
-            flux += mine.differences(others, XPSettings.flux_settings)
-        for mine, others in (
-            (self.settings, other.settings), (self.photometry, other.photometry)
-        ):  # fmt: skip
-            if mine and type(mine) is type(others):
+            xp_settings = self.settings_of(XPSettings)
+            flux += xp_settings.differences(
+                other.settings_of(XPSettings), xp_settings.flux_settings
+            )
+        pairs = (self.settings, other.settings), (self.photometry, other.photometry)
+        for mine, others in pairs:
+            if mine and others and type(mine) is type(others):
                 errors += mine.differences(others, mine.error_settings)
-        mine, others = self.parallax_zero_point, other.parallax_zero_point
-        if mine and others and UNCORRECTED in (mine, others) and mine != others:
-            errors.append(f"the parallax zero point is {mine}, not {others}")
+        zero_points = self.parallax_zero_point, other.parallax_zero_point
+        if all(zero_points) and UNCORRECTED in zero_points and len(set(zero_points)) > 1:
+            errors.append("the parallax zero point is {}, not {}".format(*zero_points))
         return Differences(flux, errors)

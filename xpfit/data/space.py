@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from array_api_compat import array_namespace
 
+from ..arrays import Array
 from ..constants import BANDS
 from ..errors import InputError
 
@@ -46,7 +47,7 @@ class ObservationSpace(ABC):
     @property
     def n_grid(self) -> int:
         """Number of grid points."""
-        return self.wavelength.shape[0]
+        return len(self.wavelength)
 
     @property
     @abstractmethod
@@ -59,23 +60,23 @@ class ObservationSpace(ABC):
         """How many photometric bands end the grid and the data vector."""
 
     @abstractmethod
-    def observe(self, spectrum: np.ndarray) -> np.ndarray:
+    def observe(self, spectrum: np.ndarray, /) -> np.ndarray:
         """Spectrum on the grid (..., n_grid) -> data vector (..., n_obs)."""
 
     @abstractmethod
-    def observe_adjoint(self, values: np.ndarray) -> np.ndarray:
+    def observe_adjoint(self, values: np.ndarray, /) -> np.ndarray:
         """Transpose of `observe`: (..., n_obs) -> (..., n_grid)."""
 
     @abstractmethod
-    def spectrum(self, values: np.ndarray) -> np.ndarray:
+    def spectrum(self, values: np.ndarray, /) -> np.ndarray:
         """Data vector (..., n_obs) -> spectrum on the grid (..., n_grid)."""
 
     @abstractmethod
-    def spectrum_adjoint(self, spectrum: np.ndarray) -> np.ndarray:
+    def spectrum_adjoint(self, spectrum: np.ndarray, /) -> np.ndarray:
         """Transpose of `spectrum`: (..., n_grid) -> (..., n_obs)."""
 
     @abstractmethod
-    def grid_channels(self, channels: np.ndarray) -> np.ndarray:
+    def grid_channels(self, channels: np.ndarray, /) -> np.ndarray:
         """Grid points that some values of the data vector depend on.
 
         Parameters
@@ -88,7 +89,7 @@ class ObservationSpace(ABC):
         """
 
     @abstractmethod
-    def scale(self, values: np.ndarray) -> np.ndarray:
+    def scale(self, values: np.ndarray, /) -> np.ndarray:
         """What the emulator's fractional residuals are fractions of, (n_star, n_obs).
 
         Of what was observed, as in ZGR23's calibration terms (eq. 2): where that is mostly noise,
@@ -153,11 +154,13 @@ class SampledSpace(ObservationSpace):
     """
 
     wavelength: np.ndarray
+    covered: np.ndarray = field(init=False)
     name = "sampled"
     second_order = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "wavelength", np.array(self.wavelength, dtype=float))
+        object.__setattr__(self, "covered", np.ones(len(self.wavelength), dtype=bool))
 
     def __repr__(self) -> str:
         return (
@@ -167,16 +170,12 @@ class SampledSpace(ObservationSpace):
 
     @property
     def n_obs(self) -> int:
-        return self.wavelength.shape[0]
+        return len(self.wavelength)
 
     @cached_property
     def n_bands(self) -> int:
         is_spectrum = ~np.isin(self.wavelength, [band.wavelength for band in BANDS])
         return int(np.argmax(is_spectrum[::-1])) if is_spectrum.any() else self.n_obs
-
-    @property
-    def covered(self) -> np.ndarray:
-        return np.ones(self.n_obs, dtype=bool)
 
     def observe(self, spectrum: np.ndarray) -> np.ndarray:
         return spectrum
@@ -214,13 +213,14 @@ class CoefficientSpace(ObservationSpace):
     covered: np.ndarray
     bp_basis: np.ndarray
     rp_basis: np.ndarray
+    inverses: tuple[np.ndarray, np.ndarray] = field(init=False)
     name = "coefficient"
     second_order = True
 
     MAX_CONDITION = 2.0
     """Condition number that the bases of Gaia DR3 stay below (BP 1.40, RP 1.22)."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n_grid = self.bp_basis.shape[1] + self.rp_basis.shape[1]
         if len(self.wavelength) < n_grid or self.covered.shape != self.wavelength.shape:
             raise InputError(
@@ -246,22 +246,22 @@ class CoefficientSpace(ObservationSpace):
 
     @property
     def n_obs(self) -> int:
-        return self.bp_basis.shape[0] + self.rp_basis.shape[0] + self.n_bands
+        return len(self.bp_basis) + len(self.rp_basis) + self.n_bands
 
     @property
     def n_bands(self) -> int:
-        return self.wavelength.shape[0] - self.bp_basis.shape[1] - self.rp_basis.shape[1]
+        return int(len(self.wavelength) - self.bp_basis.shape[1] - self.rp_basis.shape[1])
 
-    def observe(self, spectrum: np.ndarray) -> np.ndarray:
+    def observe(self, spectrum: Array) -> Array:
         return _by_band(spectrum, self.inverses)
 
-    def observe_adjoint(self, values: np.ndarray) -> np.ndarray:
+    def observe_adjoint(self, values: Array) -> Array:
         return _by_band(values, [inverse.T for inverse in self.inverses])
 
-    def spectrum(self, values: np.ndarray) -> np.ndarray:
+    def spectrum(self, values: Array) -> Array:
         return _by_band(values, (self.bp_basis, self.rp_basis))
 
-    def spectrum_adjoint(self, spectrum: np.ndarray) -> np.ndarray:
+    def spectrum_adjoint(self, spectrum: Array) -> Array:
         return _by_band(spectrum, (self.bp_basis.T, self.rp_basis.T))
 
     def grid_channels(self, channels: np.ndarray) -> np.ndarray:
@@ -276,7 +276,7 @@ class CoefficientSpace(ObservationSpace):
         bp_inverse, rp_inverse = self.inverses
         return self.bp_basis, bp_inverse, self.rp_basis, rp_inverse
 
-    def scale(self, values: np.ndarray) -> np.ndarray:
+    def scale(self, values: Array) -> Array:
         # Coefficients may vanish: the norm of their band's does not.
         scale, start = values.copy(), 0
         for basis in (self.bp_basis, self.rp_basis):
@@ -294,7 +294,7 @@ class CoefficientSpace(ObservationSpace):
         }
 
 
-def _by_band(values: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
+def _by_band(values: Array, matrices: Sequence[Array]) -> Array:
     """Multiply BP's and RP's parts of the last axis by their matrices; keep what follows."""
     parts, start = [], 0
     for matrix in matrices:

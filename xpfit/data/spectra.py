@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import InputError
 from .flags import InputFlag
 from .preparation import Preparation
@@ -203,7 +204,7 @@ class Spectra:
         return self.preparation.flux_correction
 
     @property
-    def n_obs(self) -> np.ndarray:
+    def n_obs(self) -> Array:
         """Number of values with weight, per star, shape (n_star,)."""
         return np.isfinite(self.flux_err).sum(axis=1)
 
@@ -262,7 +263,7 @@ class Spectra:
         if not parts:
             raise InputError("no spectra to join")
         first = parts[0]
-        joined: dict = {"space": first.space, "preparation": first.preparation}
+        joined: dict[str, Any] = {"space": first.space, "preparation": first.preparation}
         for part in parts[1:]:
             if not part.space.matches(first.space) or part.labels.keys() != first.labels.keys():
                 raise InputError("spectra in different spaces, or with different labels")
@@ -295,7 +296,7 @@ _OPTIONAL = {
 }
 
 
-def _source_ids(values) -> np.ndarray:
+def _source_ids(values: Any) -> np.ndarray:
     """Source ids as int64, refusing floats: they cannot hold 19 digits."""
     ids = np.asarray(values)
     if ids.ndim != 1:
@@ -308,7 +309,7 @@ def _source_ids(values) -> np.ndarray:
     return ids.astype(np.int64)
 
 
-def _checked(values, shape: tuple[int, ...], name: str) -> np.ndarray:
+def _checked(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
     """Float64 copy of an array of a known shape."""
     array = np.array(values, dtype=float)
     if array.shape != shape:

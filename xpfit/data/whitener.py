@@ -13,18 +13,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from ..arrays import take
+from ..arrays import Array, take
 from ..errors import InputError
 
-Array = Any
-"""An array of any namespace."""
 
-
+@dataclass(frozen=True, eq=False)
 class Whitener(ABC):
     """Whiteners of N stars, all of one kind.
 
@@ -38,8 +36,8 @@ class Whitener(ABC):
         What the whiteners consist of, stars first.
     """
 
-    kind: str
     array: Array
+    kind: ClassVar[str]
 
     @property
     @abstractmethod
@@ -105,11 +103,11 @@ class Whitener(ABC):
         """
 
     @abstractmethod
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> Array:
         """Covariances, zero without weight, shape (n_star, n_obs, n_obs)."""
 
     @abstractmethod
-    def packed(self) -> np.ndarray:
+    def packed(self) -> Array:
         """What a file keeps: (n_star, n_obs), or the lower triangles (n_star, n (n + 1) / 2)."""
 
     def __len__(self) -> int:
@@ -137,7 +135,6 @@ class Whitener(ABC):
         return type(parts[0])(np.concatenate([part.array for part in parts]))
 
 
-@dataclass(frozen=True, eq=False)
 class Diagonal(Whitener):
     """Independent errors.
 
@@ -147,7 +144,6 @@ class Diagonal(Whitener):
         Inverse standard errors.
     """
 
-    array: Array
     kind = "diagonal"
 
     @property
@@ -181,17 +177,16 @@ class Diagonal(Whitener):
     def inflate(self, scale: Array, root: Array) -> Triangular:
         return Triangular(_dense(self.rows)).inflate(scale, root)
 
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> Array:
         out = np.zeros((*self.array.shape, self.n_obs))
         index = np.arange(self.n_obs)
         out[:, index, index] = self.solve(np.ones_like(self.array)) ** 2
         return out
 
-    def packed(self) -> np.ndarray:
+    def packed(self) -> Array:
         return self.array
 
 
-@dataclass(frozen=True, eq=False)
 class Triangular(Whitener):
     """Correlated errors.
 
@@ -201,7 +196,6 @@ class Triangular(Whitener):
         Lower-triangular, such as inverse Cholesky factors of the covariances.
     """
 
-    array: Array
     kind = "triangular"
 
     @property
@@ -278,11 +272,11 @@ class Triangular(Whitener):
         total = total + xp.eye(self.n_obs, dtype=total.dtype, device=device(total))
         return Triangular(xp.linalg.solve(xp.linalg.cholesky(total), self.array))
 
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> Array:
         inverse = np.linalg.inv(self._invertible()) * self.has_weight[:, None, :]
         return inverse @ np.swapaxes(inverse, 1, 2)
 
-    def packed(self) -> np.ndarray:
+    def packed(self) -> Array:
         return self.array[(slice(None), *np.tril_indices(self.n_obs))]
 
 
@@ -320,7 +314,7 @@ def as_whitener(whitener: Whitener | np.ndarray) -> Whitener:
     """
     if isinstance(whitener, Whitener):
         return whitener
-    array = np.array(whitener, dtype=float)
+    array: Array = np.array(whitener, dtype=float)
     if array.ndim == 2:
         return Diagonal(array)
     if array.ndim != 3 or array.shape[1] != array.shape[2]:
@@ -341,9 +335,10 @@ def as_whitener(whitener: Whitener | np.ndarray) -> Whitener:
     return Triangular(array)
 
 
-def _lower(matrix: np.ndarray) -> np.ndarray:
+def _lower(matrix: np.ndarray) -> Array:
     """The lower-triangular L with the same L^T L, (n, n), of a matrix (m, n)."""
-    return np.linalg.qr(matrix[:, ::-1], mode="r")[::-1, ::-1]
+    upper: Array = np.linalg.qr(matrix[:, ::-1], mode="r")
+    return upper[::-1, ::-1]
 
 
 def _dense(rows: Array) -> Array:

@@ -6,16 +6,19 @@ gravity.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
 
+from ..arrays import Array, batches
 from ..constants import AMPLITUDE_WINDOW
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..model.terms import gaussian_term
+from ..model.terms import Penalty, gaussian_term
 from ..quantities import quantity
 from .data import fit_data
 from .descent import Descents, iterate
@@ -63,34 +66,31 @@ class BinaryObjective(Posterior):
         self._shared = np.eye(n + len(own))[shared]
         self._shared_prior = single.prior.marginal(shared)
 
-    def __getitem__(self, rows) -> BinaryObjective:
+    def __getitem__(self, rows: Any) -> BinaryObjective:
         """Some of the sources."""
         return BinaryObjective(self.single[rows], self.label_names)
 
-    def predict(self, theta: np.ndarray):
+    def predict(self, theta: Array) -> tuple[Array, Array, Callable[[Array], Array]]:
         """See `Posterior.predict`."""
-        stars = [(place, theta @ place.T) for place in self.maps]
-        flux, jacobian = 0.0, 0.0
-        for place, star in stars:
-            light, slope = self.forward.flux_and_jacobian(star)
-            flux, jacobian = flux + light, jacobian + place.T @ slope
+        stars = [theta @ matrix.T for matrix in self.maps]
+        fluxes, jacobians = zip(*map(self.forward.flux_and_jacobian, stars), strict=True)
 
-        def curvature(weights: np.ndarray) -> np.ndarray:
-            return sum(
-                place.T @ self.forward.curvature(star, weights) @ place for place, star in stars
-            )
+        def curvature(weights: Array) -> Array:
+            each = (self.forward.curvature(star, weights) for star in stars)
+            return sum(m.T @ hessian @ m for m, hessian in zip(self.maps, each, strict=True))
 
-        return flux, jacobian, curvature
+        jacobian = sum(m.T @ own for m, own in zip(self.maps, jacobians, strict=True))
+        return sum(fluxes), jacobian, curvature
 
-    def ln_priors(self, theta: np.ndarray):
+    def ln_priors(self, theta: Array) -> Iterator[tuple[Any, Array, Array, Array, Array]]:
         """See `Posterior.ln_priors`."""
-        for place in self.maps:
-            labels = place[self.forward.layout.labels]
+        for matrix in self.maps:
+            labels = matrix[self.forward.layout.labels]
             yield labels, *self.single.prior.ln_p_derivatives(theta @ labels.T)
         value, slope, hessian, _ = self._shared_prior.ln_p_derivatives(theta @ self._shared.T)
         yield self._shared, -value, -slope, -hessian, np.zeros_like(hessian)
 
-    def penalties(self, theta: np.ndarray):
+    def penalties(self, theta: Array) -> Iterator[Penalty]:
         """See `Posterior.penalties`."""
         return self.single.penalties(theta)
 
@@ -167,42 +167,32 @@ def fit_binaries(
         result = Fitter(model, n_jobs=n_jobs).fit(spectra, progress=False)
     if not np.array_equal(result.source_id, spectra.source_id):
         raise InputError("the fits are of other stars than the spectra; give those of these")
-    binary = _unknown(model, result)
+    n, names = len(result), (*model.parameter_names, *map("companion_{}".format, COMPANION_LABELS))
+    unknown: dict[str, Any] = {f.name: np.full(n, np.nan) for f in fields(BinaryResult)}
+    unknown |= {"source_id": result.source_id, "converged": np.zeros(n, dtype=bool)}
+    unknown |= {"parameter_names": names, "parameters": np.full((n, len(names)), np.nan)}
+    binary = BinaryResult(**unknown)
     fitted = np.flatnonzero(
         (result.status != FitStatus.NOT_FITTED) & np.isfinite(result.parameters).all(axis=1)
     )
-    for start in range(0, len(fitted), STARS_AT_A_TIME):
-        rows = fitted[start : start + STARS_AT_A_TIME]
-        _fit_rows(model, spectra[rows], result.take(rows), rows, binary)
+    for batch in batches(len(fitted), STARS_AT_A_TIME):
+        rows = fitted[batch]
+        for name, values in _fit(model, spectra[rows], result.take(rows)).items():
+            getattr(binary, name)[rows] = values
     return binary
 
 
-def _unknown(model: XPModel, result: FitResult) -> BinaryResult:
-    """Result of sources none of which was fitted yet."""
-    n = len(result)
-    names = (*model.parameter_names, *(f"companion_{name}" for name in COMPANION_LABELS))
-    numbers = (np.full(n, np.nan) for _ in range(4))
-    parameters = np.full((n, len(names)), np.nan)
-    return BinaryResult(result.source_id, names, parameters, *numbers, np.zeros(n, dtype=bool))
-
-
-def _fit_rows(
-    model: XPModel,
-    spectra: Spectra,
-    result: FitResult,
-    rows: np.ndarray,
-    binary: BinaryResult,
-) -> None:
-    """Fit some of the sources, and put the outcome in its place."""
+def _fit(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, Array]:
+    """Fit pairs of stars: arrays of `BinaryResult` by name."""
     layout = model.forward.layout
     data = fit_data(model, spectra, model.covariance)
     single = Objective(model.forward, model.prior, model.absolute, data)
     objective = BinaryObjective(single, model.label_names)
     alone, scale = result.theta, model.forward.scale
     settings = LMSettings(np.concatenate([scale, scale[_own(model)]]))
-    best = None
+    best: Any = None
     for mass_ratio in START_MASS_RATIOS:
-        start = Descents.empty(np.arange(len(rows)), _start(model, alone, mass_ratio), settings)
+        start = Descents.empty(np.arange(len(spectra)), _start(model, alone, mass_ratio), settings)
         start.set_evaluation(objective.evaluate(start.theta))
         with np.errstate(over="ignore", invalid="ignore"):  # a step too far is refused
             for done, there in iterate(objective, settings, start, FitSettings.max_iterations):
@@ -212,16 +202,19 @@ def _fit_rows(
         else:
             better = np.flatnonzero(start.loss < best.loss)
             best.put(better, start.take(better))
-    ours = single.evaluate(alone)
+    at_single = single.evaluate(alone)
     theta, flux_ratio = _brighter_first(model, best.theta, objective.maps[1])
-    binary.parameters[rows] = layout.to_linear(theta)
-    binary.flux_ratio[rows] = flux_ratio
-    binary.delta_loss[rows] = ours.loss - best.loss
-    binary.delta_chi2[rows] = (ours.chi2 + _parallax_chi2(single, alone)) - (
+    delta_chi2 = (at_single.chi2 + _parallax_chi2(single, alone)) - (
         best.chi2 + _parallax_chi2(single, best.theta)
     )
-    binary.delta_bic[rows] = binary.delta_chi2[rows] - len(COMPANION_LABELS) * np.log(result.n_obs)
-    binary.converged[rows] = best.finished & np.isfinite(best.loss)
+    return {
+        "parameters": layout.to_linear(theta),
+        "flux_ratio": flux_ratio,
+        "delta_loss": at_single.loss - best.loss,
+        "delta_chi2": delta_chi2,
+        "delta_bic": delta_chi2 - len(COMPANION_LABELS) * np.log(result.n_obs),
+        "converged": best.finished & np.isfinite(best.loss),
+    }
 
 
 def _own(model: XPModel) -> list[int]:
@@ -249,7 +242,9 @@ def _start(model: XPModel, alone: np.ndarray, mass_ratio: float) -> np.ndarray:
     return start
 
 
-def _brighter_first(model: XPModel, theta: np.ndarray, companion: np.ndarray):
+def _brighter_first(
+    model: XPModel, theta: np.ndarray, companion: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Exchange the stars where the companion is the brighter; and companion over primary."""
     n = model.forward.n_stellar
     low, high = AMPLITUDE_WINDOW
@@ -267,7 +262,7 @@ def _brighter_first(model: XPModel, theta: np.ndarray, companion: np.ndarray):
     return np.where(swap[:, None], swapped, theta), np.where(swap, 1.0 / ratio, ratio)
 
 
-def _parallax_chi2(single: Objective, theta: np.ndarray) -> np.ndarray:
+def _parallax_chi2(single: Objective, theta: np.ndarray) -> Array:
     """((varpi - varpi_obs) / s)^2, zero where none is known."""
     if not single.absolute:
         return np.zeros(len(theta))

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, device
 
+from ..arrays import Array
 from .lm_settings import PIVOT_FLOOR, LMSettings
-from .objective import Evaluation, Objective
+from .objective import Evaluation, Posterior
 
 COMPACT_BELOW = 0.75
 """Finished descents are removed from a batch when less than this fraction is unfinished."""
@@ -37,24 +38,24 @@ class Descents:
         At an optimum, or stuck: no further steps are taken.
     """
 
-    star: np.ndarray
-    theta: np.ndarray
-    loss: np.ndarray
-    chi2: np.ndarray
-    ln_prior: np.ndarray
-    gradient: np.ndarray
-    information: np.ndarray
-    gauss_newton: np.ndarray
-    hessian: np.ndarray
-    damping: np.ndarray
-    n_iterations: np.ndarray
-    finished: np.ndarray
+    star: Array
+    theta: Array
+    loss: Array
+    chi2: Array
+    ln_prior: Array
+    gradient: Array
+    information: Array
+    gauss_newton: Array
+    hessian: Array
+    damping: Array
+    n_iterations: Array
+    finished: Array
 
     def __len__(self) -> int:
         return int(self.star.shape[0])
 
     @classmethod
-    def empty(cls, star: np.ndarray, theta: np.ndarray, settings: LMSettings) -> Descents:
+    def empty(cls, star: Array, theta: Array, settings: LMSettings) -> Descents:
         """Descents at their starts, not yet evaluated, in NumPy arrays."""
         n, p = theta.shape
         return cls(
@@ -76,11 +77,11 @@ class Descents:
         """Apply a function to every array."""
         return Descents(*(function(getattr(self, f.name)) for f in fields(self)))
 
-    def take(self, rows: np.ndarray) -> Descents:
+    def take(self, rows: Array) -> Descents:
         """Copies of the descents in some rows."""
         return self.map(lambda x: array_namespace(x).take(x, rows, axis=0))
 
-    def put(self, rows: np.ndarray, others: Descents) -> None:
+    def put(self, rows: Array, others: Descents) -> None:
         """Overwrite the descents in some rows, in place; both in NumPy arrays."""
         for f in fields(self):
             getattr(self, f.name)[rows] = getattr(others, f.name)
@@ -92,13 +93,13 @@ class Descents:
 
 
 def iterate(
-    objective: Objective, settings: LMSettings, start: Descents, n_iterations: int
-) -> Iterator[tuple[np.ndarray, Descents]]:
+    objective: Posterior, settings: LMSettings, start: Descents, n_iterations: int
+) -> Iterator[tuple[Array, Descents]]:
     """Up to `n_iterations` steps of every descent that is not finished.
 
     Parameters
     ----------
-    objective : Objective
+    objective : Posterior
         One row per descent.
     settings : LMSettings
         With `scale` in the namespace of the arrays.
@@ -129,7 +130,7 @@ def iterate(
     yield rows, descents
 
 
-def _step(objective: Objective, settings: LMSettings, descents: Descents) -> None:
+def _step(objective: Posterior, settings: LMSettings, descents: Descents) -> None:
     """One damped Newton step of every descent that is not finished, in place.
 
     The Hessian is the exact one where that, damped, is positive definite, else Gauss-Newton's.
@@ -179,7 +180,7 @@ def _step(objective: Objective, settings: LMSettings, descents: Descents) -> Non
     descents.finished = descents.finished | converged | stuck
 
 
-def _solve(matrix: np.ndarray, vector: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _solve(matrix: Array, vector: Array) -> tuple[Array, Array]:
     """Solve small symmetric systems by Cholesky, all at once, column by column.
 
     Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import Array
 from ..quantities import Layout
 
 EIGENVALUE_FLOOR = 1e-6
@@ -71,6 +72,6 @@ def safe_inverse(
     return _symmetric((vectors / values) @ transposed), _symmetric((vectors * values) @ transposed)
 
 
-def _symmetric(matrix: np.ndarray) -> np.ndarray:
+def _symmetric(matrix: Array) -> Array:
     """Mean of matrices and their transposes, which rounding may have set apart."""
     return 0.5 * (matrix + np.swapaxes(matrix, 1, 2))

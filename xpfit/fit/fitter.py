@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from ..arrays import batches, with_arrays
+from ..arrays import Array, batches, with_arrays
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
@@ -108,10 +108,7 @@ class Fitter:
         )
 
     def fit(
-        self,
-        spectra: Spectra,
-        progress: bool | tqdm = True,
-        guesses: np.ndarray | None = None,
+        self, spectra: Spectra, progress: bool | tqdm = True, guesses: np.ndarray | None = None
     ) -> FitResult:
         """Fit stellar type, extinction and parallax of every star.
 
@@ -155,7 +152,7 @@ class Fitter:
         prefer = "threads" if self.engine.thread_safe else "processes"
         workers = Parallel(min(self.n_jobs, len(chunks) or 1), prefer=prefer, return_as="generator")
         own = isinstance(progress, bool)
-        bar = tqdm(total=len(spectra), unit="star", disable=not progress) if own else progress
+        bar: Any = tqdm(total=len(spectra), unit="star", disable=not progress) if own else progress
         try:
             # Vectors of 66 values are too short for the threads of BLAS; they would only contend.
             with threadpool_limits(1):
@@ -259,11 +256,11 @@ class Fitter:
         inside = np.clip(guesses, low, high)
         known = np.isfinite(inside).all(axis=2)
         device, forward = self._device, self._starts.forward
-        starts = [
+        completed = [
             device.to_numpy(complete_guesses(forward, device.asarray(labels), data))
             for labels in np.where(known[:, :, None], inside, low).transpose(1, 0, 2)
         ]
-        starts = np.where(known[:, :, None], np.stack(starts, axis=1), np.nan)
+        starts = np.where(known[:, :, None], np.stack(completed, axis=1), np.nan)
         without = np.flatnonzero(~known.any(axis=1))
         if len(without):
             remaining = data[device.asarray(without)]
@@ -282,16 +279,10 @@ class Fitter:
         # Where the loss overflows everywhere, a start is all there is: no result.
         found = np.isfinite(best.loss)[:, None]
         result.parameters[rows] = np.where(found, layout.to_linear(best.theta), np.nan)
-        for name in ("chi2", "ln_prior", "loss"):
-            getattr(result, name)[rows] = getattr(best, name)
-        for name in (
-            "n_iterations",
-            "n_restarts",
-            "gradient_norm",
-            "min_hessian_eigenvalue",
-            "second_mode",
-        ):
-            getattr(result, name)[rows] = getattr(optima, name)
+        values = {f.name: getattr(optima, f.name) for f in fields(optima)}
+        values |= {name: getattr(best, name) for name in ("chi2", "ln_prior", "loss")}
+        for name in values.keys() - {"best", "converged"}:
+            getattr(result, name)[rows] = values[name]
         result.status[rows] = np.where(
             optima.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED
         )
@@ -302,7 +293,7 @@ class Fitter:
 
 
 def fit_spectra(
-    model: XPModel, spectra: Spectra, *, progress: bool | tqdm = True, **options
+    model: XPModel, spectra: Spectra, *, progress: bool | tqdm = True, **options: Any
 ) -> FitResult:
     """Fit stellar type, extinction and parallax of every star.
 
@@ -334,7 +325,7 @@ def fit_spectra(
     return Fitter(model, **options).fit(spectra, progress)
 
 
-def _has_enough(spectra: Spectra, n_parameter: int) -> np.ndarray:
+def _has_enough(spectra: Spectra, n_parameter: int) -> Array:
     """Stars with as many values as parameters, and with any light at all."""
     n_used = np.sum(spectra.whitener.has_weight & np.isfinite(spectra.flux_err), axis=1)
     return (n_used >= n_parameter) & (spectra.flux > 0).any(axis=1)

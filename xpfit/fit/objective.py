@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
+from ..arrays import Array
 from ..model import ForwardModel, GaussianMixture
-from ..model.terms import Array, Penalty, Terms, flux_terms, positive_penalty, xi_penalty
+from ..model.terms import Penalty, Terms, flux_terms, positive_penalty, xi_penalty
 from ..nn import chi2
 from .data import FitData
 
@@ -53,6 +54,10 @@ class Posterior(ABC):
 
     forward: ForwardModel
     data: FitData
+
+    @abstractmethod
+    def __getitem__(self, rows: Any) -> Posterior:
+        """Some of the stars: a slice or an array of indices."""
 
     @abstractmethod
     def predict(self, theta: Array) -> tuple[Array, Array, Callable[[Array], Array]]:

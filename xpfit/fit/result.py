@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..data.spectra import Spectra
+from ..arrays import Array
+from ..data import Spectra
 from ..model import XPModel
 from ..quantities import Layout
+
+Rows: TypeAlias = np.ndarray | slice | list[int]
+"""Which stars: indices, a mask or a slice."""
 
 
 class FitStatus(IntEnum):
@@ -76,31 +81,17 @@ class FitResult:
     def empty(cls, model: XPModel, spectra: Spectra) -> FitResult:
         """Result of stars none of which was fitted yet."""
         n_star, n_parameter = len(spectra), len(model.parameter_names)
-
-        def unknown(*shape):
-            return np.full((n_star, *shape), np.nan)
-
-        def zero():
-            return np.zeros(n_star, dtype=np.int32)
-
-        return cls(
-            parameter_names=model.parameter_names,
-            absolute=model.absolute,
-            source_id=spectra.source_id,
-            parameters=unknown(n_parameter),
-            covariance=unknown(n_parameter, n_parameter),
-            inverse_covariance=unknown(n_parameter, n_parameter),
-            chi2=unknown(),
-            ln_prior=unknown(),
-            loss=unknown(),
-            n_obs=spectra.n_obs,
-            status=np.full(n_star, FitStatus.NOT_FITTED, dtype=np.int16),
-            n_iterations=zero(),
-            n_restarts=zero(),
-            gradient_norm=unknown(),
-            min_hessian_eigenvalue=unknown(),
-            second_mode=unknown(),
-        )
+        square = (n_parameter, n_parameter)
+        shapes: dict[str, tuple[int, ...]] = {
+            "parameters": square[:1], "covariance": square, "inverse_covariance": square
+        }  # fmt: skip
+        values: dict[str, Any] = {
+            f.name: np.full((n_star, *shapes.get(f.name, ())), np.nan) for f in fields(cls)
+        }
+        values |= {name: np.zeros(n_star, np.int32) for name in ("n_iterations", "n_restarts")}
+        values["status"] = np.full(n_star, FitStatus.NOT_FITTED, dtype=np.int16)
+        values |= {"parameter_names": model.parameter_names, "absolute": model.absolute}
+        return cls(**{**values, "source_id": spectra.source_id, "n_obs": spectra.n_obs})
 
     def __len__(self) -> int:
         return len(self.source_id)
@@ -111,32 +102,32 @@ class FitResult:
             f"<FitResult: {len(self)} stars, {n_good} converged, {', '.join(self.parameter_names)}>"
         )
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def __getitem__(self, name: str) -> Array:
         """Best-fit values of one parameter by name, shape (n_star,)."""
         return self.parameters[:, self._index(name)]
 
     @property
-    def errors(self) -> np.ndarray:
+    def errors(self) -> Array:
         """Standard errors, shape (n_star, n_parameter)."""
         return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
 
-    def error(self, name: str) -> np.ndarray:
+    def error(self, name: str) -> Array:
         """Standard error of one parameter by name, shape (n_star,)."""
         return self.errors[:, self._index(name)]
 
     @property
-    def correlation(self) -> np.ndarray:
+    def correlation(self) -> Array:
         """Correlation matrices of the errors, shape (n_star, n_parameter, n_parameter)."""
         errors = self.errors
         return self.covariance / (errors[:, :, None] * errors[:, None, :])
 
     @property
-    def dof(self) -> np.ndarray:
+    def dof(self) -> Array:
         """Degrees of freedom, shape (n_star,)."""
         return self.n_obs - len(self.parameter_names)
 
     @property
-    def theta(self) -> np.ndarray:
+    def theta(self) -> Array:
         """Parameters as the forward model takes them: (labels, ln E, ln varpi[, xi])."""
         layout = Layout(self._index("extinction"), "xi" in self.parameter_names)
         return layout.to_theta(self.parameters)
@@ -146,17 +137,16 @@ class FitResult:
             raise KeyError(f"no parameter {name!r}; there are {', '.join(self.parameter_names)}")
         return self.parameter_names.index(name)
 
-    def take(self, rows: np.ndarray) -> FitResult:
+    def take(self, rows: Rows) -> FitResult:
         """Results of some stars, as a new `FitResult`."""
-        per_star = {
-            f.name: getattr(self, f.name)[rows]
-            for f in fields(self)
-            if f.name not in ("parameter_names", "absolute")
-        }
-        return FitResult(self.parameter_names, self.absolute, **per_star)
+        return replace(self, **{name: values[rows] for name, values in self._per_star().items()})
 
-    def put(self, rows: np.ndarray, part: FitResult) -> None:
+    def put(self, rows: Rows, part: FitResult) -> None:
         """Overwrite the results of some stars, in place."""
-        for f in fields(self):
-            if f.name not in ("parameter_names", "absolute", "source_id"):
-                getattr(self, f.name)[rows] = getattr(part, f.name)
+        for name, values in part._per_star().items():
+            if name != "source_id":
+                getattr(self, name)[rows] = values
+
+    def _per_star(self) -> dict[str, Any]:
+        """Arrays with one element or row per star, by name."""
+        return {k: v for k, v in vars(self).items() if k not in ("parameter_names", "absolute")}

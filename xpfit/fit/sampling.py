@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -73,7 +74,7 @@ class PosteriorSample:
         """All samples, shape (n_sample, n_parameter)."""
         return self.chain.reshape(-1, self.chain.shape[2])
 
-    def to_arviz(self):
+    def to_arviz(self) -> Any:
         """The samples as ArviZ's InferenceData (needs arviz)."""
         import arviz
 
@@ -90,7 +91,7 @@ def sample_posterior(
     result: FitResult | None = None,
     model_covariance: bool = True,
     max_steps: int = MAX_STEPS,
-    backend=None,
+    backend: Any = None,
     progress: bool = True,
 ) -> PosteriorSample:
     """Sample the posterior of one star until emcee's autocorrelation criterion holds.
@@ -149,13 +150,28 @@ def sample_posterior(
         backend=backend,
         vectorize=True,
     )  # fmt: skip
+    state = None
     if not sampler.backend.iteration:
         seed = np.random.RandomState(rng.integers(2**32)).get_state()
-        start = emcee.State(start, random_state=seed)
-    else:
-        start = None
-    tau, converged = _run(sampler, start, max_steps, progress)
-    return _gathered(sampler, model, spectra, result, tau, converged)
+        state = emcee.State(start, random_state=seed)
+    tau, converged = _run(sampler, state, max_steps, progress)
+    known = tau[np.isfinite(tau)]
+    longest = float(known.max()) if len(known) else 1.0
+    n_kept = sampler.backend.iteration
+    burn_in = min(int(5 * longest / KEEP_EVERY), n_kept // 2)
+    thin = max(1, int(0.5 * longest / KEEP_EVERY))
+    return PosteriorSample(
+        source_id=int(spectra.source_id[0]),
+        parameter_names=model.parameter_names,
+        chain=model.forward.layout.to_linear(sampler.get_chain(discard=burn_in, thin=thin)),
+        best=result.parameters[0],
+        error=result.errors[0],
+        covariance=result.covariance[0],
+        autocorrelation=tau,
+        n_steps=KEEP_EVERY * n_kept,
+        converged=converged,
+        acceptance=float(np.mean(sampler.acceptance_fraction)),
+    )
 
 
 def _start(objective: Objective, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -174,12 +190,11 @@ def _start(objective: Objective, theta: np.ndarray, rng: np.random.Generator) ->
     return walkers[:n_walker]
 
 
-def _run(sampler, start, max_steps: int, progress: bool) -> tuple[np.ndarray, bool]:
+def _run(sampler: Any, start: Any, max_steps: int, progress: bool) -> tuple[np.ndarray, bool]:
     """Step until the autocorrelation times are known, or the steps are used up."""
-    before, tau, converged = np.inf, np.full(sampler.ndim, np.inf), False
     done = KEEP_EVERY * sampler.backend.iteration
-    if done:
-        before = tau = _autocorrelation(sampler)
+    before = tau = _autocorrelation(sampler) if done else np.full(sampler.ndim, np.inf)
+    converged = False
     with tqdm(total=max_steps, initial=done, unit="step", disable=not progress) as bar:
         while done + KEEP_EVERY <= max_steps and not converged:
             n_kept = min(STEPS_BETWEEN_LOOKS, max_steps - done) // KEEP_EVERY
@@ -195,28 +210,6 @@ def _run(sampler, start, max_steps: int, progress: bool) -> tuple[np.ndarray, bo
     return tau, converged
 
 
-def _autocorrelation(sampler) -> np.ndarray:
+def _autocorrelation(sampler: Any) -> Any:
     """Autocorrelation times in steps, shape (n_parameter,)."""
     return KEEP_EVERY * sampler.get_autocorr_time(tol=0, quiet=True)
-
-
-def _gathered(sampler, model, spectra, result, tau, converged) -> PosteriorSample:
-    """Samples in linear parameters, without the burn-in."""
-    known = tau[np.isfinite(tau)]
-    longest = float(known.max()) if len(known) else 1.0
-    n_kept = sampler.backend.iteration
-    burn_in = min(int(5 * longest / KEEP_EVERY), n_kept // 2)
-    thin = max(1, int(0.5 * longest / KEEP_EVERY))
-    chain = model.forward.layout.to_linear(sampler.get_chain(discard=burn_in, thin=thin))
-    return PosteriorSample(
-        source_id=int(spectra.source_id[0]),
-        parameter_names=model.parameter_names,
-        chain=chain,
-        best=result.parameters[0],
-        error=result.errors[0],
-        covariance=result.covariance[0],
-        autocorrelation=tau,
-        n_steps=KEEP_EVERY * n_kept,
-        converged=converged,
-        acceptance=float(np.mean(sampler.acceptance_fraction)),
-    )

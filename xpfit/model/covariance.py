@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..constants import MAD_TO_SIGMA
 
 RANK = 30
@@ -47,17 +49,13 @@ class ModelCovariance:
     loadings: np.ndarray
     diagonal: np.ndarray
 
-    def matrix(self) -> np.ndarray:
+    def matrix(self) -> Array:
         """M, shape (n_obs, n_obs)."""
         return self.loadings @ self.loadings.T + np.diag(self.diagonal)
 
     @classmethod
     def fit(
-        cls,
-        residual: np.ndarray,
-        variance: np.ndarray,
-        *,
-        rank: int = RANK,
+        cls, residual: np.ndarray, variance: np.ndarray, *, rank: int = RANK
     ) -> ModelCovariance:
         """Learn from the residuals of many stars what their measurement errors do not explain.
 
@@ -113,16 +111,18 @@ class ModelCovariance:
             np.where(seen, np.maximum(rest, MIN_VARIANCE), 0.0),
         )
 
-    def root(self) -> np.ndarray:
+    def root(self) -> Array:
         """Lower triangular matrix whose product with its transpose is M, (n_obs, n_obs)."""
         parts = np.concatenate([self.loadings.T, np.diag(np.sqrt(self.diagonal))])
-        return np.linalg.qr(parts, mode="r").T.copy()
+        upper: Array = np.linalg.qr(parts, mode="r")
+        return upper.T.copy()
 
 
-def _clipped(residual: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _clipped(residual: np.ndarray, known: np.ndarray) -> Array:
     """Residuals pulled in to `CLIP` robust standard deviations of their channel."""
     with np.errstate(invalid="ignore"):
-        masked = np.ma.masked_array(residual, ~known)
-        limit = CLIP * MAD_TO_SIGMA * np.ma.filled(np.ma.median(np.ma.abs(masked), axis=0), np.inf)
+        masked: Any = np.ma.masked_array(np.abs(residual), ~known)
+        median = np.ma.median(masked, axis=0)  # type: ignore[no-untyped-call]
+    limit = CLIP * MAD_TO_SIGMA * np.ma.filled(median, np.inf)
     limit = np.where(limit > 0, limit, np.inf)
     return np.clip(residual, -limit, limit)

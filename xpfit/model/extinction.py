@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import Array
 from ..constants import LN_PER_MAG
 
 CCM_RANGE = (300.0, 5000.0)
@@ -56,7 +57,7 @@ def ccm89(wavelength: np.ndarray, r_v: float = 3.1) -> np.ndarray:
     return np.where(x < 1.1, infrared, optical)
 
 
-def ccm89_curve(wavelength: np.ndarray, r_v: float = 3.1) -> np.ndarray:
+def ccm89_curve(wavelength: np.ndarray, r_v: float = 3.1) -> Array:
     """CCM89 as R(lambda) for unit E(B-V), in natural-log units of flux: f = f_0 exp(-E R).
 
     Parameters
@@ -73,7 +74,7 @@ def ccm89_curve(wavelength: np.ndarray, r_v: float = 3.1) -> np.ndarray:
     return LN_PER_MAG * r_v * ccm89(wavelength, r_v)
 
 
-def ccm89_variation(wavelength: np.ndarray) -> np.ndarray:
+def ccm89_variation(wavelength: np.ndarray) -> Array:
     """How ln of CCM89's curve changes from one star to the next, relative to the reddest point.
 
     Parameters

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..arrays import Array
 from ..constants import AMPLITUDE_WINDOW
-from ..data.space import ObservationSpace
+from ..data import ObservationSpace
 from .extinction import ccm89_curve
 from .forward import ForwardModel
 
@@ -27,7 +28,7 @@ MIN_CURVE = 1e-3
 """Smallest R that the shift of gauge may leave: R = exp(b) has to stay positive."""
 
 
-def amplitude_channels(space: ObservationSpace) -> np.ndarray:
+def amplitude_channels(space: ObservationSpace) -> Array:
     """Which grid points lie in the amplitude window, shape (n_grid,)."""
     low, high = AMPLITUDE_WINDOW
     return (space.wavelength >= low) & (space.wavelength <= high) & space.covered
@@ -47,8 +48,8 @@ def fix_gauge(forward: ForwardModel, trained: np.ndarray) -> None:
     """
     space = forward.space
     anchor = reddest_channel(space, trained)
-    output = forward.network.layers[-1]
-    weights, bias = output.split(forward.weights[forward.network.slices[-1]])
+    output = forward.weights[forward.network.slices[-1]]
+    weights, bias = forward.output_layer.split(output)
     window = amplitude_channels(space) & trained
     weights[:, trained] -= weights[:, window].mean(axis=1, keepdims=True)
     bias[trained] -= bias[window].mean()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace
 
+from ..arrays import Array
+
 N_COMPONENTS = 16
 """Number of Gaussians that ZGR23 use."""
 
@@ -32,11 +34,11 @@ class GaussianMixture:
         ln of the weighted density at each mean.
     """
 
-    weights: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
+    weights: Array
+    means: Array
+    covariances: Array
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.weights = np.asarray(self.weights, dtype=float)
         self.means = np.asarray(self.means, dtype=float)
         self.covariances = np.asarray(self.covariances, dtype=float)
@@ -45,17 +47,15 @@ class GaussianMixture:
         n_label = self.means.shape[1]
         self.ln_norm = np.log(self.weights) - 0.5 * (ln_det + n_label * np.log(2.0 * np.pi))
 
-    def marginal(self, columns: np.ndarray) -> GaussianMixture:
+    def marginal(self, columns: Array) -> GaussianMixture:
         """The mixture over some of the labels, whatever the others are."""
         return GaussianMixture(
-            self.weights,
-            self.means[:, columns],
-            self.covariances[:, columns[:, None], columns],
+            self.weights, self.means[:, columns], self.covariances[:, columns[:, None], columns]
         )
 
     @classmethod
     def fit(
-        cls, labels: np.ndarray, rng: np.random.Generator, n_components: int = N_COMPONENTS
+        cls, labels: Array, rng: np.random.Generator, n_components: int = N_COMPONENTS
     ) -> GaussianMixture:
         """Fit the mixture with scikit-learn, on standardised labels.
 
@@ -88,7 +88,7 @@ class GaussianMixture:
             mixture.covariances_ * scale[:, None] * scale,
         )
 
-    def ln_p(self, labels: np.ndarray) -> np.ndarray:
+    def ln_p(self, labels: Array) -> Array:
         """ln p(Theta), finite however far from every component.
 
         Parameters
@@ -101,7 +101,7 @@ class GaussianMixture:
         """
         return _ln_sum_exp(self._ln_components(labels)[0])
 
-    def ln_p_derivatives(self, labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    def ln_p_derivatives(self, labels: Array) -> tuple[Array, ...]:
         """ln p(Theta) with gradient, Hessian, and a curvature that is positive definite.
 
         Parameters
@@ -127,7 +127,7 @@ class GaussianMixture:
         hessian = hessian - gradient[:, :, None] * gradient[:, None, :]
         return ln_p, gradient, hessian, precision
 
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw stellar types, shape (n, n_label)."""
         component = rng.choice(len(self.weights), size=n, p=self.weights)
         factors = np.linalg.cholesky(self.covariances)
@@ -149,7 +149,7 @@ class GaussianMixture:
         """
         return float(np.quantile(self.ln_p(self.sample(200_000, rng)), 1.0 - mass))
 
-    def _ln_components(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _ln_components(self, labels: Array) -> tuple[Array, Array]:
         """ln(weight x density) (n_star, n_component) and its gradients (.., .., n_label)."""
         xp = array_namespace(labels)
         offset = labels[:, None, :] - self.means
@@ -157,7 +157,7 @@ class GaussianMixture:
         return self.ln_norm + 0.5 * xp.sum(slopes * offset, axis=-1), slopes
 
 
-def _ln_sum_exp(x: np.ndarray) -> np.ndarray:
+def _ln_sum_exp(x: Array) -> Array:
     """ln of the sum of exp(x) over the last axis, without underflow.
 
     scipy.special.logsumexp does the same with checks that cost half a fit.

@@ -25,6 +25,7 @@ from __future__ import annotations
 import json
 import os
 from importlib import resources
+from typing import Any
 
 import h5py
 import numpy as np
@@ -46,7 +47,7 @@ FORMAT = FileFormat(
 )
 
 
-def save_model(model: XPModel, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+def save_model(model: XPModel, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write a model to one HDF5 file.
 
     Parameters
@@ -67,7 +68,7 @@ def save_model(model: XPModel, path: str | os.PathLike, *, overwrite: bool = Fal
         file.attrs.update(_attributes(model))
 
 
-def load_model(path: str | os.PathLike | None = None) -> XPModel:
+def load_model(path: str | os.PathLike[str] | None = None) -> XPModel:
     """Read a model file.
 
     Parameters
@@ -147,7 +148,7 @@ def _datasets(model: XPModel) -> dict[str, np.ndarray]:
     }
 
 
-def _attributes(model: XPModel) -> dict:
+def _attributes(model: XPModel) -> dict[str, Any]:
     """Attributes of the file, but for its header."""
     return {
         "absolute": model.absolute,

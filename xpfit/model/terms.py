@@ -13,12 +13,10 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from ..arrays import Array
 from ..data import Whitener
 from ..nn import chi2
 from ..quantities import Layout
-
-Array = Any
-"""An array of any namespace."""
 
 
 @dataclass

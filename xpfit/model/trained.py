@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..constants import REFERENCE_PARALLAX
-from ..data.preparation import Preparation
-from ..data.space import ObservationSpace
+from ..data import ObservationSpace, Preparation, Spectra
 from ..errors import InputError
 from .covariance import ModelCovariance
 from .extinction import r_v_of_curve
@@ -61,13 +62,13 @@ class XPModel:
     absolute: bool
     ln_prior_threshold: float
     preparation: Preparation = field(default_factory=Preparation)
-    training: dict = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
     source_ids: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     clean_flags: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int16))
     covariance: ModelCovariance | None = None
     diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.preparation = Preparation.of(self.preparation)
 
     def __repr__(self) -> str:
@@ -95,7 +96,7 @@ class XPModel:
         return self.space.wavelength
 
     @property
-    def trained_grid(self) -> np.ndarray:
+    def trained_grid(self) -> Array:
         """Grid points that the training data constrained, bool, shape (n_grid,)."""
         return self.space.grid_channels(self.trained_channels) & self.space.covered
 
@@ -204,7 +205,7 @@ class XPModel:
         """Which labels lie in the trained range, shape (n_star, n_label)."""
         return (labels >= self.label_ranges[:, 0]) & (labels <= self.label_ranges[:, 1])
 
-    def fit(self, spectra, **options):
+    def fit(self, spectra: Spectra, **options: Any) -> Any:
         """Fit stars: `xpfit.fit.fit_spectra` with this model.
 
         Parameters
@@ -221,7 +222,7 @@ class XPModel:
 
         return xpfit.fit_spectra(self, spectra, **options)
 
-    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write the model to one HDF5 file (see `xpfit.model.store`)."""
         from .store import save_model
 

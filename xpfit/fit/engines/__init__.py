@@ -24,10 +24,7 @@ NO_NUMBA = 'Numba makes fits many times faster than the array engine: pip instal
 
 
 def choose_engine(
-    model: XPModel,
-    engine: str = "auto",
-    device: str = "cpu",
-    single: bool = False,
+    model: XPModel, engine: str = "auto", device: str = "cpu", single: bool = False
 ) -> Engine:
     """Make an engine by its name.
 

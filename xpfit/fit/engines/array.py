@@ -31,12 +31,7 @@ class ArrayEngine(Engine):
 
     name = "array"
 
-    def __init__(
-        self,
-        model: XPModel,
-        device: Device = CPU,
-        single: bool = False,
-    ) -> None:
+    def __init__(self, model: XPModel, device: Device = CPU, single: bool = False) -> None:
         super().__init__(model)
         self.device = device
         self.forward = with_arrays(model.forward, device.asarray)

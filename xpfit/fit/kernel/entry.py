@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from .descent import iterate_descent, store
 from .inflation import make_inflate
@@ -28,7 +29,7 @@ def digest_sources(paths: Iterable[Path]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def make_entry_points(digest: str) -> tuple[Callable, Callable, Callable, Callable]:
+def make_entry_points(digest: str) -> tuple[Callable[..., Any], ...]:
     """`evaluate`, `iterate`, `inflate` and `find_ends`, cached under a digest of their sources."""
 
     @entry_point

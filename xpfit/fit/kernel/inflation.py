@@ -1,13 +1,14 @@
 """Add the model covariance to whiteners."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from .linalg import entry_point, factorise, row_ends, times
 
 
-def make_inflate(digest: str) -> Callable:
+def make_inflate(digest: str) -> Callable[..., Any]:
     """Entry point `inflate`, cached under a digest of its sources (see `make_entry_points`)."""
 
     @entry_point

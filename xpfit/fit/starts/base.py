@@ -8,7 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
-from ...data.whitener import Array
+from ...arrays import Array
 from ...model import XPModel
 from ..data import FitData
 

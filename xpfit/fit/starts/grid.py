@@ -6,8 +6,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
-from ...arrays import batches
-from ...data.whitener import Array
+from ...arrays import Array, batches
 from ...model import XPModel
 from ..data import FitData
 from .base import Starts, pick, take

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from array_api_compat import array_namespace
 
-from ...data.whitener import Array
+from ...arrays import Array
 from ...model import ForwardModel
 from ..data import FitData
-from .linear import (
-    MIN_EXTINCTION,
-    dot,
-    linearise,
-    observed_reference,
-    positive_or_one,
-    project_out,
-)
+from .linear import MIN_EXTINCTION, dot, linearise, observed_reference, positive_or_one, project_out
 
 
 def complete_guesses(forward: ForwardModel, labels: Array, data: FitData) -> Array:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from array_api_compat import array_namespace
 
+from ...arrays import Array
 from ...data import ObservationSpace
-from ...data.whitener import Array
 from ..data import FitData
 
 MIN_EXTINCTION = 0.003
@@ -35,11 +35,7 @@ def observed_reference(space: ObservationSpace, flux: Array) -> tuple[Array, Arr
 
 
 def linearise(
-    space: ObservationSpace,
-    data: FitData,
-    reference: Array,
-    ln_reference: Array,
-    rows: Array,
+    space: ObservationSpace, data: FitData, reference: Array, ln_reference: Array, rows: Array
 ) -> tuple[Array, Array]:
     """Whitened residuals as a linear function: ``coefficients @ white - target``.
 

@@ -8,18 +8,11 @@ import numpy as np
 from array_api_compat import array_namespace
 from array_api_compat import device as device_of_array
 
-from ...data.whitener import Array
+from ...arrays import Array
 from ...model import XPModel
 from ..data import FitData
 from .base import Starts, flat_indices, pick, take
-from .linear import (
-    MIN_EXTINCTION,
-    dot,
-    linearise,
-    observed_reference,
-    positive_or_one,
-    project_out,
-)
+from .linear import MIN_EXTINCTION, dot, linearise, observed_reference, positive_or_one, project_out
 
 N_PROFILE_TYPES = 2048
 """Stellar types drawn from the prior."""
