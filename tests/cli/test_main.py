@@ -9,6 +9,8 @@ from helpers import run_command as run
 import xpfit
 from xpfit import read_catalogue
 from xpfit.cli import COMMANDS, main
+from xpfit.cli.options import text_table
+from xpfit.cli.parser import Parser
 
 
 @pytest.mark.parametrize(
@@ -74,8 +76,27 @@ def test_help_of_every_verb_of_companion(verb, capsys):
 
 def test_there_are_sixteen_commands_with_a_module_each():
     folder = Path(xpfit.__file__).parent / "cli"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "options"}
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "options", "parser"}
     assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 16
+
+
+def test_options_are_written_as_in_the_usage():
+    parser = Parser()
+    parser.option("file FILE", "to read", nargs="?")
+    parser.option("--json", "print JSON")
+    parser.option("--first N", "rows", default=3)
+    parser.option("--format", "of the output", choices=("png", "pdf"), default="png")
+    parser.common("quiet", "seed")
+    given = parser.parse_args(["a.h5", "--json", "--first", "5", "--seed", "2"])
+    assert (given.file, given.json, given.first, given.seed) == ("a.h5", True, 5, 2)
+    assert (given.format, given.quiet) == ("png", False)
+    assert "--first N" in parser.format_help()
+
+
+def test_cells_of_a_text_table_are_aligned():
+    assert text_table([5, 4, 6], [["", "n", "bias"], ["feh", 12, "0.10"]]) == (
+        "        n  bias\nfeh    12  0.10"
+    )
 
 
 def test_version(capsys):

@@ -126,7 +126,7 @@ def test_commands_draw_them_and_refuse_other_companions(
     assert main([*command, "--companion", str(companion_path)]) == 0
     assert picture_size(tmp_path / "attention.png") == (9.0, 9.6)
     assert main([*command, "--companion", svae]) == 1
-    assert "is drawn of uncertain or gaianet" in capsys.readouterr().err
+    assert "needs kind uncertain or gaianet" in capsys.readouterr().err
     assert main(command) == 1
     assert "--companion" in capsys.readouterr().err
     command = ["plot", "latent", str(sample_path), "--output-dir", str(tmp_path), "--quiet"]

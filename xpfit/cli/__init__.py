@@ -6,7 +6,6 @@ command's parser, and ``run``, which does the work.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from importlib import import_module
 
 from .._version import __version__
 from ..errors import XpfitError
+from .parser import HelpFormatter, Parser
 
 COMMANDS = (
     ("download", "download", "Download spectra, astrometry and photometry from the Gaia archive."),
@@ -34,15 +34,6 @@ COMMANDS = (
     ("companion", "companion", "Train and use other models of the same spectra."),
 )
 """Name, module and help of each command, in the order in which users need them."""
-
-
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Adds the defaults that the help does not mention."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default in (None, False, []) or "(default" in (action.help or ""):
-            return action.help
-        return super()._get_help_string(action)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +70,7 @@ def _show_warning(message, category, filename, lineno, file=None, line=None) -> 
     print(f"xpfit: warning: {message}", file=sys.stderr)
 
 
-def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+def build_parser(command: str | None = None) -> Parser:
     """Parser of the command line.
 
     Parameters
@@ -89,9 +80,9 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
     Returns
     -------
-    argparse.ArgumentParser
+    Parser
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="xpfit", description="Stellar parameters from Gaia BP/RP spectra (Zhang+ 2023)."
     )
     parser.add_argument("--version", action="version", version=f"xpfit {__version__}")

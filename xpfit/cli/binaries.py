@@ -8,7 +8,7 @@ import json
 import numpy as np
 from astropy.table import Table, vstack
 
-from ..catalogue import catalogue_format, write_catalogue
+from ..catalogue import write_catalogue
 from ..errors import InputError
 from ..files import check_output
 from ..fit.binary import fit_binaries
@@ -18,30 +18,22 @@ from ..read.tables import match_ids
 from ..simulate import read_truth, survey_ids
 from ..validate.binaries import FALSE_ALARM_RATE, detection
 from . import options as shared
+from .parser import TABLES, Parser
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument("spectra", metavar="SPECTRA", nargs="+", help=shared.INPUT_HELP)
-    command.add_argument("--output", required=True, metavar="TABLE", help=shared.CATALOGUE_HELP)
-    shared.add_model(command)
-    shared.add_jobs(command)
-    shared.add_tables(command)
-    command.add_argument(
-        "--truth",
-        metavar="SURVEY.h5",
-        help="the simulated survey that the spectra are from: print completeness and false alarms",
+    command.common("spectra", "output", "model", "jobs", *TABLES, "overwrite", "quiet")
+    command.option(
+        "--truth SURVEY.h5",
+        "the simulated survey that the spectra are from: print completeness and false alarms",
     )
-    command.add_argument(
-        "--figure", metavar="FILE", help="of completeness and false alarms (.png, .pdf, .svg)"
-    )
+    command.option("--figure FILE", "of completeness and false alarms (.png, .pdf, .svg)")
 
 
 def run(options: argparse.Namespace) -> None:
     """Fit two stars to each spectrum, and write the table."""
-    catalogue_format(options.output)
-    check_output(options.output, overwrite=options.overwrite)
+    shared.check_catalogue(options)
     if options.figure:
         if not options.truth:
             raise InputError("--figure shows completeness, which needs --truth")
@@ -57,9 +49,8 @@ def run(options: argparse.Namespace) -> None:
     table = vstack(tables)
     table.meta |= {"MODELID": pipeline.model.fingerprint, **pipeline.metadata}
     write_catalogue(table, options.output, overwrite=options.overwrite)
-    if not options.quiet:
-        evident = int(np.sum(table["delta_bic"] > 0))
-        print(f"wrote {len(table)} sources to {options.output}; {evident} with delta_bic > 0")
+    evident = f"{int(np.sum(table['delta_bic'] > 0))} with delta_bic > 0"
+    shared.say(options, f"wrote {len(table)} sources to {options.output}; {evident}")
     if options.truth:
         _compare_with_truth(options, table)
 
@@ -78,5 +69,4 @@ def _compare_with_truth(options: argparse.Namespace, table: Table) -> None:
     print(f"at {100 * FALSE_ALARM_RATE:g} % false alarms:")
     print(json.dumps(detection(*arguments), indent=2))
     if options.figure:
-        figure = detection_figure(*arguments)
-        save(figure, options.figure, overwrite=options.overwrite)
+        save(detection_figure(*arguments), options.figure, overwrite=options.overwrite)

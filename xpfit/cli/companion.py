@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 from astropy.table import vstack
 
-from ..catalogue import catalogue_format, write_catalogue
+from ..catalogue import write_catalogue
 from ..catalogue.companion_columns import companion_table
 from ..companion import KINDS, load_companion, save_companion
 from ..errors import InputError
 from ..files import check_output
 from ..prepare import iterate_file, read_spectra, sampled_space
 from . import options as shared
+from .parser import TABLES, Parser
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's verbs and their arguments."""
     verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, add_arguments, work, text in (
@@ -40,36 +41,29 @@ def run(options: argparse.Namespace) -> None:
     options.work(options)
 
 
-def _add_train(command: argparse.ArgumentParser) -> None:
+def _add_train(command: Parser) -> None:
     """Add arguments of ``xpfit companion train``."""
-    shared.add_output_options(command)
-    command.add_argument(
-        "spectra", metavar="SPECTRA", help="the APOGEE-XP library, or prepared spectra with labels"
+    command.option("spectra SPECTRA", "the APOGEE-XP library, or prepared spectra with labels")
+    command.option("--kind", "which companion", required=True, choices=tuple(KINDS))
+    command.option("--output COMPANION.h5", "file to write", required=True)
+    command.option(
+        "--labels LABELS",
+        "labels to learn, comma-separated (default: Teff, [Fe/H], log g, and [alpha/M] for "
+        "uncertain)",
     )
-    command.add_argument("--kind", required=True, choices=tuple(KINDS), help="which companion")
-    command.add_argument("--output", required=True, metavar="COMPANION.h5", help="file to write")
-    shared.add_labels(
-        command, None, "(default: Teff, [Fe/H], log g, and [alpha/M] for uncertain) labels to learn"
-    )
-    shared.add_wavelength(command)
-    shared.add_exclude(command)
-    command.add_argument("--n-epochs", type=int, help="length of the training")
-    shared.add_seed(command)
+    command.option("--n-epochs N", "length of the training", type=int)
+    command.common("wavelength", "exclude", "seed", "overwrite", "quiet")
 
 
-def _add_predict(command: argparse.ArgumentParser) -> None:
+def _add_predict(command: Parser) -> None:
     """Add arguments of ``xpfit companion predict``."""
-    shared.add_output_options(command)
-    command.add_argument("spectra", metavar="SPECTRA", nargs="+", help=shared.INPUT_HELP)
-    command.add_argument("--companion", required=True, metavar="COMPANION.h5")
-    command.add_argument("--output", required=True, metavar="TABLE", help=shared.CATALOGUE_HELP)
-    shared.add_seed(command)
-    shared.add_tables(command)
+    command.common("spectra", "output", "seed", *TABLES, "overwrite", "quiet")
+    command.option("--companion COMPANION.h5", required=True)
 
 
-def _add_card(command: argparse.ArgumentParser) -> None:
+def _add_card(command: Parser) -> None:
     """Add arguments of ``xpfit companion card``."""
-    command.add_argument("companion", metavar="COMPANION.h5")
+    command.option("companion COMPANION.h5")
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -98,14 +92,12 @@ def _train(options: argparse.Namespace) -> None:
         "seconds_to_train": round(time.perf_counter() - start, 1),
     }
     save_companion(companion, options.output, overwrite=options.overwrite)
-    if not options.quiet:
-        print(f"wrote {options.output}, trained on {companion.card_['n_stars']} stars")
+    shared.say(options, f"wrote {options.output}, trained on {companion.card_['n_stars']} stars")
 
 
 def _predict(options: argparse.Namespace) -> None:
     """Predict and write."""
-    catalogue_format(options.output)
-    check_output(options.output, overwrite=options.overwrite)
+    shared.check_catalogue(options)
     companion, tables = load_companion(options.companion), shared.joined_tables(options)
     parts = (part for path in options.spectra for part in iterate_file(path, model=companion))
     table = vstack(
@@ -115,8 +107,7 @@ def _predict(options: argparse.Namespace) -> None:
         ]
     )
     write_catalogue(table, options.output, overwrite=options.overwrite)
-    if not options.quiet:
-        print(f"wrote {len(table)} stars to {options.output}")
+    shared.say(options, f"wrote {len(table)} stars to {options.output}")
 
 
 def _card(options: argparse.Namespace) -> None:

@@ -8,19 +8,19 @@ from ..errors import ArchiveError
 from ..read import read_source_ids
 from ..read.archive import MAX_BATCH, ArchiveClient, Download
 from . import options as shared
+from .parser import Parser
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command, overwrite=False)
-    command.add_argument(
-        "--source-ids",
+    command.option(
+        "--source-ids FILE",
+        "Gaia DR3 source ids: text, one per line, or a table with a column source_id",
         required=True,
-        metavar="FILE",
-        help="Gaia DR3 source ids: text, one per line, or a table with a column source_id",
     )
-    command.add_argument("--output", required=True, metavar="DIR", help="directory to fill")
-    command.add_argument("--batch-size", type=int, default=MAX_BATCH, help="sources per request")
+    command.option("--output DIR", "directory to fill", required=True)
+    command.option("--batch-size N", "sources per request", default=MAX_BATCH)
+    command.common("quiet")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -28,9 +28,8 @@ def run(options: argparse.Namespace) -> None:
     ids = read_source_ids(options.source_ids)
     download = Download(options.output, ArchiveClient(), options.batch_size)
     download.run(ids, progress=not options.quiet)
-    if not options.quiet:
-        print(download.summary())
-        print(f"next: xpfit prepare {download.directory}/spectra/*.h5 --output spectra.h5")
+    following = f"next: xpfit prepare {download.directory}/spectra/*.h5 --output spectra.h5"
+    shared.say(options, download.summary(), following)
     if download.n_failed:
         raise ArchiveError(
             f"{download.n_failed} sources are incomplete (see accounts.ecsv); run the same command "

@@ -10,28 +10,23 @@ from astropy.table import Table
 from tqdm.auto import tqdm
 
 from .. import catalogue
-from ..files import check_output
 from ..fit import FitStatus
 from ..quality import FitFlag, QualityFlag, is_reliable
 from . import options as shared
+from .parser import COMPANIONS, TABLES, Parser
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument("inputs", metavar="INPUT", nargs="+", help=shared.INPUT_HELP)
-    shared.add_model(command)
-    command.add_argument("--output", required=True, metavar="OUT", help=shared.CATALOGUE_HELP)
-    shared.add_tables(command)
-    shared.add_jobs(command, default=-1)
+    command.common("inputs", "output", "model", *TABLES)
+    command.common("jobs", default=-1)
     shared.add_fit_settings(command)
-    shared.add_companions(command)
+    command.common(*COMPANIONS, "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
     """Fit spectra and write the catalogue."""
-    check_output(options.output, overwrite=options.overwrite)
-    catalogue.catalogue_format(options.output)
+    shared.check_catalogue(options)
     pipeline = shared.make_pipeline(options, options.inputs)
     parts = (part for path in options.inputs for part in pipeline.spectra(path))
     first, tables = next(parts), []  # an error in the input comes before the progress bar
@@ -41,9 +36,7 @@ def run(options: argparse.Namespace) -> None:
             tables.append(pipeline.table(spectra, progress=bar))
     table = catalogue.join_tables(tables)
     catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)
-    if not options.quiet:
-        print(_summary(table))
-        print(f"wrote {options.output}")
+    shared.say(options, _summary(table), f"wrote {options.output}")
 
 
 def _summary(table: Table) -> str:

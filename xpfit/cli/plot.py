@@ -11,12 +11,11 @@ import numpy as np
 
 from ..catalogue.cuts import iterate_catalogue
 from ..companion import Companion, GaiaNet, ScatterAutoencoder, UncertainNetwork, load_companion
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
-from ..files import check_output, output_directory
+from ..files import output_directory
 from ..model import XPModel
 from ..model.store import load_model
-from ..plots import save
 from ..plots.attention import attention_figure
 from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
 from ..plots.forecast import forecast_figure
@@ -27,19 +26,12 @@ from ..plots.reliability import reliability_diagram
 from ..plots.sky import birdseye_figure, extinction_map_figure
 from ..plots.star import star_figure
 from ..prepare import read_spectra
+from ..validate import sky
 from ..validate.flux_residuals import FluxResiduals, flux_residuals
 from ..validate.latent import alpha_classifiers
 from ..validate.reconstruction import reconstruction_errors
-from ..validate.sky import (
-    BIRDSEYE_NSIDE,
-    BIRDSEYE_PARALLAX_REL_ERR,
-    DISTANCE_EDGES,
-    MAP_COLUMNS,
-    NSIDE,
-    birdseye_edges,
-    extinction_maps,
-)
 from . import options as shared
+from .parser import DEFAULT_MODEL, TABLES, Parser
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,21 +85,21 @@ def _of_residuals(options: argparse.Namespace) -> dict[str, Figure]:
 
 def _of_sky(options: argparse.Namespace) -> dict[str, Figure]:
     """Extinction over the sky, in slices of distance."""
-    maps = extinction_maps(
-        iterate_catalogue(_file(options), MAP_COLUMNS),
-        edges=options.distances or DISTANCE_EDGES,
+    maps = sky.extinction_maps(
+        iterate_catalogue(_file(options), sky.MAP_COLUMNS),
+        edges=options.distances or sky.DISTANCE_EDGES,
         nside=options.nside,
     )
     return {"extinction_maps": extinction_map_figure(maps)}
 
 
 def _from_above(options: argparse.Namespace) -> dict[str, Figure]:
-    """The dust seen from above."""
-    maps = extinction_maps(
-        iterate_catalogue(_file(options), MAP_COLUMNS),
-        edges=options.distances or birdseye_edges(),
-        nside=min(options.nside, BIRDSEYE_NSIDE),
-        max_parallax_rel_err=BIRDSEYE_PARALLAX_REL_ERR,
+    """The dust from above the Galaxy."""
+    maps = sky.extinction_maps(
+        iterate_catalogue(_file(options), sky.MAP_COLUMNS),
+        edges=options.distances or sky.birdseye_edges(),
+        nside=min(options.nside, sky.BIRDSEYE_NSIDE),
+        max_parallax_rel_err=sky.BIRDSEYE_PARALLAX_REL_ERR,
     )
     return {"birdseye": birdseye_figure(maps)}
 
@@ -130,15 +122,15 @@ def _of_attention(options: argparse.Namespace) -> dict[str, Figure]:
     logg, teff = (spectra.labels.get(name) for name in ("logg", "teff"))
     if logg is None or teff is None:
         raise InputError(f"{options.file}: no labels by which red-clump giants could be chosen")
-    clump = np.ones(len(spectra), dtype=bool)
-    for values, (centre, half_width) in ((logg, CLUMP_LOGG), (teff, CLUMP_TEFF)):
-        clump &= np.abs(values - centre) < half_width
+    clump = (np.abs(logg - CLUMP_LOGG[0]) < CLUMP_LOGG[1]) & (
+        np.abs(teff - CLUMP_TEFF[0]) < CLUMP_TEFF[1]
+    )
     model = _model_in_space_of(options, network)
     return {"attention": attention_figure(network, spectra[np.flatnonzero(clump)], model)}
 
 
 def _of_latent(options: argparse.Namespace) -> dict[str, Figure]:
-    """Reconstructions and latent numbers of an auto-encoder."""
+    """Reconstructions and latent variables of an auto-encoder."""
     network, spectra = _companion(options, (ScatterAutoencoder.kind,))
     training, model = _training(options, network), _model_in_space_of(options, network)
     figures = {
@@ -191,65 +183,51 @@ PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
 """Subjects, and functions that make figures by name."""
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument(
+    command.option(
         "what",
-        choices=tuple(PLOTS),
-        help="model: a trained model; reliability: the fraction of a catalogue's sources that pass "
+        "model: a trained model; reliability: the fraction of a catalogue's sources that pass "
         "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); star: "
         "spectrum, fit, parameters and prior of single stars; forecast: expected errors over the "
         "Kiel diagram; residuals: of flux, by label and over the sky (figs. 9, 25, 26); sky: "
-        "extinction in slices of distance (fig. 22); birdseye: the dust seen from above (fig. 24); "
-        "attention: sensitivity of a companion's labels to the wavelengths; latent: an "
-        "auto-encoder's latent numbers, and how well it reconstructs spectra",
+        "extinction in slices of distance (fig. 22); birdseye: the dust from above the Galaxy "
+        "(fig. 24); attention: sensitivity of a companion's labels to the wavelengths; latent: an "
+        "auto-encoder's latent variables, and how well it reconstructs spectra",
+        choices=tuple(PLOTS),
     )
-    command.add_argument(
-        "file",
-        metavar="FILE",
+    command.option(
+        "file FILE",
+        f"model file {DEFAULT_MODEL}, catalogue or run directory, or spectra",
         nargs="?",
-        help="model file (default: the one that comes with xpfit), catalogue or run directory, or "
-        "spectra",
     )
-    command.add_argument(
-        "--source-id", type=int, action="append", metavar="ID", help="star to draw (repeatable)"
-    )
-    shared.add_model(command, "model to fit spectra with")
-    command.add_argument(
-        "--training",
-        metavar="FILE",
-        help="labelled spectra: for star, those nearest to it are shown; for latent, principal "
+    command.option("--source-id ID", "star to draw (repeatable)", type=int, action="append")
+    command.option("--model MODEL.h5", f"model to fit spectra with {DEFAULT_MODEL}")
+    command.option(
+        "--training FILE",
+        "labelled spectra: for star, those nearest to it are shown; for latent, principal "
         "components and classifiers are learned from them",
     )
-    command.add_argument("--companion", metavar="COMPANION.h5", help="for attention and latent")
-    command.add_argument("--g", type=float, default=15.0, help="magnitude of the forecast")
-    shared.add_jobs(command)
-    command.add_argument(
-        "--nside", type=int, default=NSIDE, help="HEALPix nside of the smallest cells of maps"
+    command.option("--companion COMPANION.h5", "for attention and latent")
+    command.option("--g G", "magnitude of the forecast", default=15.0)
+    command.option(
+        "--nside NSIDE", "HEALPix nside of the smallest cells of maps", default=sky.NSIDE
     )
-    command.add_argument(
-        "--distances",
+    command.option(
+        "--distances KPC",
+        "edges of the slices (default: eight to 4 kpc; of birdseye, ZGR23's forty to 5 kpc)",
         type=float,
         nargs="+",
-        metavar="KPC",
-        help="edges of the slices (default: eight to 4 kpc; of birdseye, ZGR23's forty to 5 kpc)",
     )
-    shared.add_tables(command)
-    command.add_argument(
-        "--output-dir", required=True, metavar="DIR", help="directory for the figures"
-    )
-    command.add_argument("--format", choices=FORMATS, default="png", help="of the figures")
+    command.option("--output-dir DIR", "directory for the figures", required=True)
+    command.option("--format", "of the figures", choices=FORMATS, default="png")
+    command.common("jobs", *TABLES, "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
     """Draw and write all figures."""
-    directory = output_directory(options.output_dir)
-    figures = PLOTS[options.what](options)
-    paths = {name: directory / f"{name}.{options.format}" for name in figures}
-    for path in paths.values():
-        check_output(path, overwrite=options.overwrite)
-    for name, figure in figures.items():
-        save(figure, paths[name], overwrite=options.overwrite)
-    if not options.quiet:
-        print(f"wrote {', '.join(path.name for path in paths.values())} to {directory}")
+    output_directory(options.output_dir)
+    figures = {f"{k}.{options.format}": v for k, v in PLOTS[options.what](options).items()}
+    directory = shared.make_directory(options, options.output_dir, figures)
+    shared.save_files(options, directory, figures)
+    shared.say(options, f"wrote {', '.join(figures)} to {directory}")

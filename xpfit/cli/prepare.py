@@ -17,53 +17,47 @@ from ..prepare import TrainingCuts, iterate_file, sampled_space, write_spectra
 from ..prepare.labels import LABEL_EPOCH
 from ..read import read_apogee, read_labels, read_lamost
 from . import options as shared
+from .parser import DEFAULT_MODEL, TABLES, Parser
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument("inputs", metavar="INPUT", nargs="+", help=shared.INPUT_HELP)
-    command.add_argument(
-        "--output", required=True, metavar="OUT", help="file to write: OUT.h5 or OUT.parquet"
-    )
-    command.add_argument(
+    command.common("inputs")
+    command.option("--output OUT", "file to write: OUT.h5 or OUT.parquet", required=True)
+    command.option(
         "--space",
+        "observation space: flux at wavelengths (ZGR23's, or those of --wavelength), or Gaia's "
+        "coefficients (default: the model's)",
         choices=("sampled", "coefficient"),
-        help="observation space: flux at wavelengths (ZGR23's, or those of --wavelength), or "
-        "Gaia's coefficients (default: the model's)",
     )
-    shared.add_model(command, "prepare the spectra as those that this model was trained on")
-    shared.add_wavelength(command)
-    command.add_argument(
-        "--truncate", action="store_true", help="use only the coefficients that Gaia found relevant"
+    command.option(
+        "--model MODEL.h5",
+        f"prepare the spectra as those that this model was trained on {DEFAULT_MODEL}",
     )
-    shared.add_tables(command)
-    command.add_argument("--labels", metavar="TABLE", help="labels of a survey, to train on")
-    command.add_argument(
+    command.common("wavelength")
+    command.option("--truncate", "use only the coefficients that Gaia found relevant")
+    command.common(*TABLES)
+    command.option("--labels TABLE", "labels of a survey, to train on")
+    command.option(
         "--survey",
+        "whose table that is: APOGEE's allStar (DR17), LAMOST's AFGK catalogue (DR8), or any",
         choices=("apogee", "lamost", "other"),
         default="other",
-        help="whose table that is: APOGEE's allStar (DR17), LAMOST's AFGK catalogue (DR8), or any",
     )
-    command.add_argument(
-        "--hot-payne", metavar="TABLE", help="the Hot Payne's catalogue, for LAMOST's hot stars"
+    command.option("--hot-payne TABLE", "the Hot Payne's catalogue, for LAMOST's hot stars")
+    command.option(
+        "--label-columns NAME=COLUMN,...",
+        "names of the columns of another table, such as teff=TEFF,feh=M_H",
     )
-    command.add_argument(
-        "--label-columns",
-        metavar="NAME=COLUMN,...",
-        help="names of the columns of another table, such as teff=TEFF,feh=M_H",
-    )
-    command.add_argument(
-        "--label-epoch",
-        type=float,
+    command.option(
+        "--label-epoch YEAR",
+        "Julian year of the labels' positions, where they are joined by position",
         default=LABEL_EPOCH,
-        help="Julian year of the labels' positions, where they are joined by position",
     )
-    command.add_argument(
-        "--training-cuts",
-        action="store_true",
-        help="keep only stars good enough to train on (ZGR23, section 2.5)",
+    command.option(
+        "--training-cuts", "keep only stars good enough to train on (ZGR23, section 2.5)"
     )
+    command.common("overwrite", "quiet")
 
 
 def _labels(options: argparse.Namespace) -> Table | None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 
 from ..train.recipe_file import RECIPES, load_recipe, recipe_text
+from .parser import Parser
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    command.add_argument("action", choices=("show",))
-    command.add_argument(
-        "name", metavar="NAME", help=f"{', '.join(RECIPES)}, or a TOML file, which is checked"
-    )
+    command.option("action", choices=("show",))
+    command.option("name NAME", f"{', '.join(RECIPES)}, or a TOML file, which is checked")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -8,34 +8,28 @@ from functools import partial
 from ..files import check_output
 from ..report import write_report
 from . import options as shared
+from .parser import INPUT_HELP, REFERENCE_HELP, Parser
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument(
-        "catalogue",
-        metavar="CATALOGUE",
-        help="written by 'xpfit fit' or 'convert', directory of 'xpfit run', or ZGR23's",
+    command.option(
+        "catalogue CATALOGUE",
+        "written by 'xpfit fit' or 'convert', directory of 'xpfit run', or ZGR23's",
     )
-    command.add_argument("--output", required=True, metavar="FILE.html", help="the report")
-    command.add_argument(
-        "--reference",
-        metavar="TABLE",
-        help="FITS or ECSV table of labels (default: those that came with the spectra)",
+    command.option("--output FILE.html", "the report", required=True)
+    command.option("--reference TABLE", REFERENCE_HELP)
+    command.option(
+        "--model MODEL.h5",
+        "model of the fits (default: the one that comes with xpfit, if it was used)",
     )
-    command.add_argument(
-        "--model",
-        metavar="MODEL.h5",
-        help="model of the fits (default: the one that comes with xpfit, if it was used)",
-    )
-    command.add_argument(
-        "--spectra",
-        metavar="FILE",
+    command.option(
+        "--spectra FILE",
+        f"files with the spectra of the worst and the most typical stars: {INPUT_HELP}",
         nargs="+",
         default=[],
-        help=f"files with the spectra of the worst and the most typical stars: {shared.INPUT_HELP}",
     )
+    command.common("overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -50,5 +44,7 @@ def run(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         watch=partial(shared.progress, options),
     )
-    if not options.quiet:
-        print(f"wrote {options.output}: {gathered.n_star} stars, {gathered.n_reliable} reliable")
+    shared.say(
+        options,
+        f"wrote {options.output}: {gathered.n_star} stars, {gathered.n_reliable} reliable",
+    )

@@ -13,51 +13,38 @@ from joblib import cpu_count
 from ..catalogue.run.plan import STARS_PER_CHUNK
 from ..catalogue.run.runner import RETRIES, RunSettings, run_catalogue
 from . import options as shared
+from .parser import COMPANIONS, TABLES, Parser
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command, overwrite=False)
-    command.add_argument("inputs", metavar="INPUT", nargs="+", help=shared.INPUT_HELP)
-    command.add_argument(
-        "--output-dir",
+    command.common("inputs")
+    command.option(
+        "--output-dir DIR",
+        "directory of the run, with the catalogue (HATS, Parquet) in DIR/catalogue",
         required=True,
-        metavar="DIR",
-        help="directory of the run, with the catalogue (HATS, Parquet) in DIR/catalogue",
     )
-    shared.add_model(command)
-    shared.add_tables(command)
-    command.add_argument(
-        "--workers",
-        type=int,
+    command.common("model", *TABLES)
+    command.option(
+        "--workers N",
+        "processes of a local Dask cluster; 1 works without Dask",
         default=cpu_count(),
-        metavar="N",
-        help="processes of a local Dask cluster; 1 works without Dask",
     )
-    command.add_argument(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="Dask scheduler, such as tcp://host:8786, whose workers are used instead; they must "
-        "have access to the same files",
+    command.option(
+        "--scheduler ADDRESS",
+        "Dask scheduler, such as tcp://host:8786, whose workers are used instead; they must have "
+        "access to the same files",
     )
-    command.add_argument(
-        "--chunk-size",
-        type=int,
+    command.option(
+        "--chunk-size STARS",
+        "prepared stars fitted at a time; files of other kinds are taken whole",
         default=STARS_PER_CHUNK,
-        metavar="STARS",
-        help="prepared stars fitted at a time; files of other kinds are taken whole",
     )
-    command.add_argument(
-        "--retries", type=int, default=RETRIES, help="further attempts at a chunk that fails"
-    )
-    command.add_argument(
-        "--retry-refused", action="store_true", help="try chunks again that were refused before"
-    )
-    command.add_argument(
-        "--keep-parts", action="store_true", help="keep the rows of chunks when all is done"
-    )
+    command.option("--retries N", "further attempts at a chunk that fails", default=RETRIES)
+    command.option("--retry-refused", "try chunks again that were refused before")
+    command.option("--keep-parts", "keep the rows of chunks when all is done")
     shared.add_fit_settings(command)
-    shared.add_companions(command)
+    command.common(*COMPANIONS, "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -79,6 +66,4 @@ def run(options: argparse.Namespace) -> None:
             stars_per_chunk=options.chunk_size,
             settings=settings,
         )
-    if not options.quiet:
-        print(account)
-        print(f"wrote {Path(options.output_dir) / 'catalogue'}")
+    shared.say(options, account, f"wrote {Path(options.output_dir) / 'catalogue'}")

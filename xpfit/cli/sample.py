@@ -12,47 +12,33 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..catalogue.pipeline import Pipeline
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError, OutputError
-from ..files import atomic_output, check_output, output_directory
+from ..files import atomic_output
 from ..fit import FitResult, FitStatus
 from ..fit.sampling import MAX_STEPS, sample_posterior
 from ..plots import save
 from ..plots.posterior import corner_figure
 from ..validate.posterior import posterior_shares, posterior_table
 from . import options as shared
+from .parser import INPUT_HELP, TABLES, Parser
 
 CHAINS_NAME, SUMMARY_NAME = "chains.h5", "posteriors.ecsv"
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument(
-        "source_ids", metavar="SOURCE_ID", nargs="*", type=int, help="stars (default: the first)"
-    )
-    command.add_argument(
-        "--spectra",
+    command.option("source_ids SOURCE_ID", "stars (default: the first)", nargs="*", type=int)
+    command.option("--spectra INPUT", f"{INPUT_HELP}, with the stars", required=True, nargs="+")
+    command.option(
+        "--output-dir DIR",
+        f"directory for {CHAINS_NAME} (emcee's HDF backend, one group per star), {SUMMARY_NAME} "
+        "and corner plots",
         required=True,
-        nargs="+",
-        metavar="INPUT",
-        help=f"{shared.INPUT_HELP}, with the stars",
     )
-    shared.add_model(command)
-    shared.add_tables(command)
-    command.add_argument(
-        "--output-dir",
-        required=True,
-        metavar="DIR",
-        help=f"directory for {CHAINS_NAME} (emcee's HDF backend, one group per star), "
-        f"{SUMMARY_NAME} and corner plots",
-    )
-    command.add_argument(
-        "--first", type=int, metavar="N", help="sample the first N stars whose fit converged"
-    )
-    command.add_argument("--max-steps", type=int, default=MAX_STEPS, help="steps per star, at most")
-    shared.add_model_covariance(command)
-    shared.add_seed(command)
+    command.option("--first N", "sample the first N stars whose fit converged", type=int)
+    command.option("--max-steps N", "steps per star, at most", default=MAX_STEPS)
+    command.common("model", *TABLES, "no-model-covariance", "seed", "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -61,16 +47,14 @@ def run(options: argparse.Namespace) -> None:
         from emcee.backends import HDFBackend
     except ImportError as reason:
         raise InputError("sampling needs emcee: python -m pip install 'xpfit[sample]'") from reason
-    directory = output_directory(options.output_dir)
-    check_output(directory / SUMMARY_NAME, overwrite=options.overwrite)
+    directory = shared.make_directory(options, options.output_dir, [SUMMARY_NAME])
     pipeline = shared.make_pipeline(options, options.spectra)
     model, spectra = pipeline.model, _stars(options, pipeline)
     result = pipeline.fit(spectra)
     samples = []
     for row, rng in _chosen(options, spectra, result):
         source_id = int(spectra.source_id[row])
-        if not options.quiet:
-            print(f"Gaia DR3 {source_id}")
+        shared.say(options, f"Gaia DR3 {source_id}")
         try:
             with shared.resumable("rerun the same command to resume"):
                 sample = sample_posterior(
@@ -97,9 +81,8 @@ def run(options: argparse.Namespace) -> None:
     table = posterior_table(samples, absolute=model.absolute)
     with atomic_output(directory / SUMMARY_NAME, overwrite=options.overwrite) as part:
         table.write(part, format="ascii.ecsv")
-    if not options.quiet:
-        print(_summary(posterior_shares(table, model.parameter_names), len(table)))
-        print(f"wrote {directory}")
+    shares = posterior_shares(table, model.parameter_names)
+    shared.say(options, _summary(shares, len(table)), f"wrote {directory}")
 
 
 def _stars(options: argparse.Namespace, pipeline: Pipeline) -> Spectra:
@@ -125,15 +108,12 @@ def _chosen(
 
 def _summary(shares: dict[str, dict[str, float]], n_star: int) -> str:
     """Fractions of stars as a table for people."""
-    lines = [f"fractions of {n_star} stars:"]
-    lines.append(f"{'':12}{'median':>10}{'width':>10}{'skew':>8}{'bimodal':>9}")
-    for name, share in shares.items():
-        lines.append(
-            f"{name:12}{share['median']:10.0%}{share['width']:10.0%}{share['skew']:8.0%}"
-            f"{share['bimodal']:9.0%}"
-        )
-    lines.append(
+    columns = ["median", "width", "skew", "bimodal"]
+    rows = [["", *columns]]
+    rows += [[name, *(f"{share[k]:.0%}" for k in columns)] for name, share in shares.items()]
+    return (
+        f"fractions of {n_star} stars:\n"
+        f"{shared.text_table([12, 10, 10, 8, 9], rows)}\n"
         "median: within 0.3 Fisher errors of the optimum; width: 16-84 % range within 25 % of "
         "the Fisher error"
     )
-    return "\n".join(lines)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError, OutputError
 from ..files import check_output
 from ..model import XPModel, ccm89_curve
@@ -17,54 +17,46 @@ from ..read import read_source_ids
 from ..train import TrainingIO, load_recipe, train_model
 from ..train.record import CHECKPOINT_MINUTES
 from . import options as shared
+from .parser import Parser
 
 CHECKPOINT_SUFFIX = ".checkpoint"
 """Added to the name of the model file; the checkpoint is removed when the model is written."""
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument(
-        "library",
-        metavar="LIBRARY",
-        help="the APOGEE-XP library (FITS), or prepared spectra with labels (HDF5, Parquet), whose "
+    command.option(
+        "library LIBRARY",
+        "the APOGEE-XP library (FITS), or prepared spectra with labels (HDF5, Parquet), whose "
         "parallaxes are used if they have any",
     )
-    command.add_argument("--output", required=True, metavar="MODEL.h5", help="model file to write")
-    shared.add_wavelength(command)
-    shared.add_labels(command, "teff,feh,logg", "labels of the stellar type")
-    shared.add_exclude(command)
-    command.add_argument(
-        "--recipe",
+    command.option("--output MODEL.h5", "model file to write", required=True)
+    command.option(
+        "--labels LABELS", "labels of the stellar type, comma-separated", default="teff,feh,logg"
+    )
+    command.option(
+        "--recipe NAME|FILE",
+        "training recipe: a name, or a TOML file ('xpfit recipe show default' prints one)",
         default="default",
-        metavar="NAME|FILE",
-        help="training recipe: a name, or a TOML file ('xpfit recipe show default' prints one)",
     )
-    command.add_argument(
-        "--log",
-        metavar="FILE.jsonl",
-        help="write loss, learning rate and number of stars of every epoch, as JSON lines",
+    command.option(
+        "--log FILE.jsonl",
+        "write loss, learning rate and number of stars of every epoch, as JSON lines",
     )
-    command.add_argument(
-        "--no-parallax",
-        action="store_true",
-        help="learn only the shapes of spectra, even if the stars have parallaxes",
+    command.option(
+        "--no-parallax", "learn only the shapes of spectra, even if the stars have parallaxes"
     )
-    command.add_argument(
+    command.option(
         "--resume",
-        action="store_true",
-        help=f"resume an interrupted training from MODEL.h5{CHECKPOINT_SUFFIX}; all other options "
-        "must be unchanged",
+        f"resume an interrupted training from MODEL.h5{CHECKPOINT_SUFFIX}; all other options must "
+        "be unchanged",
     )
-    command.add_argument(
-        "--checkpoint-minutes",
-        type=float,
+    command.option(
+        "--checkpoint-minutes MINUTES",
+        "time between checkpoints, which are also written after every phase and on Ctrl-C",
         default=CHECKPOINT_MINUTES,
-        metavar="MINUTES",
-        help="time between checkpoints, which are also written after every phase and on Ctrl-C",
     )
-    shared.add_seed(command)
+    command.common("wavelength", "exclude", "seed", "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -105,10 +97,8 @@ def run(options: argparse.Namespace) -> None:
             )
     model.save(options.output, overwrite=options.overwrite)
     checkpoint.unlink(missing_ok=True)
-    if not options.quiet:
-        print(summary)
-        print(f"extinction curve: {_curve_summary(model)}")
-        print(f"wrote {options.output}")
+    curve = f"extinction curve: {_curve_summary(model)}"
+    shared.say(options, summary, curve, f"wrote {options.output}")
 
 
 def _read(options: argparse.Namespace) -> Spectra:

@@ -7,57 +7,41 @@ from pathlib import Path
 
 import numpy as np
 
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
-from ..files import check_output, output_directory
+from ..files import check_output
 from ..fit import Fitter
 from ..model import XPModel
 from ..model.store import load_model
-from ..plots import save
-from ..plots.reliability import reliability_figure
+from ..plots import reliability_figure
 from ..prepare import read_spectra
-from ..quality import (
-    CONFIDENCE_LABELS,
-    calibration_report,
-    labelled_fits,
-    train_confidence,
-)
+from ..quality import CONFIDENCE_LABELS, calibration_report, labelled_fits, train_confidence
 from ..quality.training import with_report
 from ..quantities import quantity
 from . import options as shared
+from .parser import Parser
 
-FIGURE_NAME = "reliability.png"
-REPORT_NAME = "confidence.json"
+FIGURE_NAME, REPORT_NAME = "reliability.png", "confidence.json"
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument(
-        "inputs",
-        metavar="INPUT",
+    command.option(
+        "inputs INPUT",
+        "spectra of stars with known labels: the APOGEE-XP library, or prepared spectra",
         nargs="+",
-        help="spectra of stars with known labels: the APOGEE-XP library, or prepared spectra",
     )
-    shared.add_model(command)
-    command.add_argument(
-        "--output", required=True, metavar="CONFIDENCE.h5", help="classifiers to write"
-    )
-    shared.add_exclude(command)
-    shared.add_jobs(command, default=-1)
-    shared.add_seed(command)
-    command.add_argument(
-        "--report", metavar="DIR", help=f"directory for {FIGURE_NAME} and {REPORT_NAME}"
-    )
+    command.option("--output CONFIDENCE.h5", "classifiers to write", required=True)
+    command.option("--report DIR", f"directory for {FIGURE_NAME} and {REPORT_NAME}")
+    command.common("jobs", default=-1)
+    command.common("model", "exclude", "seed", "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
     """Fit stars with known labels, and learn which fits agree with them."""
     check_output(options.output, overwrite=options.overwrite)
-    directory = output_directory(options.report) if options.report else None
-    if directory:
-        for name in (FIGURE_NAME, REPORT_NAME):
-            check_output(directory / name, overwrite=options.overwrite)
+    if options.report:
+        shared.make_directory(options, options.report, (FIGURE_NAME, REPORT_NAME))
     model = load_model(options.model)
     spectra = _read(options, model)
     result = Fitter(model, n_jobs=options.jobs).fit(spectra, not options.quiet)
@@ -67,13 +51,10 @@ def run(options: argparse.Namespace) -> None:
     )
     report = calibration_report(confidence, held_out)
     with_report(confidence, report).save(options.output, overwrite=options.overwrite)
-    if directory:
-        shared.save_json(report, directory / REPORT_NAME, overwrite=options.overwrite)
-        figure = reliability_figure(report)
-        save(figure, directory / FIGURE_NAME, overwrite=options.overwrite)
-    if not options.quiet:
-        print(_report_text(report))
-        print(f"wrote {options.output}")
+    if options.report:
+        files = {REPORT_NAME: report, FIGURE_NAME: reliability_figure(report)}
+        shared.save_files(options, Path(options.report), files)
+    shared.say(options, _report_text(report), f"wrote {options.output}")
 
 
 def _read(options: argparse.Namespace, model: XPModel) -> Spectra:
@@ -87,16 +68,11 @@ def _read(options: argparse.Namespace, model: XPModel) -> Spectra:
 
 def _report_text(report: dict) -> str:
     """How the classifiers do on held-out stars, as a table for people."""
-    lines = [
-        f"{'held-out stars':16}{'confident':>10}{'others':>8}{'scatter':>10}{'others':>10}"
-        f"{'Brier':>8}{'(mean)':>8}"
-    ]
+    rows = [["held-out stars", "confident", "others", "scatter", "others", "Brier", "(mean)"]]
     for label in CONFIDENCE_LABELS:
-        entry = report[label]
-        digits = quantity(label).digits
-        lines.append(
-            f"{label:16}{entry['n_confident']:10d}{entry['n_others']:8d}"
-            f"{entry['scatter_confident']:10.{digits}f}{entry['scatter_others']:10.{digits}f}"
-            f"{entry['brier']:8.3f}{entry['brier_of_the_mean']:8.3f}"
-        )
-    return "\n".join(lines)
+        entry, digits = report[label], quantity(label).digits
+        cells = [entry["n_confident"], entry["n_others"]]
+        cells += [f"{entry[f'scatter_{group}']:.{digits}f}" for group in ("confident", "others")]
+        cells += [f"{entry[name]:.3f}" for name in ("brier", "brier_of_the_mean")]
+        rows.append([label, *cells])
+    return shared.text_table([16, 10, 8, 10, 10, 8, 8], rows)

@@ -12,18 +12,19 @@ from astropy.table import Table
 
 from .. import plots, validate
 from ..catalogue import read_catalogue
-from ..files import check_output, output_directory
 from ..quantities import quantity
 from ..read import read_table
 from . import options as shared
+from .parser import REFERENCE_HELP, Parser
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE_NAMES = ("residuals.png", "residuals_by_label.png", "pulls_by_label.png", "confidence.png")
-DUST_FIGURE_NAME = "dust.png"
-TRUTH_FIGURE_NAME = "coverage.png"
-METRICS_NAME = "metrics.json"
+DUST_FIGURE_NAME, TRUTH_FIGURE_NAME, METRICS_NAME = "dust.png", "coverage.png", "metrics.json"
+
+EMPTY = ["", "", "", "no stars"]
+"""Cells of a group without stars."""
 
 NOTHING_LEFT = (
     "no star is left to compare, as the steps of the selection show; --include-flagged, --min-snr "
@@ -31,73 +32,61 @@ NOTHING_LEFT = (
 )
 
 
-def add(command: argparse.ArgumentParser) -> None:
+def add(command: Parser) -> None:
     """Add the command's arguments."""
-    shared.add_output_options(command)
-    command.add_argument("fitted", metavar="FITTED", help="catalogue written by 'xpfit fit'")
-    command.add_argument(
-        "--reference",
-        metavar="TABLE",
-        help="FITS or ECSV table of labels (default: those that came with the spectra)",
+    command.option("fitted FITTED", "catalogue written by 'xpfit fit'")
+    command.option("--reference TABLE", REFERENCE_HELP)
+    command.option(
+        "--truth SURVEY.h5",
+        "simulated survey that the catalogue is of: bias, scatter, pulls and coverage of the true "
+        "values, by magnitude",
     )
-    command.add_argument(
-        "--truth",
-        metavar="SURVEY.h5",
-        help="simulated survey that the catalogue is of: bias, scatter, pulls and coverage of the "
-        "true values, by magnitude",
-    )
-    command.add_argument(
+    command.option(
         "--dust-map",
+        "compare extinction with this map of the dustmaps package, for stars beyond the dust",
         choices=tuple(validate.DUST_MAPS),
-        help="compare extinction with this map of the dustmaps package, for stars beyond the dust",
     )
-    command.add_argument(
-        "--output",
-        metavar="DIR",
-        help=f"directory for {METRICS_NAME} and figures: {', '.join(FIGURE_NAMES)}; "
-        f"{DUST_FIGURE_NAME} with --dust-map; {TRUTH_FIGURE_NAME} with --truth",
+    command.option(
+        "--output DIR",
+        f"directory for {METRICS_NAME} and figures: {', '.join(FIGURE_NAMES)}; {DUST_FIGURE_NAME} "
+        f"with --dust-map; {TRUTH_FIGURE_NAME} with --truth",
     )
-    command.add_argument("--json", action="store_true", help="print the numbers as JSON")
+    command.option("--json", "print the numbers as JSON")
     defaults = validate.Selection()
-    command.add_argument(
-        "--min-snr", type=float, default=defaults.min_snr, help="lowest S/N of the reference"
-    )
-    command.add_argument(
-        "--max-teff", type=float, default=defaults.max_teff, help="highest reference Teff in K"
-    )
-    command.add_argument(
-        "--include-flagged", action="store_true", help="compare flagged fits as well"
-    )
+    command.option("--min-snr S/N", "lowest S/N of the reference", default=defaults.min_snr)
+    command.option("--max-teff K", "highest reference Teff in K", default=defaults.max_teff)
+    command.option("--include-flagged", "compare flagged fits as well")
+    command.common("overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
     """Compare fitted with reference labels; print and write the outcome."""
-    directory = _output_directory(options)
+    names = [TRUTH_FIGURE_NAME] if options.truth else list(FIGURE_NAMES)
+    names += [METRICS_NAME] + [DUST_FIGURE_NAME] * bool(options.dust_map)
+    if options.output:
+        shared.make_directory(options, options.output, names)
     fitted = read_catalogue(options.fitted)
     if options.truth:
-        _validate_truth(options, directory, fitted)
+        _validate_truth(options, fitted)
         return
     if options.reference:
-        reference = read_table(options.reference)
-        fitted = validate.attach_reference(fitted, reference)
+        fitted = validate.attach_reference(fitted, read_table(options.reference))
     dust_map = validate.load_dust_map(options.dust_map) if options.dust_map else None
     selection = validate.Selection(options.min_snr, options.max_teff, options.include_flagged)
     comparison = validate.compare(fitted, selection)
     numbers = validate.metrics(comparison)
     if not options.quiet:
-        print(_selection_text(comparison), file=sys.stderr if options.json else sys.stdout)
+        steps = [f"{count:7d} stars {step}" for step, count in comparison.counts.items()]
+        print("\n".join(steps), file=sys.stderr if options.json else sys.stdout)
     figures = _figures(fitted, comparison, selection)
-    lines = [_metrics_text(numbers)]
-    lines.append(_paper_text(numbers) if len(comparison) else NOTHING_LEFT)
+    texts = [_metrics_text(numbers), _paper_text(numbers) if len(comparison) else NOTHING_LEFT]
     if dust_map:
         behind = validate.attach_dust_map(fitted, dust_map)
         rows = validate.beyond_the_dust(behind)
         numbers["dust"] = validate.dust_numbers(behind, rows)
         figures[DUST_FIGURE_NAME] = plots.dust_figure(behind, rows, options.dust_map)
-        lines.append(f"E against {options.dust_map}: {json.dumps(numbers['dust'])}")
-    print(json.dumps(numbers, indent=2) if options.json else "\n\n".join(lines))
-    if directory:
-        _write(options, directory, numbers, figures)
+        texts.append(f"E against {options.dust_map}: {json.dumps(numbers['dust'])}")
+    _show(options, numbers, figures, "\n\n".join(texts))
 
 
 def _figures(
@@ -115,78 +104,59 @@ def _figures(
     return dict(zip(FIGURE_NAMES, figures, strict=True))
 
 
-def _validate_truth(options: argparse.Namespace, directory: Path | None, fitted: Table) -> None:
+def _validate_truth(options: argparse.Namespace, fitted: Table) -> None:
     """Compare with the truth of a simulated survey; print and write the outcome."""
     truth = validate.attach_truth(fitted, options.truth)
     numbers = validate.coverage(fitted, truth, include_flagged=options.include_flagged)
-    print(json.dumps(numbers, indent=2) if options.json else _coverage_text(numbers))
-    if directory:
-        figure = plots.coverage_figure(numbers)
-        _write(options, directory, numbers, {TRUTH_FIGURE_NAME: figure})
+    figures = {TRUTH_FIGURE_NAME: plots.coverage_figure(numbers)} if options.output else {}
+    _show(options, numbers, figures, _coverage_text(numbers))
 
 
-def _write(
-    options: argparse.Namespace, directory: Path, numbers: dict, figures: dict[str, Figure]
+def _show(
+    options: argparse.Namespace, numbers: dict, figures: dict[str, Figure], text: str
 ) -> None:
-    """Write numbers and figures."""
-    shared.save_json(numbers, directory / METRICS_NAME, overwrite=options.overwrite)
-    for name, figure in figures.items():
-        plots.save(figure, directory / name, overwrite=options.overwrite)
-    names = ", ".join((METRICS_NAME, *figures))
-    print(f"wrote {names} to {directory}", file=sys.stderr)
-
-
-def _output_directory(options: argparse.Namespace) -> Path | None:
-    """Make the output directory, refusing to replace files in it unasked."""
-    if not options.output:
-        return None
-    directory = output_directory(options.output)
-    names = [TRUTH_FIGURE_NAME] if options.truth else [*FIGURE_NAMES]
-    if options.dust_map:
-        names.append(DUST_FIGURE_NAME)
-    for name in (METRICS_NAME, *names):
-        check_output(directory / name, overwrite=options.overwrite)
-    return directory
-
-
-def _selection_text(comparison: validate.Comparison) -> str:
-    """Stars left after each step of the selection."""
-    return "\n".join(f"{count:7d} stars {step}" for step, count in comparison.counts.items())
+    """Print numbers, as text or JSON, and write them and the figures."""
+    print(json.dumps(numbers, indent=2) if options.json else text)
+    if options.output:
+        files = {METRICS_NAME: numbers, **figures}
+        shared.save_files(options, Path(options.output), files)
+        print(f"wrote {', '.join(files)} to {options.output}", file=sys.stderr)
 
 
 def _metrics_text(numbers: dict) -> str:
     """Metrics as a table for people."""
-    lines = [f"{'':8}{'':11}{'n':>6}{'bias':>10}{'scatter':>10}{'rmse':>10}{'pull':>8}"]
+    rows = [["", "n", "bias", "scatter", "rmse", "pull"]]
     for group, by_label in numbers.items():
         for name, m in by_label.items():
-            cells = _cells(name, m, "bias", "scatter", "rmse") if m["n"] else f"{'no stars':>38}"
-            lines.append(f"{group:8}{name:11}{m['n']:6d}{cells}")
-    return "\n".join(lines)
+            known = _cells(name, m, "bias", "scatter", "rmse") if m["n"] else EMPTY
+            rows.append([f"{group:8}{name}", m["n"], *known])
+    return shared.text_table([19, 6, 10, 10, 10, 8], rows)
 
 
 def _paper_text(numbers: dict) -> str:
     """Scatter beside the paper's."""
-    lines = ["scatter of all stars beside ZGR23's against LAMOST, Bayestar19, Gaia (section 4.4)"]
-    lines.append(f"{'':17}{'here':>10}{'ZGR23':>10}{'ratio':>8}")
+    rows = [["", "here", "ZGR23", "ratio"]]
     for name, (ours, theirs) in validate.beside_zgr23(numbers).items():
         digits = quantity(name).digits
-        lines.append(f"{name:17}{ours:10.{digits}f}{theirs:10.{digits}f}{ours / theirs:8.2f}")
-    return "\n".join(lines)
+        rows.append([name, f"{ours:.{digits}f}", f"{theirs:.{digits}f}", f"{ours / theirs:.2f}"])
+    title = "scatter of all stars beside ZGR23's against LAMOST, Bayestar19, Gaia (section 4.4)\n"
+    return title + shared.text_table([17, 10, 10, 8], rows)
 
 
 def _coverage_text(numbers: dict) -> str:
     """Coverage as a table for people."""
-    lines = []
+    texts = []
     for group, by_name in numbers.items():
-        lines.append(f"{group}: {by_name['joint']['n']} stars")
-        lines.append(f"{'':12}{'bias':>10}{'scatter':>10}{'pull':>8}{'68 %':>8}{'95 %':>8}")
+        rows = [["", "bias", "scatter", "pull", "68 %", "95 %"]]
         for name, m in by_name.items():
-            cells = " " * 28 if name == "joint" else _cells(name, m, "bias", "scatter")
-            lines.append(f"{name:12}{cells}{m['cover68']:8.3f}{m['cover95']:8.3f}")
-    return "\n".join(lines)
+            known = [""] * 3 if name == "joint" else _cells(name, m, "bias", "scatter")
+            rows.append([name, *known, f"{m['cover68']:.3f}", f"{m['cover95']:.3f}"])
+        texts.append(f"{group}: {by_name['joint']['n']} stars")
+        texts.append(shared.text_table([12, 10, 10, 8, 8, 8], rows))
+    return "\n".join(texts)
 
 
-def _cells(name: str, numbers: dict, *columns: str) -> str:
+def _cells(name: str, numbers: dict, *columns: str) -> list[str]:
     """Numbers in the unit of a quantity, with as many digits as are meaningful, and the pull."""
     digits = quantity(name).digits
-    return "".join(f"{numbers[k]:10.{digits}f}" for k in columns) + f"{numbers['pull']:8.2f}"
+    return [f"{numbers[k]:.{digits}f}" for k in columns] + [f"{numbers['pull']:.2f}"]

@@ -1,0 +1,134 @@
+"""Parsers of commands: options as the usage shows them, and those that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+
+INPUT_HELP = (
+    "XP continuous or sampled spectra (CSV, ECSV, FITS, VOTable, HDF5), the APOGEE-XP library "
+    "(FITS), or prepared spectra (HDF5, Parquet); gzipped or not"
+)
+
+CATALOGUE_HELP = "catalogue to write: OUT.fits, .vot, .ecsv, .parquet or .h5"
+
+REFERENCE_HELP = "FITS or ECSV table of labels (default: those that came with the spectra)"
+
+DEFAULT_MODEL = "(default: the one that comes with xpfit)"
+
+
+def wavelength_grid(text: str):
+    """Wavelengths from START:STOP:STEP."""
+    import numpy as np
+
+    start, stop, step = (float(part) for part in text.split(":"))
+    return start + step * np.arange(np.floor((stop - start) / step + 1e-9) + 1)
+
+
+COMMON = {
+    "inputs": ("inputs INPUT", INPUT_HELP, {"nargs": "+"}),
+    "spectra": ("spectra SPECTRA", INPUT_HELP, {"nargs": "+"}),
+    "output": ("--output OUT", CATALOGUE_HELP, {"required": True}),
+    "overwrite": ("--overwrite", "replace existing output", {}),
+    "quiet": ("--quiet", "no progress bar, no summary", {}),
+    "model": ("--model MODEL.h5", f"model file {DEFAULT_MODEL}", {}),
+    "seed": ("--seed SEED", "seed of all random numbers", {"default": 1}),
+    "jobs": (
+        "--jobs JOBS",
+        "threads for the fits (processes for scipy); -1 for one per processor",
+        {"default": 1},
+    ),
+    "exclude": (
+        "--exclude IDS",
+        "source ids never to train on: text, one per line, or a table with ids",
+        {},
+    ),
+    "wavelength": (
+        "--wavelength START:STOP:STEP",
+        "wavelengths in nm of sampled space, both ends included; ZGR23's are 392:992:10",
+        {"type": wavelength_grid},
+    ),
+    "photometry": (
+        "--photometry TABLE",
+        "table of 2MASS and WISE magnitudes with source ids (FITS, ECSV, CSV, VOTable)",
+        {},
+    ),
+    "astrometry": (
+        "--astrometry TABLE",
+        "rows of gaia_source: parallaxes, and the columns that their zero point depends on",
+        {},
+    ),
+    "no-zero-point": ("--no-zero-point", "do not subtract the zero point from parallaxes", {}),
+    "no-model-covariance": (
+        "--no-model-covariance",
+        "neglect the emulator's own error: errors of the measurement alone, as in ZGR23",
+        {},
+    ),
+    "confidence": (
+        "--confidence CONFIDENCE.h5",
+        "classifiers of 'xpfit train-confidence' (default: for xpfit's own model those that come "
+        "with it, for others none)",
+        {},
+    ),
+    "start-from": (
+        "--start-from COMPANION.h5",
+        "start from the predictions of an uncertain network ('xpfit companion train') instead of "
+        "searching for starts: half the time, and a few stars end in a worse mode",
+        {},
+    ),
+    "companion": (
+        "--companion COMPANION.h5",
+        "add columns with a companion's independent estimate, and by how many errors the fit "
+        "differs; of an auto-encoder, how unlike the training set a spectrum is (repeatable, once "
+        "for each kind)",
+        {"action": "append", "default": []},
+    ),
+}
+"""Usage, help and keyword arguments of arguments that several commands have."""
+
+TABLES = ("photometry", "astrometry", "no-zero-point")
+"""Tables to be joined to spectra."""
+
+COMPANIONS = ("confidence", "start-from", "companion")
+"""Confidence classifiers and companions of a fit."""
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Adds the defaults that the help does not mention."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, []) or "(default" in (action.help or ""):
+            return action.help
+        return super()._get_help_string(action)
+
+
+class Parser(argparse.ArgumentParser):
+    """Parser of a command."""
+
+    def option(self, usage: str, text: str | None = None, **keywords) -> None:
+        """Add an option or a positional argument.
+
+        Parameters
+        ----------
+        usage : str
+            As the usage shows it: ``--option VALUE``; ``--option`` for a switch, if there are no
+            `keywords`; ``name VALUE`` for a positional argument.
+        text : str, optional
+            Help.
+        **keywords
+            For `argparse.ArgumentParser.add_argument`. The type is that of the default.
+        """
+        name, _, metavar = usage.partition(" ")
+        if metavar:
+            keywords.setdefault("metavar", metavar)
+            default = keywords.get("default")
+            if isinstance(default, (int, float)):
+                keywords.setdefault("type", type(default))
+        elif name.startswith("--") and not keywords:
+            keywords["action"] = "store_true"
+        self.add_argument(name, help=text, **keywords)
+
+    def common(self, *names: str, **changes) -> None:
+        """Add arguments of `COMMON`; `changes` replace their keyword arguments."""
+        for name in names:
+            usage, text, keywords = COMMON[name]
+            self.option(usage, text, **{**keywords, **changes})
