@@ -145,7 +145,7 @@ def test_zgr23_s_division_of_errors_is_there_by_name_only(sources):
 
 
 def test_negative_terms_are_refused():
-    with pytest.raises(InputError, match="band_error must not be negative"):
+    with pytest.raises(InputError, match="band_error must be 0 or more"):
         XPSettings(band_error=-0.1)
 
 

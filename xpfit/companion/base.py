@@ -12,6 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..arrays import batches
+from ..constraints import require
 from ..data.preparation import Preparation
 from ..data.space import ObservationSpace
 from ..data.spectra import Spectra
@@ -174,8 +175,8 @@ class Companion(ABC):
         if not hasattr(self, "card_"):
             raise InputError(f"this {type(self).__name__} was not trained yet; call fit, or load")
         n_draws = self.n_draws if n_draws is None else n_draws
-        if self.n_draws and n_draws < 2:
-            raise InputError(f"n_draws must be at least 2, got {n_draws}")
+        if self.n_draws:
+            require("n_draws", n_draws, (lambda n: n >= 2, "at least 2"))
         return self._predict_in_parts(spectra, seed, n_draws)
 
     @abstractmethod

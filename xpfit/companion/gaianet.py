@@ -7,14 +7,14 @@ Teff, so that cool and hot stars have equal weight.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from ..arrays import batches
+from ..constraints import AT_LEAST_1, BETWEEN_0_AND_1, CheckedSettings, each
 from ..data.spectra import Spectra
-from ..errors import InputError
 from ..nn import (
     ELU,
     Adamax,
@@ -52,7 +52,7 @@ N_REDRAWS = 20
 
 
 @dataclass(frozen=True)
-class GaiaNetSettings:
+class GaiaNetSettings(CheckedSettings):
     """Settings of the network and its training, by default the paper's where they fit a CPU.
 
     Parameters
@@ -90,17 +90,9 @@ class GaiaNetSettings:
     noise: float = 0.2
     spectrum_only: bool = True
 
-    def __post_init__(self):
-        if not 0.0 < self.validation_share < 1.0:
-            raise InputError(f"validation_share must lie in (0, 1), got {self.validation_share}")
-        names = ("n_channel", "kernel", "max_pool", "average_pool", "width", "n_dense")
-        for name in names:
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-
-    def to_dict(self) -> dict:
-        """Plain values, for a file's metadata."""
-        return asdict(self)
+    constraints = each(BETWEEN_0_AND_1, "validation_share") | each(
+        AT_LEAST_1, "n_channel", "kernel", "max_pool", "average_pool", "width", "n_dense"
+    )
 
 
 class GaiaNet(LabelCompanion):

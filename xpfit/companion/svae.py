@@ -8,11 +8,12 @@ are reconstructed badly are unlike the training set.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from ..constraints import AT_LEAST_1, BETWEEN_0_AND_1, CheckedSettings, each
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..nn import (
@@ -43,7 +44,7 @@ UNKNOWN_ERR = 1e6
 
 
 @dataclass(frozen=True)
-class ScatterSettings:
+class ScatterSettings(CheckedSettings):
     """Settings of the auto-encoder and its training, by default the paper's where they fit a CPU.
 
     Parameters
@@ -74,17 +75,7 @@ class ScatterSettings:
     weight_decay: float = 1e-2
     validation_share: float = 0.1
 
-    def __post_init__(self):
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        if not 0.0 < self.validation_share < 1.0:
-            raise InputError(f"validation_share must lie in (0, 1), got {self.validation_share}")
-        for name in ("n_latent", "cycle"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-
-    def to_dict(self) -> dict:
-        """Plain values, for a file's metadata."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+    constraints = each(BETWEEN_0_AND_1, "validation_share") | each(AT_LEAST_1, "n_latent", "cycle")
 
 
 class ScatterAutoencoder(Companion):

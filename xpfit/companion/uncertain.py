@@ -7,11 +7,12 @@ errors of the inputs are propagated by the network's Jacobian; an excess varianc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import batches
+from ..constraints import AT_LEAST_1, BELOW_1, CheckedSettings, each
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..nn import (
@@ -52,7 +53,7 @@ in half the time of the default search; along three axes 99.3 %, in 0.55 of it.
 
 
 @dataclass(frozen=True)
-class UncertainSettings:
+class UncertainSettings(CheckedSettings):
     """Settings of the network and its training, by default the paper's where it gives any.
 
     Parameters
@@ -82,17 +83,7 @@ class UncertainSettings:
     refresh: int = 20
     validation_share: float = 0.05
 
-    def __post_init__(self):
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        for name in ("warm_up", "validation_share"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise InputError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
-        if self.refresh < 1:
-            raise InputError(f"refresh must be at least 1, got {self.refresh}")
-
-    def to_dict(self) -> dict:
-        """Plain values, for a file's metadata."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+    constraints = each(BELOW_1, "warm_up", "validation_share") | each(AT_LEAST_1, "refresh")
 
 
 class UncertainNetwork(LabelCompanion):

@@ -7,9 +7,10 @@ Stores, models, companions and catalogues record a preparation as one flat mappi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from ..constraints import NOT_NEGATIVE, POSITIVE, CheckedSettings, each
 from ..errors import InputError
 
 UNCORRECTED = "none"
@@ -19,8 +20,8 @@ S = TypeVar("S", bound="Settings")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Base of the frozen dataclasses of settings.
+class Settings(CheckedSettings):
+    """Base of the settings of a preparation.
 
     Attributes
     ----------
@@ -30,10 +31,6 @@ class Settings:
 
     flux_settings: ClassVar[tuple[str, ...]] = ()
     error_settings: ClassVar[tuple[str, ...]] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a file's metadata."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls: type[S], values: Mapping[str, Any]) -> S:
@@ -56,14 +53,6 @@ class Settings:
             for name in names
             if getattr(self, name) != getattr(other, name)
         ]
-
-    def _require(self, names: tuple[str, ...], *, positive: bool) -> None:
-        """Refuse values that are negative or, if `positive`, zero."""
-        for name in names:
-            value = getattr(self, name)
-            if not (value > 0 if positive else value >= 0):
-                must = "must be positive" if positive else "must not be negative"
-                raise InputError(f"{name} {must}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -95,9 +84,7 @@ class LibrarySettings(Settings):
     extinction_fractional_err: float = 0.1
     extinction_limits: tuple[float, float] = (-0.3, 6.0)
 
-    def __post_init__(self) -> None:
-        self._require(("xp_error_floor", "magnitude_err", "extinction_err"), positive=True)
-        object.__setattr__(self, "extinction_limits", tuple(self.extinction_limits))
+    constraints = each(POSITIVE, "xp_error_floor", "magnitude_err", "extinction_err")
 
 
 @dataclass(frozen=True)
@@ -146,13 +133,14 @@ class XPSettings(Settings):
     truncate: bool = False
     correlation_length: float = 10.0
 
-    def __post_init__(self) -> None:
-        errors = ("independent_error", "zero_point_error", "band_error", "uncorrelated_error")
-        self._require((*errors, "correlation_length"), positive=False)
+    constraints = each(
+        NOT_NEGATIVE, "independent_error", "correlation_length", "zero_point_error", "band_error",
+        "uncorrelated_error",
+    )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a file's metadata; a length of zero is not recorded."""
-        record = asdict(self)
+        record = super().to_dict()
         if not self.correlation_length:
             del record["correlation_length"]
         return record

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from ..errors import InputError
+from ..constraints import AT_LEAST_1, CheckedSettings, one_of
 
 STARTS = ("profile", "grid")
 """Names of the ways to find starts."""
 
 
 @dataclass(frozen=True)
-class FitSettings:
+class FitSettings(CheckedSettings):
     """What the results of a fit depend on besides model and data.
 
     Parameters
@@ -52,19 +52,14 @@ class FitSettings:
     model_covariance: bool = True
     ignore_preparation: bool = False
 
-    def __post_init__(self) -> None:
-        for name in ("n_starts", "multistart", "max_iterations"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
-        if self.starts not in STARTS:
-            raise InputError(f"starts must be one of {', '.join(STARTS)}, got {self.starts!r}")
+    constraints: ClassVar = {
+        "n_starts": AT_LEAST_1,
+        "multistart": (lambda n: n is None or n >= 1, "at least 1"),
+        "max_iterations": AT_LEAST_1,
+        "starts": one_of(*STARTS),
+    }
 
     @property
     def most_starts(self) -> int:
         """Starts per star, at most."""
         return self.n_starts if self.multistart is None else self.multistart
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, to be recorded with results."""
-        return asdict(self)

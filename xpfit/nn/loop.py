@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..errors import InputError
+from ..constraints import AT_LEAST_1, CheckedSettings, each
 from .batches import minibatches
 from .checkpoint import read_checkpoint, write_checkpoint
 from .optimisers import Optimiser
@@ -45,7 +45,7 @@ class Task(ABC):
 
 
 @dataclass(frozen=True)
-class LoopSettings:
+class LoopSettings(CheckedSettings):
     """Length and steps of a training.
 
     Parameters
@@ -63,10 +63,7 @@ class LoopSettings:
     weight_decay: float = 0.0
     patience: int = 1_000_000
 
-    def __post_init__(self):
-        for name in ("n_epochs", "batch_size", "patience"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+    constraints = each(AT_LEAST_1, "n_epochs", "batch_size", "patience")
 
 
 @dataclass

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
+from ..constraints import POSITIVE, CheckedSettings, each
 from ..errors import InputError
 from ..model import XPModel
 from ..nn import (
@@ -35,7 +37,7 @@ TRAINING, VALIDATION, HELD_OUT = 0, 1, 2
 
 
 @dataclass(frozen=True)
-class ConfidenceSettings:
+class ConfidenceSettings(CheckedSettings):
     """Architecture and training of the classifiers; the defaults are those of ZGR23's appendix B.
 
     Parameters
@@ -69,12 +71,13 @@ class ConfidenceSettings:
     held_out: float = 0.2
     validation: float = 0.1
 
-    def __post_init__(self):
-        for name in ("batch_size", "patience", "stop_after", "max_epochs", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 < self.held_out + self.validation < 1 or min(self.held_out, self.validation) <= 0:
-            raise InputError("held_out and validation must be positive shares of less than all")
+    constraints = each(
+        POSITIVE, "batch_size", "patience", "stop_after", "max_epochs", "learning_rate",
+        "held_out", "validation",
+    )  # fmt: skip
+    consistency: ClassVar = {
+        "held_out": (lambda s: s.held_out + s.validation < 1, "less than all, with validation")
+    }
 
 
 def train_confidence(
@@ -135,7 +138,6 @@ def train_confidence(
             "n_epochs": state.epoch,
             "validation_loss": state.best_loss,
         }
-    training = {"settings": {**asdict(settings), "hidden": list(settings.hidden)}, **outcome}
     confidence = Confidence(
         model_id=model.fingerprint,
         feature_names=names,
@@ -143,7 +145,7 @@ def train_confidence(
         scale=scale,
         hidden=settings.hidden,
         parameters=np.stack(parameters),
-        training=training,
+        training={"settings": settings.to_dict(), **outcome},
     )
     return confidence, stars[np.flatnonzero(part == HELD_OUT)]
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from ..constants import LN_PER_MAG
+from ..constraints import FRACTION, POSITIVE, CheckedSettings, each
 from ..data.preparation import Preparation, XPSettings
 from ..data.space import SampledSpace
 from ..data.spectra import Spectra
@@ -33,7 +35,7 @@ LABEL_JITTER = {"teff": 0.02, "feh": 0.02, "logg": 0.03, "alpha_m": 0.01}
 
 
 @dataclass(frozen=True)
-class SurveySettings:
+class SurveySettings(CheckedSettings):
     """Properties of a simulated survey.
 
     Parameters
@@ -63,15 +65,11 @@ class SurveySettings:
     label_err: float = 1.0
     magnitude_err: float = 0.025
 
-    def __post_init__(self):
-        for name in ("binary_fraction", "twin_fraction", "wrong_label_fraction"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
-        for name in ("mean_extinction", "label_err", "magnitude_err"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
-        if not self.g_limits[0] < self.g_limits[1]:
-            raise InputError(f"g_limits must be two rising magnitudes, got {self.g_limits}")
+    constraints: ClassVar = {
+        **each(FRACTION, "binary_fraction", "twin_fraction", "wrong_label_fraction"),
+        **each(POSITIVE, "mean_extinction", "label_err", "magnitude_err"),
+        "g_limits": (lambda limits: limits[0] < limits[1], "two rising magnitudes"),
+    }
 
 
 TYPICAL_LABEL_ERR = {"teff": 0.03, "feh": 0.03, "logg": 0.04, "alpha_m": 0.02}

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ..errors import InputError
+from ..constraints import (
+    AT_LEAST_1,
+    BELOW_1,
+    FRACTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    RATE,
+    CheckedSettings,
+    each,
+    one_of,
+)
 from ..nn import CosineSchedule, StepSchedule
 
 if sys.version_info >= (3, 11):
@@ -20,35 +29,17 @@ else:
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
 """Where the recipes that come with xpfit are: one TOML file each."""
 
-Constraint = tuple[Callable, str]
-"""Whether a value is possible, and which ones are, in words."""
-
-AT_LEAST_1: Constraint = (lambda x: x >= 1, "at least 1")
-POSITIVE: Constraint = (lambda x: x > 0, "positive")
-NOT_NEGATIVE: Constraint = (lambda x: x >= 0, "0 or more")
-BELOW_1: Constraint = (lambda x: 0 <= x < 1, "0 or more, below 1")
-RATE: Constraint = (lambda x: 0 <= x < math.inf, "0 or more, and finite")
-
-
-def _one_of(*options: str) -> Constraint:
-    """One of a few words."""
-    return (lambda x: x in options), f"one of {', '.join(options)}"
-
-
 PHASE_CONSTRAINTS = {
-    "n_epochs": NOT_NEGATIVE,
     "n_cycles": AT_LEAST_1,
-    "stars": _one_of("kept", "all", "high_quality", "low_extinction"),
-    "optimiser": _one_of("adam", "sgd"),
+    "stars": one_of("kept", "all", "high_quality", "low_extinction"),
+    "optimiser": one_of("adam", "sgd"),
     "momentum": BELOW_1,
-    "learning_rate": RATE,
-    "schedule": _one_of("cosine", "steps"),
-    "final_learning_rate": RATE,
+    "schedule": one_of("cosine", "steps"),
     "milestones": (lambda m: all(epoch > 0 for epoch in m), "positive epochs"),
     "drop": (lambda x: 0 < x <= 1, "above 0, at most 1"),
-    "star_step": _one_of("none", "gauss-newton", "projected", "sgd", "adam"),
-    "star_iterations": NOT_NEGATIVE,
-    "star_learning_rate": RATE,
+    "star_step": one_of("none", "gauss-newton", "projected", "sgd", "adam"),
+    **each(NOT_NEGATIVE, "n_epochs", "star_iterations"),
+    **each(RATE, "learning_rate", "final_learning_rate", "star_learning_rate"),
 }
 """Of each setting of a phase by itself."""
 
@@ -85,42 +76,17 @@ RECIPE_CONSTRAINTS = {
     "phases": (len, "at least one phase"),
     "hidden_layers": (lambda n: n and all(x >= 1 for x in n), "one or more positive widths"),
     "batch_size": AT_LEAST_1,
-    "turnover": POSITIVE,
-    "gradient_clip": POSITIVE,
-    "label_error_floor": NOT_NEGATIVE,
-    "high_quality": POSITIVE,
-    "clean_sigma": POSITIVE,
-    "clean_label_floor": NOT_NEGATIVE,
-    "clean_flux_sigma": POSITIVE,
-    "clean_chi2": POSITIVE,
-    "clean_binary_sigma": POSITIVE,
-    "clean_fraction": (lambda x: 0 <= x <= 1, "between 0 and 1"),
+    "clean_fraction": FRACTION,
     "flux_error_floor": BELOW_1,
-    "covariance_rank": NOT_NEGATIVE,
+    **each(NOT_NEGATIVE, "label_error_floor", "clean_label_floor", "covariance_rank"),
+    **each(POSITIVE, "turnover", "gradient_clip", "high_quality", "clean_sigma"),
+    **each(POSITIVE, "clean_flux_sigma", "clean_chi2", "clean_binary_sigma"),
 }
 """Of each setting of a recipe; of mappings, for each of their values."""
 
 
-class RecipeError(InputError):
-    """A setting of a recipe that is impossible; `key` is its name."""
-
-    def __init__(self, key: str, value, constraint: str):
-        super().__init__(f"{key} must be {constraint}, got {value}")
-        self.key = key
-
-
-def _check(settings, constraints: Mapping[str, Constraint]) -> None:
-    """Raise `RecipeError` for the first setting that is impossible by itself."""
-    for key, (holds, text) in constraints.items():
-        value = getattr(settings, key)
-        cases = value.items() if isinstance(value, Mapping) else [(None, value)]
-        for name, case in cases:
-            if not holds(case):
-                raise RecipeError(key, value, f"{text} for {name}" if name else text)
-
-
 @dataclass(frozen=True)
-class Phase:
+class Phase(CheckedSettings):
     """One phase: cycles of star updates and cleaning, each followed by epochs of updates.
 
     Parameters
@@ -164,7 +130,7 @@ class Phase:
 
     Raises
     ------
-    RecipeError
+    SettingError
         If a setting is impossible, or contradicts another.
     """
 
@@ -185,12 +151,8 @@ class Phase:
     free_curve: bool = True
     clean: bool = False
 
-    def __post_init__(self):
-        object.__setattr__(self, "milestones", tuple(self.milestones))
-        _check(self, PHASE_CONSTRAINTS)
-        for key, (holds, text) in PHASE_CONSISTENCY.items():
-            if not holds(self):
-                raise RecipeError(key, getattr(self, key), text)
+    constraints = PHASE_CONSTRAINTS
+    consistency = PHASE_CONSISTENCY
 
     @property
     def updates_model(self) -> bool:
@@ -230,7 +192,7 @@ def _default(name: str):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(CheckedSettings):
     """Everything that decides a training, apart from its data and seed.
 
     What is not given is that of the default recipe (``recipes/default.toml``).
@@ -282,7 +244,7 @@ class Recipe:
 
     Raises
     ------
-    RecipeError
+    SettingError
         If a setting is impossible.
     """
 
@@ -305,16 +267,9 @@ class Recipe:
     flux_error_floor: float = _default("flux_error_floor")
     covariance_rank: int = _default("covariance_rank")
 
-    def __post_init__(self):
-        object.__setattr__(self, "phases", tuple(self.phases))
-        object.__setattr__(self, "hidden_layers", tuple(self.hidden_layers))
-        _check(self, RECIPE_CONSTRAINTS)
+    constraints = RECIPE_CONSTRAINTS
 
     @property
     def n_epochs(self) -> int:
         """Epochs in all phases together."""
         return sum(phase.n_cycles * phase.n_epochs for phase in self.phases)
-
-    def to_dict(self) -> dict:
-        """Plain values, for a model file."""
-        return asdict(self)

@@ -8,8 +8,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
 
+from ..constraints import SettingError
 from ..errors import InputError
-from .recipe import RECIPE_FOLDER, Phase, Recipe, RecipeError, tomllib
+from .recipe import RECIPE_FOLDER, Phase, Recipe, tomllib
 
 RECIPES = tuple(sorted(path.stem for path in RECIPE_FOLDER.glob("*.toml")))
 """Names of the recipes that come with xpfit."""
@@ -100,7 +101,8 @@ def _toml(value) -> str:
 
 def _build(kind, values: dict, path: Path, text: str, phase: int | None = None):
     """A phase or recipe from the values of a table, every key checked."""
-    hints = get_type_hints(kind)
+    types = get_type_hints(kind)
+    hints = {f.name: types[f.name] for f in fields(kind)}
     for key, value in values.items():
         if key not in hints:
             problem = f"unknown key {key!r}; known are {', '.join(hints)}"
@@ -110,7 +112,7 @@ def _build(kind, values: dict, path: Path, text: str, phase: int | None = None):
             raise InputError(f"{path}{_line(text, key, phase)}: {problem}")
     try:
         return kind(**values)
-    except RecipeError as error:
+    except SettingError as error:
         raise InputError(f"{path}{_line(text, error.key, phase)}: {error}") from error
     except TypeError as error:
         raise InputError(f"{path}{_line(text, '[[phases]]', phase)}: {error}") from error
