@@ -1,7 +1,7 @@
 """Old names and module paths, which keep working for one version: old -> new.
 
 An old name is found with a `FutureWarning` that gives the new one, once per process. To deprecate
-a name or a module, add it to `NAMES` or `MODULES`.
+a name or a module, add it to `_MOVED`, `NAMES` or `MODULES`.
 """
 
 from __future__ import annotations
@@ -32,50 +32,41 @@ MODULES = {
 """Modules that are gone, and those in which their names are now."""
 
 
-def _moved(old: str, new: str, names: str) -> dict[str, str]:
-    """Old and new paths of names that have moved from one module to another."""
-    return {f"{old}.{name}": f"{new}.{name}" for name in names.split()}
+_MOVED = {
+    ("xpfit", "prepare"): "FluxCorrection LibrarySettings PhotometrySettings continuous_spectra",
+    ("xpfit", "quality"): "Confidence confidence_for",
+    ("xpfit", "read"): "read_table",
+    ("xpfit", "train"): "Recipe",
+    ("xpfit.catalogue.run", "catalogue.run.runner"): "RunSettings run_catalogue",
+    ("xpfit.validate", "plots"): (
+        "confidence_residual_figure coverage_figure dust_figure model_figures reliability_diagram "
+        "reliability_figure residual_figure residual_grid_figure spectrum_figure star_figure"
+    ),
+    ("xpfit.validate", "simulate"): (
+        "Survey SurveySettings read_truth simulate_survey write_survey"
+    ),
+    ("xpfit.validate.binaries", "plots.binaries"): "detection_figure",
+    ("xpfit.validate.clusters", "plots.clusters"): "cluster_figure",
+    ("xpfit.validate.flux_residuals", "plots.flux_residuals"): (
+        "flux_residual_figure flux_residual_map_figure"
+    ),
+    ("xpfit.validate.forecast", "plots.forecast"): "forecast_figure",
+    ("xpfit.validate.latent", "plots.latent"): "alpha_figure latent_figure",
+    ("xpfit.validate.posterior", "plots.posterior"): "corner_figure",
+    ("xpfit.validate.reconstruction", "plots.reconstruction"): "reconstruction_figure",
+}
+"""Names that have moved from one module to another, by (old module, new module in xpfit)."""
 
+_COLUMNS = "xpfit.catalogue.companion_columns"
 
 NAMES = {
-    **_moved(
-        "xpfit",
-        "xpfit.prepare",
-        "FluxCorrection LibrarySettings PhotometrySettings continuous_spectra",
-    ),
-    **_moved("xpfit", "xpfit.quality", "Confidence confidence_for"),
-    **_moved("xpfit", "xpfit.read", "read_table"),
-    **_moved("xpfit", "xpfit.train", "Recipe"),
-    **_moved("xpfit.catalogue.run", "xpfit.catalogue.run.runner", "RunSettings run_catalogue"),
-    **_moved(
-        "xpfit.validate",
-        "xpfit.plots",
-        "confidence_residual_figure coverage_figure dust_figure model_figures reliability_diagram "
-        "reliability_figure residual_figure residual_grid_figure spectrum_figure star_figure",
-    ),
-    **_moved(
-        "xpfit.validate",
-        "xpfit.simulate",
-        "Survey SurveySettings read_truth simulate_survey write_survey",
-    ),
-    **_moved("xpfit.validate.binaries", "xpfit.plots.binaries", "detection_figure"),
-    **_moved("xpfit.validate.clusters", "xpfit.plots.clusters", "cluster_figure"),
-    **_moved(
-        "xpfit.validate.flux_residuals",
-        "xpfit.plots.flux_residuals",
-        "flux_residual_figure flux_residual_map_figure",
-    ),
-    **_moved("xpfit.validate.forecast", "xpfit.plots.forecast", "forecast_figure"),
-    **_moved("xpfit.validate.latent", "xpfit.plots.latent", "alpha_figure latent_figure"),
-    **_moved("xpfit.validate.posterior", "xpfit.plots.posterior", "corner_figure"),
-    **_moved(
-        "xpfit.validate.reconstruction", "xpfit.plots.reconstruction", "reconstruction_figure"
-    ),
+    f"{old}.{name}": f"xpfit.{new}.{name}"
+    for (old, new), names in _MOVED.items()
+    for name in names.split()
+} | {
     "xpfit.companion.OddityDetector": "xpfit.companion.OutlierDetector",
     "xpfit.quality.judge": "xpfit.quality.calibration_report",
-    "xpfit.catalogue.companion_columns.add_opinions": (
-        "xpfit.catalogue.companion_columns.add_companion_columns"
-    ),
+    f"{_COLUMNS}.add_opinions": f"{_COLUMNS}.add_companion_columns",
 }
 """Names that have moved or were renamed."""
 

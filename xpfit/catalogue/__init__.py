@@ -1,4 +1,4 @@
-"""Columns, writers and readers of catalogues of fitted stars, and the run that makes big ones."""
+"""Columns, writers and readers of catalogues of fitted stars, and runs for large ones."""
 
 from .columns import REFERENCE_PREFIX, STELLAR_PARAMETERS, add_column, join_tables, result_table
 from .formats import catalogue_format, read_catalogue, write_catalogue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -11,21 +12,13 @@ from astropy.table import Column, Table, vstack
 
 from .._version import __version__
 from ..constants import FLUX_UNIT_SI
-from ..data.space import CoefficientSpace
-from ..data.spectra import InputFlag, Spectra
+from ..data import CoefficientSpace, FitFlag, InputFlag, Spectra
 from ..fit import FitResult
 from ..healpix import position_of_id
 from ..model import XPModel
 from ..prepare.sources import id_flags
-from ..quality import (
-    CONFIDENCE_LABELS,
-    Confidence,
-    FitFlag,
-    confidence_for,
-    fit_flags,
-    quality_flags,
-)
-from ..quantities import STELLAR_PARAMETERS, quantity
+from ..quality import Confidence, confidence_for, fit_flags, quality_flags
+from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
 from .describe import Description, describe
 
 DEFAULT = "default"
@@ -75,9 +68,8 @@ def result_table(
     if isinstance(confidence, str):
         confidence = confidence_for(model)
     table = Table(meta=_metadata(model, confidence, provenance or {}))
-    if confidence is None:
-        probability = np.full((len(spectra), len(CONFIDENCE_LABELS)), np.nan)
-    else:
+    probability = np.full((len(spectra), len(BASIC_LABELS)), np.nan)
+    if confidence is not None:
         probability = confidence.of_fit(model, spectra, result)
     five = _marginal(model, result)
     ra, dec, approximate = _positions(spectra)
@@ -88,7 +80,7 @@ def result_table(
     add_column(table, "stellar_params_err", five["err"])
     add_column(table, "chi2_opt", result.chi2)
     add_column(table, "ln_prior", result.ln_prior)
-    for label, values in zip(CONFIDENCE_LABELS, probability.T, strict=True):
+    for label, values in zip(BASIC_LABELS, probability.T, strict=True):
         add_column(table, f"{label}_confidence", values)
     add_column(table, "quality_flags", quality_flags(model, spectra, result, probability))
     add_column(table, "stellar_params_icov_triu", five["icov"])
@@ -146,12 +138,7 @@ def _metadata(model: XPModel, confidence: Confidence | None, provenance: Mapping
 def add_column(table: Table, name: str, values: np.ndarray, description: Description | None = None):
     """Add a column with its unit, UCD and description."""
     known = description or describe(name)
-    table[name] = Column(
-        values,
-        unit=known.unit,
-        description=known.text,
-        meta={"ucd": known.ucd},
-    )
+    table[name] = Column(values, unit=known.unit, description=known.text, meta={"ucd": known.ucd})
 
 
 def _positions(spectra: Spectra) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -214,10 +201,9 @@ def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
         order = ", ".join(result.parameter_names)
         last = "" if model.absolute else "; for the parallax, the square root of the amplitude"
         for kind, matrix in (("icov", result.inverse_covariance), ("cov", result.covariance)):
-            known = describe(f"all_params_{kind}_triu")
-            text = f"{known.text} of ({order}) in kK, dex, mag, mas{last}"
-            description = Description(text, known.unit, known.ucd)
-            add_column(table, f"all_params_{kind}_triu", _triangle(matrix), description)
+            name = f"all_params_{kind}_triu"
+            text = f"{describe(name).text} of ({order}) in kK, dex, mag, mas{last}"
+            add_column(table, name, _triangle(matrix), replace(describe(name), text=text))
 
 
 def _add_measurement(table: Table, name: str, value, error, prefix: str = "") -> None:
@@ -232,7 +218,7 @@ def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
     known, amplitude = describe("amplitude"), result["parallax"] ** 2
     if model.space.name == CoefficientSpace.name:
         text = known.text.replace("flux", "internal spectrum")
-        add_column(table, "amplitude", amplitude, Description(text, u.electron / u.s, known.ucd))
+        add_column(table, "amplitude", amplitude, Description(text, known.ucd, u.electron / u.s))
     else:
         add_column(table, "amplitude", amplitude * FLUX_UNIT_SI)
 

@@ -8,8 +8,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..companion import SEED, Column, Companion
-from ..data.flags import FitFlag
-from ..data.spectra import Spectra
+from ..data import FitFlag, Spectra
 from ..errors import InputError
 from ..quantities import quantity
 from .columns import add_column
@@ -87,5 +86,5 @@ def check_companions(companions: Sequence[Companion]) -> None:
 def _add(table: Table, columns: Iterable[Column]) -> None:
     """Add columns of a prediction."""
     for column in columns:
-        description = Description(column.text, column.unit, column.ucd)
+        description = Description(column.text, column.ucd, column.unit)
         add_column(table, column.name, column.values, description)

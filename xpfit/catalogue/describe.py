@@ -1,10 +1,13 @@
-"""Unit, UCD and description of every column of a catalogue."""
+"""Unit, UCD and description of every column of a catalogue, and columns that carry them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import astropy.units as u
+import numpy as np
+from astropy.table import Column
 
 from ..data.flags import DescribedFlag, FitFlag, QualityFlag
 from ..quantities import BASIC_LABELS, QUANTITIES, STELLAR_PARAMETERS, quantity
@@ -17,20 +20,16 @@ class Description:
     Attributes
     ----------
     text : str
+    ucd : str
+        What kind of quantity it is, in the IVOA's vocabulary (UCD1+).
     unit : astropy.units.Unit or None
         None for pure numbers, for dex (which is no FITS unit; the text mentions it), and for arrays
         of different quantities.
-    ucd : str
-        What kind of quantity it is, in the IVOA's vocabulary (UCD1+).
     """
 
     text: str
-    unit: u.UnitBase | None = None
     ucd: str = ""
-
-
-_FIVE = ", ".join(f"{q.title} in {q.unit_inside}" for q in map(quantity, STELLAR_PARAMETERS))
-_FIVE = f"({_FIVE})"
+    unit: u.UnitBase | None = None
 
 
 def _bits(flags: type[DescribedFlag]) -> str:
@@ -38,90 +37,92 @@ def _bits(flags: type[DescribedFlag]) -> str:
     return "; ".join(f"{int(flag)}: {flag.text}" for flag in flags)
 
 
-DESCRIPTIONS = {
-    "gdr3_source_id": Description("Gaia DR3 source_id; 0 if unknown", None, "meta.id;meta.main"),
-    "ra": Description(
-        "right ascension (ICRS, Gaia DR3); of the HEALPix cell in the source id if fit_flags has "
-        "512",
-        u.deg,
-        "pos.eq.ra;meta.main",
+_FIVE = ", ".join(f"{q.title} in {q.unit_inside}" for q in map(quantity, STELLAR_PARAMETERS))
+_ICRS = "(ICRS, Gaia DR3); of the HEALPix cell in the source id if fit_flags has 512"
+_AGREES = "probability that it agrees with a spectroscopic survey"
+_COVARIANCE = "upper triangle of the covariance"
+_INVERSE = "upper triangle of the inverse covariance"
+_OPTIMUM = "of the loss at the best fit"
+
+_ROWS = {
+    "gdr3_source_id": ("Gaia DR3 source_id; 0 if unknown", "meta.id;meta.main"),
+    "ra": (f"right ascension {_ICRS}", "pos.eq.ra;meta.main", u.deg),
+    "dec": (f"declination {_ICRS}", "pos.eq.dec;meta.main", u.deg),
+    "stellar_params_est": (f"stellar parameters ({_FIVE})", "stat.fit.param"),
+    "stellar_params_err": (
+        f"standard errors of the stellar parameters ({_FIVE})", "stat.error;stat.fit.param"
     ),
-    "dec": Description(
-        "declination (ICRS, Gaia DR3); of the HEALPix cell in the source id if fit_flags has 512",
-        u.deg,
-        "pos.eq.dec;meta.main",
-    ),
-    "stellar_params_est": Description(f"stellar parameters {_FIVE}", None, "stat.fit.param"),
-    "stellar_params_err": Description(
-        f"standard errors of the stellar parameters {_FIVE}", None, "stat.error;stat.fit.param"
-    ),
-    "chi2_opt": Description("chi2 of the best fit", None, "stat.fit.chi2"),
-    "ln_prior": Description(
-        "ln of the prior density of stellar type (kK, dex) at the best fit", None, "stat.likelihood"
+    "chi2_opt": ("chi2 of the best fit", "stat.fit.chi2"),
+    "ln_prior": (
+        "ln of the prior density of stellar type (kK, dex) at the best fit", "stat.likelihood"
     ),
     **{
-        f"{name}_confidence": Description(
-            f"confidence in {quantity(name).title}: probability that it agrees with a "
-            "spectroscopic survey",
-            None,
+        f"{name}_confidence": (
+            f"confidence in {quantity(name).title}: {_AGREES}",
             "stat.probability",
         )
         for name in BASIC_LABELS
     },
-    "quality_flags": Description(_bits(QualityFlag), None, "meta.code.qual"),
-    "stellar_params_icov_triu": Description(
-        f"upper triangle of the inverse covariance of the stellar parameters {_FIVE}",
-        None,
-        "stat.covariance",
+    "quality_flags": (_bits(QualityFlag), "meta.code.qual"),
+    "stellar_params_icov_triu": (
+        f"{_INVERSE} of the stellar parameters ({_FIVE})", "stat.covariance"
     ),
-    "stellar_params_cov_triu": Description(
-        f"upper triangle of the covariance of the stellar parameters {_FIVE}",
-        None,
-        "stat.covariance",
+    "stellar_params_cov_triu": (
+        f"{_COVARIANCE} of the stellar parameters ({_FIVE})", "stat.covariance"
     ),
-    **{q.name: Description(q.description, q.table_unit, q.ucd) for q in QUANTITIES.values()},
-    "r_v": Description("R(V) of the CCM89 curve closest to that at xi", None, "phys.absorption"),
-    "amplitude": Description(
+    **{q.name: (q.description, q.ucd, q.table_unit) for q in QUANTITIES.values()},
+    "r_v": ("R(V) of the CCM89 curve closest to that at xi", "phys.absorption"),
+    "amplitude": (
         "geometric mean of the dust-free flux at 592-782 nm",
-        u.W / u.m**2 / u.nm,
         "phot.flux.density;em.wl",
+        u.W / u.m**2 / u.nm,
     ),
-    "all_params_icov_triu": Description(
-        "upper triangle of the inverse covariance", None, "stat.covariance"
+    "all_params_icov_triu": (_INVERSE, "stat.covariance"),
+    "all_params_cov_triu": (_COVARIANCE, "stat.covariance"),
+    "fit_flags": (_bits(FitFlag), "meta.code.qual"),
+    "n_obs": ("number of values used", "meta.number"),
+    "status": ("0 converged, 1 not converged, 2 not fitted", "meta.code.status"),
+    "n_iterations": ("steps of the optimiser over all starts", "meta.number"),
+    "n_restarts": ("further starts of stars that had not converged", "meta.number"),
+    "gradient_norm": (f"length of the standardised gradient {_OPTIMUM}", "stat.fit.residual"),
+    "min_hessian_eigenvalue": (
+        f"smallest eigenvalue of the standardised Hessian {_OPTIMUM}", "stat.fit"
     ),
-    "all_params_cov_triu": Description("upper triangle of the covariance", None, "stat.covariance"),
-    "fit_flags": Description(_bits(FitFlag), None, "meta.code.qual"),
-    "n_obs": Description("number of values used", None, "meta.number"),
-    "status": Description("0 converged, 1 not converged, 2 not fitted", None, "meta.code.status"),
-    "n_iterations": Description("steps of the optimiser over all starts", None, "meta.number"),
-    "n_restarts": Description(
-        "further starts of stars that had not converged", None, "meta.number"
-    ),
-    "gradient_norm": Description(
-        "length of the standardised gradient of the loss at the best fit", None, "stat.fit.residual"
-    ),
-    "min_hessian_eigenvalue": Description(
-        "smallest eigenvalue of the standardised Hessian of the loss at the best fit",
-        None,
-        "stat.fit",
-    ),
-    "second_mode": Description(
+    "second_mode": (
         "by how much ln posterior is lower at the second best mode; NaN if none was searched for "
         "or found",
-        None,
         "stat.fit.goodness",
     ),
-    "gaia_parallax": Description(
-        "observed parallax, zero point subtracted", u.mas, "pos.parallax.trig"
-    ),
-    "gaia_parallax_error": Description("its standard error", u.mas, "stat.error;pos.parallax.trig"),
-    "phot_g_mean_mag": Description("Gaia G", u.mag, "phot.mag;em.opt"),
-    "phot_bp_mean_mag": Description("Gaia BP", u.mag, "phot.mag;em.opt.B"),
-    "phot_rp_mean_mag": Description("Gaia RP", u.mag, "phot.mag;em.opt.R"),
-    "ref_snr": Description("signal-to-noise ratio of the reference spectrum", None, "stat.snr"),
-    "_healpix_29": Description("HEALPix cell of order 29 (nested, ICRS)", None, "pos.healpix"),
-}
+    "gaia_parallax": ("observed parallax, zero point subtracted", "pos.parallax.trig", u.mas),
+    "gaia_parallax_error": ("its standard error", "stat.error;pos.parallax.trig", u.mas),
+    "phot_g_mean_mag": ("Gaia G", "phot.mag;em.opt", u.mag),
+    "phot_bp_mean_mag": ("Gaia BP", "phot.mag;em.opt.B", u.mag),
+    "phot_rp_mean_mag": ("Gaia RP", "phot.mag;em.opt.R", u.mag),
+    "ref_snr": ("signal-to-noise ratio of the reference spectrum", "stat.snr"),
+    "_healpix_29": ("HEALPix cell of order 29 (nested, ICRS)", "pos.healpix"),
+}  # fmt: skip
+
+DESCRIPTIONS = {name: Description(*row) for name, row in _ROWS.items()}
 """By column. Errors (`*_err`) and reference values (`ref_*`) follow from the quantity itself."""
+
+
+def attributes(column: Column) -> dict[str, str]:
+    """Unit, UCD and description of a column as texts, empty where there is none."""
+    return {
+        "unit": str(column.unit or ""),
+        "ucd": column.meta.get("ucd", ""),
+        "description": column.description or "",
+    }
+
+
+def described_column(values: np.ndarray, texts: Mapping[str, str]) -> Column:
+    """Column of the texts that `attributes` gives."""
+    return Column(
+        values,
+        unit=texts.get("unit") or None,
+        description=texts.get("description") or None,
+        meta={"ucd": texts.get("ucd", "")},
+    )
 
 
 def describe(name: str, prefix: str = "") -> Description:
@@ -145,6 +146,6 @@ def describe(name: str, prefix: str = "") -> Description:
     """
     if name not in DESCRIPTIONS and name.endswith("_err"):
         value = describe(name.removesuffix("_err"), prefix)
-        return Description(f"standard error of {value.text}", value.unit, f"stat.error;{value.ucd}")
+        return Description(f"standard error of {value.text}", f"stat.error;{value.ucd}", value.unit)
     known = DESCRIPTIONS[name]
-    return Description(f"reference {known.text}", known.unit, known.ucd) if prefix else known
+    return replace(known, text=f"reference {known.text}") if prefix else known

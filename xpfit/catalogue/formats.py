@@ -23,6 +23,7 @@ from ..errors import InputError, OutputError
 from ..files import atomic_output
 from ..read import read_table
 from . import parquet
+from .describe import attributes, described_column
 
 FORMATS = {
     ".fits": "FITS",
@@ -58,7 +59,7 @@ def catalogue_format(path: str | os.PathLike) -> str:
 
 
 def write_catalogue(table: Table, path: str | os.PathLike, *, overwrite: bool = False) -> None:
-    """Write a catalogue, whole or not at all.
+    """Write a catalogue, completely or not at all.
 
     Parameters
     ----------
@@ -113,8 +114,7 @@ def _write_fits(table: Table, path: Path) -> None:
     table.write(path, format="fits")
     with fits.open(path, mode="update") as hdus:
         header = hdus[1].header
-        for i, name in enumerate(table.colnames, start=1):
-            column = table[name]
+        for i, column in enumerate(table.columns.values(), start=1):
             if column.description:
                 header[f"TCOMM{i}"] = column.description
             if column.meta.get("ucd"):
@@ -135,9 +135,9 @@ def _read_fits(path: Path) -> Table:
 def _write_votable(table: Table, path: Path) -> None:
     """VOTable with binary2 data; metadata as INFO elements."""
     file = votable.from_table(table)
+    infos = file.get_first_table().infos
     for name, value in table.meta.items():
-        info = Info(name=f"{META_PREFIX}{name}", value=json.dumps(value))
-        file.get_first_table().infos.append(info)
+        infos.append(Info(name=f"{META_PREFIX}{name}", value=json.dumps(value)))
     file.to_xml(str(path), tabledata_format="binary2")
 
 
@@ -166,12 +166,9 @@ def _write_hdf5(table: Table, path: Path) -> None:
         file.attrs.update(HDF5_FORMAT.header)
         file.attrs["columns"] = table.colnames
         file.attrs["meta"] = json.dumps(dict(table.meta))
-        for name in table.colnames:
-            column = table[name]
+        for name, column in table.columns.items():
             data = file.create_dataset(name, data=np.asarray(column), compression="gzip")
-            data.attrs["unit"] = str(column.unit or "")
-            data.attrs["ucd"] = column.meta.get("ucd", "")
-            data.attrs["description"] = column.description or ""
+            data.attrs.update(attributes(column))
 
 
 def _read_hdf5(path: Path) -> Table:
@@ -179,13 +176,7 @@ def _read_hdf5(path: Path) -> Table:
     with HDF5_FORMAT.reading(path) as file:
         table = Table(meta=json.loads(file.attrs["meta"]))
         for name in file.attrs["columns"]:
-            data = file[name]
-            table[name] = Column(
-                data[()],
-                unit=data.attrs["unit"] or None,
-                description=data.attrs["description"] or None,
-                meta={"ucd": data.attrs["ucd"]},
-            )
+            table[name] = described_column(file[name][()], file[name].attrs)
     return table
 
 
@@ -196,12 +187,9 @@ def _without_masks(table: Table) -> Table:
         mask = np.ma.getmaskarray(column)
         if column.dtype.kind == "f" or not mask.any():
             values = np.asarray(np.ma.filled(column, np.nan) if mask.any() else column)
-            table[name] = Column(
-                values.astype(values.dtype.newbyteorder("=")),
-                unit=column.unit,
-                description=column.description,
-                meta=column.meta,
-            )
+            values = values.astype(values.dtype.newbyteorder("="))
+            about = {"unit": column.unit, "description": column.description, "meta": column.meta}
+            table[name] = Column(values, **about)
     return table
 
 

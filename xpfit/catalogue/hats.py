@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from ..arrow import pyarrow_modules
-from ..errors import InputError, OutputError
+from ..errors import OutputError
 from ..files import atomic_output
 from . import parquet
 from .columns import duplicate_flags
@@ -149,13 +149,9 @@ def write_partition(job: None, partition: Partition, directory: str) -> Part:
 
 def _rows(path: Path, start: int, stop: int) -> Table:
     """A range of rows of a file; only the row groups that hold them are read."""
-    pa, pq = pyarrow_modules(InputError)
-    try:
-        with pq.ParquetFile(path) as file:
-            first, last = start // parquet.ROWS_PER_GROUP, (stop - 1) // parquet.ROWS_PER_GROUP
-            table = parquet.astropy_table(file.read_row_groups(list(range(first, last + 1))))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error}); delete it and run again") from error
+    first, last = start // parquet.ROWS_PER_GROUP, (stop - 1) // parquet.ROWS_PER_GROUP
+    with parquet.opened(path, "damaged, so delete it and run again") as file:
+        table = parquet.astropy_table(file.read_row_groups(range(first, last + 1)))
     offset = first * parquet.ROWS_PER_GROUP
     # A copy, or the rows would keep all of their groups in memory.
     return table[start - offset : stop - offset].copy()
@@ -178,16 +174,13 @@ def write_hats_metadata(directory: Path, partitions: Sequence[Partition], name: 
         If it cannot be written.
     """
     _, pq = pyarrow_modules(OutputError)
-    collected = []
-    for partition in partitions:
-        footer = pq.read_metadata(directory / partition.name)
+    collected = [pq.read_metadata(directory / partition.name) for partition in partitions]
+    for footer, partition in zip(collected, partitions, strict=True):
         footer.set_file_path(partition.name.removeprefix("dataset/"))
-        collected.append(footer)
     schema = pq.read_schema(directory / partitions[0].name)
-    with atomic_output(directory / "dataset" / "_common_metadata", overwrite=True) as part:
-        pq.write_metadata(schema, part)
-    with atomic_output(directory / "dataset" / "_metadata", overwrite=True) as part:
-        pq.write_metadata(schema, part, metadata_collector=collected)
+    for file, footers in (("_common_metadata", None), ("_metadata", collected)):
+        with atomic_output(directory / "dataset" / file, overwrite=True) as part:
+            pq.write_metadata(schema, part, metadata_collector=footers)
     lines = ["Norder,Npix"] + [f"{p.order},{p.pixel}" for p in partitions]
     properties = "".join(f"{key}={value}\n" for key, value in _properties(partitions, name))
     for file, text in (

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Column, Table, vstack
+from astropy.table import Table, vstack
 
+from ..arrays import batches
 from ..arrow import pyarrow_modules, to_arrow, to_numpy
 from ..errors import InputError, OutputError
+from .describe import attributes, described_column
 
 META_KEY = b"xpfit"
 
@@ -33,15 +36,9 @@ def arrow_table(table: Table):
     """Arrow table of a catalogue."""
     pa, _ = pyarrow_modules(OutputError)
     arrays, fields = [], []
-    for name in table.colnames:
-        column = table[name]
-        metadata = {
-            "unit": str(column.unit or ""),
-            "ucd": column.meta.get("ucd", ""),
-            "description": column.description or "",
-        }
+    for name, column in table.columns.items():
         arrays.append(to_arrow(pa, np.asarray(column)))
-        fields.append(pa.field(name, arrays[-1].type, metadata=metadata))
+        fields.append(pa.field(name, arrays[-1].type, metadata=attributes(column)))
     schema = pa.schema(fields, metadata={META_KEY: json.dumps(dict(table.meta))})
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -51,13 +48,8 @@ def astropy_table(arrow) -> Table:
     stored = arrow.schema.metadata or {}
     table = Table(meta=json.loads(stored.get(META_KEY, b"{}")))
     for field, column in zip(arrow.schema, arrow.columns, strict=True):
-        meta = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
-        table[field.name] = Column(
-            to_numpy(column.combine_chunks()),
-            unit=meta.get("unit") or None,
-            description=meta.get("description") or None,
-            meta={"ucd": meta.get("ucd", "")},
-        )
+        texts = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
+        table[field.name] = described_column(to_numpy(column.combine_chunks()), texts)
     return table
 
 
@@ -101,6 +93,23 @@ def write_parts(tables: Iterable[Table], path: Path) -> int:
     return n_rows
 
 
+@contextmanager
+def opened(path: Path, problem: str = "not a readable Parquet catalogue") -> Iterator:
+    """An open Parquet file.
+
+    Raises
+    ------
+    InputError
+        That states the `problem`, if the file is damaged, or pyarrow is not installed.
+    """
+    pa, pq = pyarrow_modules(InputError)
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{path}: {problem} ({error})") from error
+
+
 def read(path: Path, columns: Sequence[str] | None = None) -> Table:
     """Read a catalogue, or some of its columns.
 
@@ -109,12 +118,8 @@ def read(path: Path, columns: Sequence[str] | None = None) -> Table:
     InputError
         If the file is damaged, or pyarrow is not installed.
     """
-    pa, pq = pyarrow_modules(InputError)
-    try:
-        with pq.ParquetFile(path) as file:
-            return astropy_table(file.read(columns))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable Parquet catalogue ({error})") from error
+    with opened(path) as file:
+        return astropy_table(file.read(columns))
 
 
 def partitions(directory: Path) -> list[Path]:
@@ -160,14 +165,10 @@ def iterate(path: Path, columns: Sequence[str] | None = None) -> Iterator[Table]
     InputError
         If there is no catalogue, or a file of it is damaged.
     """
-    pa, pq = pyarrow_modules(InputError)
     for part in partitions(path) if path.is_dir() else [path]:
-        try:
-            with pq.ParquetFile(part) as file:
-                present = file.schema_arrow.names
-                wanted = None if columns is None else [n for n in columns if n in present]
-                for first in range(0, file.num_row_groups, GROUPS_AT_A_TIME):
-                    last = min(first + GROUPS_AT_A_TIME, file.num_row_groups)
-                    yield astropy_table(file.read_row_groups(range(first, last), wanted))
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise InputError(f"{part}: not a readable Parquet catalogue ({error})") from error
+        with opened(part) as file:
+            present = file.schema_arrow.names
+            wanted = None if columns is None else [n for n in columns if n in present]
+            for groups in batches(file.num_row_groups, GROUPS_AT_A_TIME):
+                rows = file.read_row_groups(range(groups.start, groups.stop), wanted)
+                yield astropy_table(rows)

@@ -14,7 +14,7 @@ from astropy.table import Table
 from tqdm.auto import tqdm
 
 from ..companion import Companion, UncertainNetwork
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..fit import FitResult, FitSettings, Fitter
 from ..model import XPModel
@@ -246,7 +246,7 @@ def provenance(
     tables : mapping of str to path-like or None
         Tables joined to the spectra, by what they hold.
     zero_point : bool
-        Whether the zero point was taken off parallaxes.
+        Whether the zero point was subtracted from parallaxes.
     start_from : path-like, optional
         The companion that predicts where fits start.
     companions : iterable of path-like

@@ -37,7 +37,7 @@ def add(command: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Do what the verb says."""
+    """Run the verb."""
     options.work(options)
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..catalogue.pipeline import Pipeline
     from ..companion import UncertainNetwork
     from ..data import Spectra
-    from ..fit import FitSettings
     from ..prepare import Additions
 
 
@@ -115,13 +114,10 @@ def add_fit_settings(command: Parser) -> None:
     )
 
 
-def fit_settings(options: argparse.Namespace) -> FitSettings:
-    """Settings of the fit, as far as the command has options for them."""
-    from ..fit import FitSettings
-
-    given = vars(options)
-    settings = {f.name: given[f.name] for f in fields(FitSettings) if f.name in given}
-    return FitSettings(**settings, model_covariance=not given.get("no_model_covariance", False))
+def settings_of(kind: type, options: argparse.Namespace, **others):
+    """Settings: the options that have the names of fields of `kind`, and `others`."""
+    given = {f.name: getattr(options, f.name) for f in fields(kind) if f.name in options}
+    return kind(**given, **others)
 
 
 def _starting_companion(path: str | None) -> UncertainNetwork | None:
@@ -158,10 +154,12 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
     """
     from ..catalogue.pipeline import Pipeline, provenance
     from ..companion import load_companion
+    from ..fit import FitSettings
     from ..model.store import load_model
     from ..quality import confidence_for
 
     given = vars(options)
+    with_covariance = not given.get("no_model_covariance", False)
     model = load_model(options.model)
     start_from, companions = given.get("start_from"), given.get("companion") or []
     if isinstance(companions, str):  # of ``plot``, which draws one
@@ -169,7 +167,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
     pipeline = Pipeline(
         model,
         confidence_for(model, options.confidence) if "confidence" in given else None,
-        fit_settings(options),
+        settings_of(FitSettings, options, model_covariance=with_covariance),
         start_from=_starting_companion(start_from),
         companions=tuple(load_companion(path) for path in companions),
         provenance=provenance(

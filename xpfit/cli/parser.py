@@ -28,9 +28,9 @@ COMMON = {
     "inputs": ("inputs INPUT", INPUT_HELP, {"nargs": "+"}),
     "spectra": ("spectra SPECTRA", INPUT_HELP, {"nargs": "+"}),
     "output": ("--output OUT", CATALOGUE_HELP, {"required": True}),
-    "overwrite": ("--overwrite", "replace existing output", {}),
-    "quiet": ("--quiet", "no progress bar, no summary", {}),
-    "model": ("--model MODEL.h5", f"model file {DEFAULT_MODEL}", {}),
+    "overwrite": ("--overwrite", "replace existing output"),
+    "quiet": ("--quiet", "no progress bar, no summary"),
+    "model": ("--model MODEL.h5", f"model file {DEFAULT_MODEL}"),
     "seed": ("--seed SEED", "seed of all random numbers", {"default": 1}),
     "jobs": (
         "--jobs JOBS",
@@ -40,7 +40,6 @@ COMMON = {
     "exclude": (
         "--exclude IDS",
         "source ids never to train on: text, one per line, or a table with ids",
-        {},
     ),
     "wavelength": (
         "--wavelength START:STOP:STEP",
@@ -50,30 +49,25 @@ COMMON = {
     "photometry": (
         "--photometry TABLE",
         "table of 2MASS and WISE magnitudes with source ids (FITS, ECSV, CSV, VOTable)",
-        {},
     ),
     "astrometry": (
         "--astrometry TABLE",
         "rows of gaia_source: parallaxes, and the columns that their zero point depends on",
-        {},
     ),
-    "no-zero-point": ("--no-zero-point", "do not subtract the zero point from parallaxes", {}),
+    "no-zero-point": ("--no-zero-point", "do not subtract the zero point from parallaxes"),
     "no-model-covariance": (
         "--no-model-covariance",
         "neglect the emulator's own error: errors of the measurement alone, as in ZGR23",
-        {},
     ),
     "confidence": (
         "--confidence CONFIDENCE.h5",
         "classifiers of 'xpfit train-confidence' (default: for xpfit's own model those that come "
         "with it, for others none)",
-        {},
     ),
     "start-from": (
         "--start-from COMPANION.h5",
         "start from the predictions of an uncertain network ('xpfit companion train') instead of "
         "searching for starts: half the time, and a few stars end in a worse mode",
-        {},
     ),
     "companion": (
         "--companion COMPANION.h5",
@@ -83,7 +77,7 @@ COMMON = {
         {"action": "append", "default": []},
     ),
 }
-"""Usage, help and keyword arguments of arguments that several commands have."""
+"""Usage, help and, where there are any, keyword arguments of what several commands have."""
 
 TABLES = ("photometry", "astrometry", "no-zero-point")
 """Tables to be joined to spectra."""
@@ -130,5 +124,5 @@ class Parser(argparse.ArgumentParser):
     def common(self, *names: str, **changes) -> None:
         """Add arguments of `COMMON`; `changes` replace their keyword arguments."""
         for name in names:
-            usage, text, keywords = COMMON[name]
-            self.option(usage, text, **{**keywords, **changes})
+            usage, text, *keywords = COMMON[name]
+            self.option(usage, text, **dict(*keywords, **changes))

@@ -16,15 +16,13 @@ from ..errors import InputError
 from ..files import output_directory
 from ..model import XPModel
 from ..model.store import load_model
+from ..plots import model_figures, reliability_diagram, star_figure
 from ..plots.attention import attention_figure
 from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
 from ..plots.forecast import forecast_figure
 from ..plots.latent import alpha_figure, latent_figure
-from ..plots.model import model_figures
 from ..plots.reconstruction import reconstruction_figure
-from ..plots.reliability import reliability_diagram
 from ..plots.sky import birdseye_figure, extinction_map_figure
-from ..plots.star import star_figure
 from ..prepare import read_spectra
 from ..validate import sky
 from ..validate.flux_residuals import FluxResiduals, flux_residuals

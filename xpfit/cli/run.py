@@ -37,7 +37,7 @@ def add(command: Parser) -> None:
     )
     command.option(
         "--chunk-size STARS",
-        "prepared stars fitted at a time; files of other kinds are taken whole",
+        "prepared stars fitted at a time; a file of another kind is one chunk",
         default=STARS_PER_CHUNK,
     )
     command.option("--retries N", "further attempts at a chunk that fails", default=RETRIES)
@@ -49,13 +49,9 @@ def add(command: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run, and print the outcome for all sources."""
-    settings = RunSettings(
-        n_workers=options.workers,
-        scheduler=options.scheduler,
-        retries=options.retries,
-        retry_refused=options.retry_refused,
-        keep_parts=options.keep_parts,
-        progress=not options.quiet,
+    progress = not options.quiet
+    settings = shared.settings_of(
+        RunSettings, options, n_workers=options.workers, progress=progress
     )
     pipeline = shared.make_pipeline(options, options.inputs)
     with shared.resumable("rerun the same command to resume"):

@@ -107,7 +107,7 @@ def _chosen(
 
 
 def _summary(shares: dict[str, dict[str, float]], n_star: int) -> str:
-    """Fractions of stars as a table for people."""
+    """Fractions of stars as a text table."""
     columns = ["median", "width", "skew", "bimodal"]
     rows = [["", *columns]]
     rows += [[name, *(f"{share[k]:.0%}" for k in columns)] for name, share in shares.items()]

@@ -65,13 +65,7 @@ def run(options: argparse.Namespace) -> None:
     if options.catalogue:
         _simulate_catalogue(options)
         return
-    settings = SurveySettings(
-        binary_fraction=options.binary_fraction,
-        wrong_label_fraction=options.wrong_label_fraction,
-        mean_extinction=options.mean_extinction,
-        label_err=options.label_err,
-        g_limits=tuple(options.g_limits),
-    )
+    settings = shared.settings_of(SurveySettings, options)
     model = load_model(options.model)
     types = None
     if options.library:

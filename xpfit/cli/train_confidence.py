@@ -67,7 +67,7 @@ def _read(options: argparse.Namespace, model: XPModel) -> Spectra:
 
 
 def _report_text(report: dict) -> str:
-    """How the classifiers do on held-out stars, as a table for people."""
+    """How the classifiers do on held-out stars, as a text table."""
     rows = [["held-out stars", "confident", "others", "scatter", "others", "Brier", "(mean)"]]
     for label in CONFIDENCE_LABELS:
         entry, digits = report[label], quantity(label).digits

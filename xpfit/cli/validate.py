@@ -124,7 +124,7 @@ def _show(
 
 
 def _metrics_text(numbers: dict) -> str:
-    """Metrics as a table for people."""
+    """Metrics as a text table."""
     rows = [["", "n", "bias", "scatter", "rmse", "pull"]]
     for group, by_label in numbers.items():
         for name, m in by_label.items():
@@ -144,7 +144,7 @@ def _paper_text(numbers: dict) -> str:
 
 
 def _coverage_text(numbers: dict) -> str:
-    """Coverage as a table for people."""
+    """Coverage as a text table."""
     texts = []
     for group, by_name in numbers.items():
         rows = [["", "bias", "scatter", "pull", "68 %", "95 %"]]

@@ -170,14 +170,11 @@ class RunState:
         entry = {"kind": "refused" if outcome.reason else "chunk", "index": index}
         if outcome.reason:
             self.refused[index] = outcome.reason
-            entry |= {
-                "chunk": str(outcome.task),
-                "reason": outcome.reason,
-                "n_attempts": outcome.n_attempts,
-            }
+            entry |= {"chunk": str(outcome.task), "reason": outcome.reason}
+            entry["n_attempts"] = outcome.n_attempts
         else:
             self.chunks[index] = outcome.value
-            entry["result"] = outcome.value.to_dict()
+            entry["result"] = asdict(outcome.value)
         self.directory.append(entry)
 
     def add_partition(self, name: str, part: Part) -> None:

@@ -70,9 +70,7 @@ class RunDirectory:
         try:
             from filelock import FileLock, Timeout
         except ImportError as reason:
-            raise OutputError(
-                "runs need filelock: python -m pip install 'xpfit[scale]'"
-            ) from reason
+            raise OutputError("runs need filelock: pip install 'xpfit[scale]'") from reason
         lock = FileLock(self.path / LOCK)
         try:
             lock.acquire(timeout=0)
@@ -111,9 +109,8 @@ class RunDirectory:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path}: damaged ({error}); start in another directory") from error
-        differing = sorted(
-            name for name in {*before, *request} if before.get(name) != request.get(name)
-        )
+        names = {*before, *request}
+        differing = sorted(name for name in names if before.get(name) != request.get(name))
         if differing:
             raise InputError(
                 f"{self.path} holds a run with other {', '.join(differing)}: resume it with the "

@@ -79,7 +79,7 @@ def run_catalogue(
         Model, settings and joined tables, sent to every worker. Its `provenance` is recorded in
         every file, and must be the same when the run is resumed.
     stars_per_chunk : int
-        Stars of prepared spectra that are fitted at a time; files of other kinds are taken whole.
+        Stars of prepared spectra that are fitted at a time; a file of another kind is one chunk.
     settings : RunSettings, optional
         Workers, retries, progress.
 

@@ -1,10 +1,10 @@
-"""The work of a run: one chunk of spectra -> files of rows, in whatever process."""
+"""The work of a run: one chunk of spectra -> files of rows, in any process."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +64,6 @@ class ChunkResult:
     n_fitted: int
     n_flagged: int
 
-    def to_dict(self) -> dict:
-        """JSON values, for the manifest."""
-        return {**asdict(self), "parts": [asdict(part) for part in self.parts]}
-
     @classmethod
     def from_dict(cls, values: dict) -> ChunkResult:
         """From the manifest."""
@@ -126,7 +122,7 @@ def sorted_rows(table: Table) -> Table:
 
 
 def write_rows(table: Table, path: Path) -> Part:
-    """Write rows as Parquet, so that they are on disk, whole, when this returns.
+    """Write rows as Parquet; the complete file is on disk when this returns.
 
     Raises
     ------
