@@ -220,6 +220,9 @@ class CoefficientSpace(ObservationSpace):
     MAX_CONDITION = 2.0
     """Condition number that the bases of Gaia DR3 stay below (BP 1.40, RP 1.22)."""
 
+    DATASETS = ("wavelength", "space/covered", "space/bp_basis", "space/rp_basis")
+    """Arrays of the space, in the order of its parameters, as files name them."""
+
     def __post_init__(self) -> None:
         n_grid = self.bp_basis.shape[1] + self.rp_basis.shape[1]
         if len(self.wavelength) < n_grid or self.covered.shape != self.wavelength.shape:
@@ -265,12 +268,8 @@ class CoefficientSpace(ObservationSpace):
         return _by_band(spectrum, (self.bp_basis.T, self.rp_basis.T))
 
     def grid_channels(self, channels: np.ndarray) -> np.ndarray:
-        parts, start = [], 0
-        for basis in (self.bp_basis, self.rp_basis):
-            any_used = channels[..., start : start + len(basis)].any(axis=-1, keepdims=True)
-            parts.append(np.repeat(any_used, basis.shape[1], axis=-1))
-            start += len(basis)
-        return np.concatenate([*parts, channels[..., start:]], axis=-1)
+        any_used = [np.ones_like(basis, dtype=bool) for basis in (self.bp_basis, self.rp_basis)]
+        return np.asarray(_by_band(channels, any_used))
 
     def kernel_arrays(self) -> tuple[np.ndarray, ...]:
         bp_inverse, rp_inverse = self.inverses
@@ -278,20 +277,13 @@ class CoefficientSpace(ObservationSpace):
 
     def scale(self, values: Array) -> Array:
         # Coefficients may vanish: the norm of their band's does not.
-        scale, start = values.copy(), 0
-        for basis in (self.bp_basis, self.rp_basis):
-            block = slice(start, start + len(basis))
+        scale, n_bp = values.copy(), len(self.bp_basis)
+        for block in (slice(n_bp), slice(n_bp, self.n_obs - self.n_bands)):
             scale[:, block] = np.linalg.norm(values[:, block], axis=1, keepdims=True)
-            start += len(basis)
         return scale
 
     def datasets(self) -> dict[str, np.ndarray]:
-        return {
-            "wavelength": self.wavelength,
-            "space/covered": self.covered,
-            "space/bp_basis": self.bp_basis,
-            "space/rp_basis": self.rp_basis,
-        }
+        return {name: getattr(self, name.removeprefix("space/")) for name in self.DATASETS}
 
 
 def _by_band(values: Array, matrices: Sequence[Array]) -> Array:
@@ -320,5 +312,5 @@ def space_from_datasets(name: str, datasets: Mapping[str, np.ndarray]) -> Observ
         return SampledSpace(np.asarray(datasets["wavelength"]))
     if name != CoefficientSpace.name:
         raise KeyError(f"observation space {name!r} is not known to this version of xpfit")
-    names = ("wavelength", "space/covered", "space/bp_basis", "space/rp_basis")
-    return CoefficientSpace(*(np.asarray(datasets[name]) for name in names))
+    arrays = (np.asarray(datasets[name]) for name in CoefficientSpace.DATASETS)
+    return CoefficientSpace(*arrays)

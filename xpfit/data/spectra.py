@@ -114,9 +114,10 @@ class Spectra:
         """Check the fields of these names, and put what is absent as unknown."""
         n_star = len(self)
         self._set(preparation=Preparation.of(self.preparation))
-        for name in names & _OPTIONAL.keys():
+        for name in names & _OPTIONAL:
             value = getattr(self, name)
-            value = np.full(n_star, _OPTIONAL[name]) if value is None else value
+            if value is None:
+                value = np.full(n_star, np.inf if name.endswith("_err") else np.nan)
             self._set(**{name: _checked(value, (n_star,), name)})
         if "input_flags" in names:
             flags = np.zeros(n_star) if self.input_flags is None else self.input_flags
@@ -124,8 +125,6 @@ class Spectra:
         for name in names & {"labels", "label_err", "gaia"}:
             columns = getattr(self, name).items()
             checked = {k: _checked(v, (n_star,), f"{name}[{k!r}]") for k, v in columns}
-            for values in checked.values():
-                values.flags.writeable = False
             self._set(**{name: checked})
         if self.labels.keys() != self.label_err.keys():
             raise InputError(
@@ -139,10 +138,10 @@ class Spectra:
 
     def _validate_parallax(self) -> None:
         """An observed parallax is a number with a positive error."""
-        observed = ~np.isposinf(self.parallax_err) & ~np.isnan(self.parallax_err)
-        bad = observed & ~(np.isfinite(self.parallax) & (self.parallax_err > 0))
-        if np.any(bad | np.isnan(self.parallax_err)):
-            row = int(np.argmax(bad | np.isnan(self.parallax_err)))
+        measured = np.isfinite(self.parallax) & (self.parallax_err > 0)
+        bad = ~np.isposinf(self.parallax_err) & ~measured
+        if np.any(bad):
+            row = int(np.argmax(bad))
             raise InputError(
                 f"source {self.source_id[row]} (row {row}): parallax {self.parallax[row]:g} +- "
                 f"{self.parallax_err[row]:g} mas; give an infinite parallax_err where none is known"
@@ -263,37 +262,28 @@ class Spectra:
         if not parts:
             raise InputError("no spectra to join")
         first = parts[0]
-        joined: dict[str, Any] = {"space": first.space, "preparation": first.preparation}
         for part in parts[1:]:
             if not part.space.matches(first.space) or part.labels.keys() != first.labels.keys():
                 raise InputError("spectra in different spaces, or with different labels")
-        for f in fields(Spectra):
-            values = [getattr(part, f.name) for part in parts]
-            if isinstance(values[0], dict) and f.name not in joined:
-                names = dict.fromkeys(name for v in values for name in v)
-                joined[f.name] = {
-                    name: np.concatenate([part._column(f.name, name) for part in parts])
-                    for name in names
+        unknown = [np.full(len(part), np.nan) for part in parts]
+        joined: dict[str, Any] = {"space": first.space, "preparation": first.preparation}
+        for name in [f.name for f in fields(Spectra) if f.name not in joined]:
+            values = [getattr(part, name) for part in parts]
+            if isinstance(values[0], dict):
+                joined[name] = {
+                    key: np.concatenate(
+                        [v.get(key, nan) for v, nan in zip(values, unknown, strict=True)]
+                    )
+                    for key in dict.fromkeys(key for columns in values for key in columns)
                 }
-            elif f.name == "whitener":
-                joined[f.name] = Whitener.concatenate(values)
-            elif f.name not in joined:
-                joined[f.name] = np.concatenate(values)
+            else:
+                join = Whitener.concatenate if name == "whitener" else np.concatenate
+                joined[name] = join(values)
         return Spectra(**joined)
 
-    def _column(self, kind: str, name: str) -> np.ndarray:
-        """A column of labels, errors or Gaia's tables; NaN where there is none."""
-        columns = getattr(self, kind)
-        return columns[name] if name in columns else np.full(len(self), np.nan)
 
-
-_OPTIONAL = {
-    "parallax": np.nan,
-    "parallax_err": np.inf,
-    "extinction": np.nan,
-    "extinction_err": np.inf,
-    "snr": np.nan,
-}
+_OPTIONAL = {"parallax", "parallax_err", "extinction", "extinction_err", "snr"}
+"""Fields that may be unknown: NaN, and infinite errors."""
 
 
 def _source_ids(values: Any) -> np.ndarray:
@@ -310,8 +300,9 @@ def _source_ids(values: Any) -> np.ndarray:
 
 
 def _checked(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """Float64 copy of an array of a known shape."""
+    """Read-only float64 copy of an array of a known shape."""
     array = np.array(values, dtype=float)
+    array.flags.writeable = False
     if array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}; expected {shape}")
     return array

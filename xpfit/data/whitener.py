@@ -207,23 +207,16 @@ class Triangular(Whitener):
         return self.array
 
     def __call__(self, values: Array) -> Array:
-        if values.ndim == 2:
-            return (self.array @ values[:, :, None])[:, :, 0]
-        return values @ array_namespace(values).matrix_transpose(self.array)
+        return _product(self.array, values)
 
     def adjoint(self, values: Array) -> Array:
-        if values.ndim == 2:
-            return (array_namespace(values).matrix_transpose(self.array) @ values[:, :, None])[
-                :, :, 0
-            ]
-        return values @ self.array
+        return _product(_transposed(self.array), values)
 
     def solve(self, values: Array) -> Array:
         return self._solved(self._invertible(), values)
 
     def solve_adjoint(self, values: Array) -> Array:
-        xp = array_namespace(values)
-        return self._solved(xp.matrix_transpose(self._invertible()), values)
+        return self._solved(_transposed(self._invertible()), values)
 
     def _invertible(self) -> Array:
         """L with ones on the diagonal where there is no weight."""
@@ -237,8 +230,7 @@ class Triangular(Whitener):
         weight = xp.astype(self.has_weight, values.dtype)
         if values.ndim == 2:
             return xp.linalg.solve(matrix, (values * weight)[:, :, None])[:, :, 0]
-        columns = xp.matrix_transpose(values * weight[:, None, :])
-        return xp.matrix_transpose(xp.linalg.solve(matrix, columns))
+        return _transposed(xp.linalg.solve(matrix, _transposed(values * weight[:, None, :])))
 
     def marginal(self, keep: np.ndarray) -> Triangular:
         drop = ~np.asarray(keep, dtype=bool)
@@ -249,11 +241,8 @@ class Triangular(Whitener):
         first_dropped = np.where(weight & drop, np.arange(self.n_obs), self.n_obs).min(axis=1)
         for i in np.flatnonzero(first_dropped < last_kept):
             # Where they are not the last, they are made so.
-            used = np.concatenate(
-                [np.flatnonzero(weight[i] & ~drop), np.flatnonzero(weight[i] & drop)]
-            )
-            out[i] = 0.0
-            out[i][np.ix_(used, used)] = _lower(self.array[i][:, used])
+            used = np.r_[np.flatnonzero(weight[i] & ~drop), np.flatnonzero(weight[i] & drop)]
+            out[i] = _lower(self.array[i], used)
         out[:, drop, :] = 0.0
         out[:, :, drop] = 0.0
         return Triangular(out)
@@ -328,17 +317,31 @@ def as_whitener(whitener: Whitener | np.ndarray) -> Whitener:
     # A row without weight holds nothing either.
     is_lower &= ~(array.any(axis=2) & ~weight).any(axis=1) & ((diagonal != 0) == weight).all(axis=1)
     for i in np.flatnonzero(~is_lower & np.isfinite(array).all(axis=(1, 2))):
-        used = np.flatnonzero(weight[i])
-        lower = np.zeros_like(array[i])
-        lower[np.ix_(used, used)] = _lower(array[i][:, used])
-        array[i] = lower
+        array[i] = _lower(array[i], np.flatnonzero(weight[i]))
     return Triangular(array)
 
 
-def _lower(matrix: np.ndarray) -> Array:
-    """The lower-triangular L with the same L^T L, (n, n), of a matrix (m, n)."""
-    upper: Array = np.linalg.qr(matrix[:, ::-1], mode="r")
-    return upper[::-1, ::-1]
+def _transposed(matrix: Array) -> Array:
+    """Transposes of matrices."""
+    return array_namespace(matrix).matrix_transpose(matrix)
+
+
+def _product(matrix: Array, values: Array) -> Array:
+    """M x for every vector x, of which there may be several per matrix."""
+    if values.ndim == 2:
+        return (matrix @ values[:, :, None])[:, :, 0]
+    return values @ _transposed(matrix)
+
+
+def _lower(matrix: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """L with the same L^T L as a square matrix, lower-triangular in this order of columns.
+
+    Rows and columns of the others are zero.
+    """
+    lower = np.zeros_like(matrix)
+    upper: Array = np.linalg.qr(matrix[:, used[::-1]], mode="r")
+    lower[np.ix_(used, used)] = upper[::-1, ::-1]
+    return lower
 
 
 def _dense(rows: Array) -> Array:
