@@ -126,10 +126,10 @@ def test_any_table_through_a_column_map(tmp_path):
     np.testing.assert_allclose(table["extinction"], [0.1, 0.2])
     assert table.meta["removed"]["repeated"] == 1
     for bad, message in (
-        ({**columns, "teff": "T"}, "missing columns T;"),
+        ({**columns, "teff": "T"}, "missing column T;"),
         ({**columns, "colour": "EBV"}, "no label column is called colour"),
         ({k: v for k, v in columns.items() if k != "source_id"}, "to join by"),
-        ({k: v for k, v in columns.items() if k != "feh"}, "missing columns feh"),
+        ({k: v for k, v in columns.items() if k != "feh"}, "missing column feh"),
     ):
         with pytest.raises(InputError, match=message):
             read_labels(tmp_path / "t.ecsv", bad)

@@ -9,22 +9,17 @@ from importlib import metadata
 import numpy as np
 from astropy.table import Table
 
-from ..data.preparation import UNCORRECTED
-from ..data.spectra import Spectra
+from ..data import UNCORRECTED, Spectra
 from ..errors import InputError
-from ..read.ids import ID_COLUMNS
-from ..read.tables import float_column, integer_ids, match_ids
+from ..read.tables import float_column, integer_ids, match_ids, matched_values
 from .gaia import gaia_columns
 
 PARALLAX_COLUMNS = ("parallax", "parallax_error")
 
 ZERO_POINT_COLUMNS = (
-    "phot_g_mean_mag",
-    "nu_eff_used_in_astrometry",
-    "pseudocolour",
-    "ecl_lat",
+    "phot_g_mean_mag", "nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat",
     "astrometric_params_solved",
-)
+)  # fmt: skip
 """Columns of gaia_source on which the zero point depends (Lindegren et al. 2021, A&A 649, A4)."""
 
 WITH_PARALLAX = (31, 95)
@@ -102,24 +97,21 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     InputError
         If a column is missing.
     """
+    what = "the table of astrometry"
     missing = [name for name in PARALLAX_COLUMNS if name not in table.colnames]
     if missing:
-        raise InputError(f"the table of astrometry lacks {', '.join(missing)}")
-    what = "the table of astrometry"
-    rows, matched = match_ids(spectra.source_id, integer_ids(table, ID_COLUMNS, what), what)
+        raise InputError(f"{what} lacks {', '.join(missing)}")
+    rows, matched = match_ids(spectra.source_id, integer_ids(table, what), what)
     parallax, error = (float_column(table[name]) for name in PARALLAX_COLUMNS)
     done = UNCORRECTED
     if zero_point:
         parallax = parallax - parallax_zero_point(table)
         done = f"gaiadr3-zeropoint {metadata.version('gaiadr3-zeropoint')}"
     known = np.isfinite(parallax) & np.isfinite(error) & (error > 0)
-    star = np.flatnonzero(matched)
-    star = star[known[rows[star]]]
-    observed, observed_err = np.full(len(spectra), np.nan), np.full(len(spectra), np.inf)
-    observed[star], observed_err[star] = parallax[rows[star]], error[rows[star]]
+    parallax, error = np.where(known, parallax, np.nan), np.where(known, error, np.inf)
     return spectra.replace(
-        parallax=observed,
-        parallax_err=observed_err,
+        parallax=matched_values(parallax, rows, matched),
+        parallax_err=matched_values(error, rows, matched, np.inf),
         gaia={**spectra.gaia, **gaia_columns(table, rows, matched)},
         preparation=replace(spectra.preparation, parallax_zero_point=done),
     )

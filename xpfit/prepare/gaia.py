@@ -5,24 +5,15 @@ from __future__ import annotations
 import numpy as np
 from astropy.table import Table
 
-from ..read.tables import float_column
+from ..read.tables import float_column, matched_values
 
 GAIA_COLUMNS = (
-    "ra",
-    "dec",
-    "phot_g_mean_mag",
-    "phot_bp_mean_mag",
-    "phot_rp_mean_mag",
-    "phot_g_mean_flux_over_error",
-    "phot_bp_mean_flux_over_error",
-    "phot_rp_mean_flux_over_error",
-    "phot_bp_rp_excess_factor",
-    "ruwe",
-    "fidelity_v2",
-    "norm_dg",
-    "bp_chi_squared",
-    "rp_chi_squared",
-)
+    "ra", "dec",
+    "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag",
+    "phot_g_mean_flux_over_error", "phot_bp_mean_flux_over_error", "phot_rp_mean_flux_over_error",
+    "phot_bp_rp_excess_factor", "ruwe", "fidelity_v2", "norm_dg",
+    "bp_chi_squared", "rp_chi_squared",
+)  # fmt: skip
 """Columns that `Spectra.gaia` may hold: those of gaia_source, of the table of XP spectra
 (`*_chi_squared`), and of Rybizki et al. (2022, MNRAS 510, 2597: `fidelity_v2`, `norm_dg`)."""
 
@@ -46,13 +37,12 @@ def gaia_columns(table: Table, rows: np.ndarray, matched: np.ndarray) -> dict[st
     dict of str to ndarray, shape (n_star,)
         NaN where unknown.
     """
-    found = {}
-    for name in GAIA_COLUMNS:
-        values = _values(table, name)
-        if values is not None:
-            found[name] = np.full(len(rows), np.nan)
-            found[name][matched] = values[rows[matched]]
-    return found
+    columns = {name: _values(table, name) for name in GAIA_COLUMNS}
+    return {
+        name: matched_values(values, rows, matched)
+        for name, values in columns.items()
+        if values is not None
+    }
 
 
 def _values(table: Table, name: str) -> np.ndarray | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from astropy.table import Table
 
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..quantities import LABELS, quantity
-from ..read.ids import ID_COLUMNS
 from ..read.positions import MATCH_RADIUS, match_positions
-from ..read.tables import float_column, integer_ids, match_ids
+from ..read.tables import ID_COLUMNS, integer_ids, match_ids, matched_values
 
 LABEL_EPOCH = 2000.0
 """Epoch (Julian year) of the surveys' positions, which come from their input catalogues."""
@@ -58,10 +57,9 @@ def match_labels(
             "(--astrometry) to join them by position"
         )
     what = "the table of astrometry"
-    place, known = match_ids(source_id, integer_ids(gaia, ID_COLUMNS, what), what)
+    place, known = match_ids(source_id, integer_ids(gaia, what), what)
     rows, matched = np.zeros(len(source_id), dtype=int), np.zeros(len(source_id), dtype=bool)
-    found, found_here = match_positions(gaia[place[known]], labels, epoch, radius)
-    rows[known], matched[known] = found, found_here
+    rows[known], matched[known] = match_positions(gaia[place[known]], labels, epoch, radius)
     return rows, matched
 
 
@@ -94,10 +92,8 @@ def attach_labels(
     rows, matched = match_labels(spectra.source_id, labels, gaia, epoch=epoch, radius=radius)
 
     def take(name: str, unknown: float = np.nan) -> np.ndarray:
-        values = np.full(len(spectra), unknown)
-        if name in labels.colnames:
-            values[matched] = float_column(labels[name])[rows[matched]]
-        return values
+        column = labels[name] if name in labels.colnames else np.full(len(labels), unknown)
+        return matched_values(column, rows, matched, unknown)
 
     names = [name for name in LABELS if name in labels.colnames]
     factor = {name: quantity(name).factor for name in names}
@@ -135,16 +131,12 @@ def matched_table(
         Columns of numbers only; NaN where a star is not in a table.
     """
     what = "the table of astrometry"
-    joins = {
-        "labels": match_labels(spectra.source_id, labels, gaia, epoch=epoch, radius=radius),
-        "gaia": match_ids(spectra.source_id, integer_ids(gaia, ID_COLUMNS, what), what),
-    }
-    table = Table({"source_id": spectra.source_id})
-    for key, source in (("gaia", gaia), ("labels", labels)):
-        rows, matched = joins[key]
+    ids = spectra.source_id
+    in_labels = match_labels(ids, labels, gaia, epoch=epoch, radius=radius)
+    in_gaia = match_ids(ids, integer_ids(gaia, what), what)
+    table = Table({"source_id": ids})
+    for source, (rows, matched) in ((gaia, in_gaia), (labels, in_labels)):
         for name in source.colnames:
             if name not in ID_COLUMNS and source[name].dtype.kind in "iuf":
-                values = np.full(len(spectra), np.nan)
-                values[matched] = float_column(source[name])[rows[matched]]
-                table[name] = values
+                table[name] = matched_values(source[name], rows, matched)
     return table

@@ -8,11 +8,9 @@ import numpy as np
 from astropy.table import Table
 
 from ..constants import BANDS, LN_PER_MAG, Band
-from ..data.preparation import PhotometrySettings
-from ..data.spectra import InputFlag, Spectra
+from ..data import InputFlag, PhotometrySettings, Spectra
 from ..errors import InputError
-from ..read.ids import ID_COLUMNS
-from ..read.tables import float_column, integer_ids, match_ids
+from ..read.tables import float_column, integer_ids, match_ids, matched_values
 from .magnitudes import band_flux, vega_zero_point
 
 MAGNITUDE_COLUMNS = {
@@ -48,7 +46,7 @@ def attach_photometry(
     spectra : Spectra
         With the bands of `xpfit.constants.BANDS`; their values are replaced.
     table : astropy.table.Table
-        Source ids (one of `xpfit.read.ids.ID_COLUMNS`), magnitudes (`MAGNITUDE_COLUMNS`) or
+        Source ids (one of `xpfit.read.tables.ID_COLUMNS`), magnitudes (`MAGNITUDE_COLUMNS`) or
         nanomaggies (`NANOMAGGY_COLUMNS`) of any of the bands, and, optionally, `norm_dg` and
         `ph_qual`.
     settings : PhotometrySettings, optional
@@ -65,29 +63,20 @@ def attach_photometry(
         If the table has no integer ids or none of the bands, or the spectra have no such channels.
     """
     settings = settings or PhotometrySettings()
-    rows, matched = match_ids(
-        spectra.source_id,
-        integer_ids(table, ID_COLUMNS, "the table of photometry"),
-        "the table of photometry",
-    )
+    what = "the table of photometry"
+    rows, matched = match_ids(spectra.source_id, integer_ids(table, what), what)
     channels = {band.name: spectra.space.band_channel(band.wavelength) for band in BANDS}
-    flux, flux_err = spectra.flux.copy(), spectra.flux_err.copy()
-    found = False
-    for band in BANDS:
-        measured = _measure(table, band, settings)
-        found |= measured is not None
-        if measured is None:
-            measured = (np.zeros(len(table)), np.full(len(table), np.inf))
-        channel = channels[band.name]
-        flux[:, channel], flux_err[:, channel] = 0.0, np.inf
-        flux[matched, channel] = measured[0][rows[matched]]
-        flux_err[matched, channel] = measured[1][rows[matched]]
-    if not found:
-        raise InputError(
-            "the table of photometry has none of the known columns: "
-            + ", ".join(names[0][0] for names in MAGNITUDE_COLUMNS.values())
-        )
     bands = list(channels.values())
+    flux, flux_err = spectra.flux.copy(), spectra.flux_err.copy()
+    flux[:, bands], flux_err[:, bands] = 0.0, np.inf
+    measured = {band.name: _measure(table, band, settings) for band in BANDS}
+    if not any(measured.values()):
+        known = ", ".join(names[0][0] for names in MAGNITUDE_COLUMNS.values())
+        raise InputError(f"{what} has none of the known columns: {known}")
+    for name, values in measured.items():
+        if values:
+            flux[:, channels[name]] = matched_values(values[0], rows, matched, 0.0)
+            flux_err[:, channels[name]] = matched_values(values[1], rows, matched, np.inf)
     return spectra.replace(
         flux=flux,
         flux_err=flux_err,

@@ -10,9 +10,6 @@ from ..errors import InputError
 from ..files import existing_file
 from .tables import integer_ids, is_table, read_table
 
-ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
-"""Names under which tables hold Gaia source ids."""
-
 
 def read_source_ids(path: str | os.PathLike) -> np.ndarray:
     """Read source ids from a text file or from a table.
@@ -21,7 +18,7 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
     ----------
     path : path-like
         Text with one id per line (blank lines and lines that start with ``#`` are skipped), or a
-        table (FITS, ECSV, CSV, VOTable) with one of the columns `ID_COLUMNS`.
+        table (FITS, ECSV, CSV, VOTable) with one of the columns `xpfit.read.tables.ID_COLUMNS`.
 
     Returns
     -------
@@ -36,7 +33,7 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
     """
     path = existing_file(path)
     if is_table(path):
-        return integer_ids(read_table(path), ID_COLUMNS, str(path))
+        return integer_ids(read_table(path), str(path))
     ids = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         text = line.strip()

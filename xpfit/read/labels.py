@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
+from .formats.base import require_columns
 from .formats.fits import read_fits_table
 from .tables import first_matches, float_column, read_table
 
@@ -86,9 +86,9 @@ def read_apogee(path: str | os.PathLike) -> Table:
     FileNotFoundError, InputError
         If the file cannot be read or lacks columns.
     """
-    wanted = {*APOGEE_COLUMNS.values(), "ASPCAPFLAG"}
+    wanted = ("ASPCAPFLAG", *APOGEE_COLUMNS.values())
     raw = read_fits_table(path, columns=wanted)
-    _require(raw, ("ASPCAPFLAG", *APOGEE_COLUMNS.values()), path, "APOGEE's allStar file of DR17")
+    require_columns(wanted, raw.colnames, path, "this is not APOGEE's allStar file of DR17")
     flag = np.ma.filled(np.ma.asarray(raw["ASPCAPFLAG"]), 0).astype(np.int64)
     removed, keep = {}, np.ones(len(raw), dtype=bool)
     for name, bit in ASPCAP_FLAGS.items():
@@ -122,14 +122,13 @@ def read_lamost(path: str | os.PathLike, hot_payne: str | os.PathLike | None = N
         If a file cannot be read or lacks columns.
     """
     raw = read_table(path)
-    _require(raw, LAMOST_COLUMNS.values(), path, "LAMOST's catalogue of A, F, G and K stars")
+    remedy = "this is not LAMOST's catalogue of A, F, G and K stars"
+    require_columns(LAMOST_COLUMNS.values(), raw.colnames, path, remedy)
     table = _renamed(raw, LAMOST_COLUMNS)
-    for name in ("snrg", "snrr", "snri"):
-        table[name] = float_column(raw[name])
     table["snr"] = table["snrr"]
     removed: dict[str, int] = {}
     if hot_payne is not None:
-        _require(raw, SPECTRUM_COLUMNS, path, "LAMOST's catalogue of A, F, G and K stars")
+        require_columns(SPECTRUM_COLUMNS, raw.colnames, path, remedy)
         replaced = _replace_hot(table, _spectrum_names(raw), hot_payne)
         hot = ~replaced & (table["teff"] >= HOT_PAYNE_LIMIT)
         removed[f"hotter than {HOT_PAYNE_LIMIT:g} K, not in the Hot Payne"] = int(hot.sum())
@@ -170,18 +169,12 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
         )
     names = {n: columns.get(n, n) for n in ("source_id", *LABEL_COLUMNS)}
     names = {n: c for n, c in names.items() if n in columns or c in raw.colnames}
-    _require(raw, names.values(), path, "labels with this column map")
-    _require(Table(names=list(names)), REQUIRED_LABELS, path, "labels; give a column map")
+    remedy = "this is not labels with this column map"
+    require_columns(names.values(), raw.colnames, path, remedy)
+    require_columns(REQUIRED_LABELS, names, path, "this is not labels; give a column map")
     if "source_id" not in names and not {"ra", "dec"} <= set(names):
         raise InputError(f"{path}: neither source_id nor ra and dec to join by; give a column map")
     return _finish(_renamed(raw, names), {}, "snr" if "snr" in names else None)
-
-
-def _require(table: Table, columns, path, what: str) -> None:
-    """Refuse a table that lacks columns."""
-    missing = [name for name in columns if name not in table.colnames]
-    if missing:
-        raise InputError(f"{path}: missing columns {', '.join(missing)}; this is not {what}")
 
 
 def _renamed(raw: Table, columns: Mapping[str, str]) -> Table:
@@ -230,8 +223,9 @@ def _spectrum_names(raw: Table) -> np.ndarray:
 
 def _replace_hot(table: Table, names: np.ndarray, path: str | os.PathLike) -> np.ndarray:
     """Put the Hot Payne's labels of hot stars into a table; returns which rows."""
-    hot = read_fits_table(Path(path), columns={"SpecID", *HOT_PAYNE_COLUMNS.values()})
-    _require(hot, ("SpecID", *HOT_PAYNE_COLUMNS.values()), path, "the Hot Payne's catalogue")
+    wanted = ("SpecID", *HOT_PAYNE_COLUMNS.values())
+    hot = read_fits_table(path, columns=wanted)
+    require_columns(wanted, hot.colnames, path, "this is not the Hot Payne's catalogue")
     hot = hot[float_column(hot["Teff"]) >= HOT_PAYNE_LIMIT]
     spectra = np.char.strip(np.asarray(hot["SpecID"]).astype(str))
     rows, replaced, _ = first_matches(names, spectra)

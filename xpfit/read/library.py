@@ -13,7 +13,7 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..errors import InputError
-from .formats.base import require_integers
+from .formats.base import require_columns, require_integers
 from .formats.fits import read_fits_table
 from .sampled import SAMPLED_WAVELENGTH
 
@@ -22,25 +22,13 @@ LIBRARY_WAVELENGTH = SAMPLED_WAVELENGTH
 
 LIBRARY_COLUMNS: dict[str, u.UnitBase | None] = {
     "apogee_id": None,
-    "j": u.mag,
-    "h": u.mag,
-    "k": u.mag,
-    "ak_targ": u.mag,
+    **dict.fromkeys(("j", "h", "k", "ak_targ"), u.mag),
     "snr": u.dimensionless_unscaled,
     "gaiaedr3_source_id": None,
-    "gaiaedr3_phot_g_mean_mag": u.mag,
-    "gaiaedr3_phot_bp_mean_mag": u.mag,
-    "gaiaedr3_phot_rp_mean_mag": u.mag,
-    "teff": u.K,
-    "teff_err": u.K,
-    "logg": u.dex,
-    "logg_err": u.dex,
-    "alpha_m": u.dex,
-    "alpha_m_err": u.dex,
-    "fe_h": u.dex,
-    "fe_h_err": u.dex,
-    "flux": u.dimensionless_unscaled,
-    "flux_error": u.dimensionless_unscaled,
+    **{f"gaiaedr3_phot_{band}_mean_mag": u.mag for band in ("g", "bp", "rp")},
+    **dict.fromkeys(("teff", "teff_err"), u.K),
+    **dict.fromkeys(("logg", "logg_err", "alpha_m", "alpha_m_err", "fe_h", "fe_h_err"), u.dex),
+    **dict.fromkeys(("flux", "flux_error"), u.dimensionless_unscaled),
     "medflux": u.W / u.m**2 / u.nm,
 }
 """Columns of the library and their units; `flux` and `flux_error` are in units of `medflux`."""
@@ -75,12 +63,8 @@ def read_library(path: str | os.PathLike, rows=None) -> Table:
         source ids that are not integers.
     """
     raw = read_fits_table(path, rows)
-    missing = [name for name in REQUIRED_COLUMNS if name not in raw.colnames]
-    if missing:
-        raise InputError(
-            f"{path}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; a "
-            "spectra file needs the columns of the APOGEE-XP library (see data/README.md)"
-        )
+    remedy = "a spectra file needs the columns of the APOGEE-XP library (see data/README.md)"
+    require_columns(REQUIRED_COLUMNS, raw.colnames, path, remedy)
     _check_types(raw, path)
     table = Table(meta={"path": str(path)})
     for name, unit in LIBRARY_COLUMNS.items():

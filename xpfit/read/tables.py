@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import warnings
 from pathlib import Path
@@ -12,16 +11,16 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..files import existing_file
+from .formats.compressed import open_binary
 from .formats.fits import read_fits_table
 
+ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
+"""Names under which tables hold Gaia source ids."""
+
 TABLE_FORMATS = {
-    ".fits": "fits",
-    ".fit": "fits",
-    ".ecsv": "ascii.ecsv",
-    ".csv": "ascii.csv",
-    ".vot": "votable",
-    ".xml": "votable",
-}
+    ".fits": "fits", ".fit": "fits", ".ecsv": "ascii.ecsv", ".csv": "ascii.csv",
+    ".vot": "votable", ".xml": "votable",
+}  # fmt: skip
 """Endings of table files (before ``.gz``) and astropy's names of their formats."""
 
 
@@ -75,7 +74,7 @@ def _options(path: Path, suffix: str) -> dict:
     """Options of astropy's reader: the CSV files of some surveys are separated by bars."""
     if suffix != ".csv":
         return {}
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+    with open_binary(path) as file:
         header = file.readline()
     return {"delimiter": "|"} if b"|" in header and b"," not in header else {}
 
@@ -94,14 +93,13 @@ def float_column(column) -> np.ndarray:
     return np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
 
 
-def integer_ids(table: Table, names: tuple[str, ...], what: str) -> np.ndarray:
+def integer_ids(table: Table, what: str) -> np.ndarray:
     """Source ids of a table as int64, zero where missing.
 
     Parameters
     ----------
     table : astropy.table.Table
-    names : tuple of str
-        Possible names of the column of ids.
+        With one of `ID_COLUMNS`.
     what : str
         What the table is, for messages.
 
@@ -114,10 +112,10 @@ def integer_ids(table: Table, names: tuple[str, ...], what: str) -> np.ndarray:
     InputError
         If there is no such column, or it does not hold 64-bit integers.
     """
-    name = next((n for n in names if n in table.colnames), None)
+    name = next((n for n in ID_COLUMNS if n in table.colnames), None)
     if name is None or table[name].dtype.kind not in "iu" or table[name].dtype.itemsize != 8:
         raise InputError(
-            f"{what} has no column of 64-bit integer ids; expected one of {', '.join(names)}"
+            f"{what} has no column of 64-bit integer ids; expected one of {', '.join(ID_COLUMNS)}"
         )
     return np.ma.filled(np.ma.asarray(table[name]), 0).astype(np.int64)
 
@@ -151,6 +149,13 @@ def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarra
             stacklevel=3,
         )
     return rows, matched & (wanted > 0)
+
+
+def matched_values(column, rows: np.ndarray, matched: np.ndarray, unknown: float = np.nan):
+    """Values of stars from a column of another table (see `match_ids`), where they have a row."""
+    values = np.full(len(rows), unknown)
+    values[matched] = float_column(column)[rows[matched]]
+    return values
 
 
 def first_matches(wanted: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:

@@ -9,7 +9,6 @@ from astropy.table import Table
 
 from ..catalogue.cuts import passes
 from ..errors import InputError
-from ..read.ids import ID_COLUMNS
 from ..read.tables import float_column, integer_ids
 from ..statistics import robust_width
 
@@ -95,7 +94,7 @@ def cluster_parallaxes(table: Table, cluster: Cluster) -> ClusterParallaxes:
     InputError
         If columns are missing, or no member is in the catalogue.
     """
-    rows = np.isin(integer_ids(table, ID_COLUMNS, "the catalogue"), cluster.members)
+    rows = np.isin(integer_ids(table, "the catalogue"), cluster.members)
     if not rows.any():
         raise InputError(f"{cluster.name}: none of its members is in the catalogue; check the ids")
     part = table[rows]

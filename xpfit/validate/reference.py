@@ -9,7 +9,6 @@ from ..catalogue import REFERENCE_PREFIX
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..read.ids import ID_COLUMNS
 from ..read.tables import float_column, integer_ids, match_ids
 
 REFERENCE_COLUMNS = {
@@ -39,7 +38,7 @@ class ReferenceLabels:
     """
 
     def __init__(self, reference: Table):
-        self._ids = integer_ids(reference, ID_COLUMNS, "the reference table")
+        self._ids = integer_ids(reference, "the reference table")
         self._columns: dict[str, np.ndarray] = {}
         for name, candidates in REFERENCE_COLUMNS.items():
             found = next((c for c in candidates if c in reference.colnames), None)
@@ -68,7 +67,7 @@ class ReferenceLabels:
         InputError
             If the catalogue has no ids.
         """
-        wanted = integer_ids(fitted, ID_COLUMNS, "the catalogue")
+        wanted = integer_ids(fitted, "the catalogue")
         rows, matched = match_ids(wanted, self._ids, "the reference table")
         joined = fitted.copy()
         joined.remove_columns([n for n in joined.colnames if n.startswith(REFERENCE_PREFIX)])
@@ -99,7 +98,7 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
     """
     joined = ReferenceLabels(reference).attach(fitted)
     ids, others = (
-        integer_ids(table, ID_COLUMNS, what)
+        integer_ids(table, what)
         for table, what in ((fitted, "the catalogue"), (reference, "the reference table"))
     )
     if not np.isin(ids, others).any():

@@ -13,7 +13,6 @@ from ..catalogue import STELLAR_PARAMETERS
 from ..errors import InputError
 from ..quality import is_reliable
 from ..quantities import factors
-from ..read.ids import ID_COLUMNS
 from ..read.tables import integer_ids, match_ids
 from ..simulate import read_truth, survey_ids
 from ..statistics import robust_width
@@ -51,7 +50,7 @@ def attach_truth(fitted: Table, survey: str | os.PathLike) -> dict[str, np.ndarr
     if "label_names" not in truth:
         raise InputError(f"{survey}: simulated by an older xpfit; simulate it again")
     ids = survey_ids(survey)
-    wanted = integer_ids(fitted, ID_COLUMNS, "the catalogue")
+    wanted = integer_ids(fitted, "the catalogue")
     rows, matched = match_ids(wanted, ids, "the survey")
     if not matched.any():
         raise InputError(f"{survey}: none of the catalogue's stars is in this survey")

@@ -138,7 +138,5 @@ def _new_gaia():
 
 def _lower_case(table: Table) -> Table:
     """Table with names in lower case: the archive writes source_id and SOURCE_ID."""
-    for name in table.colnames:
-        if name != name.lower():
-            table.rename_column(name, name.lower())
+    table.rename_columns(table.colnames, [name.lower() for name in table.colnames])
     return table

@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 
 from ...errors import ArchiveError, InputError, OutputError
 from ...files import atomic_output
+from ..formats.base import require_columns
 from ..tables import read_table
 from .client import ArchiveClient
 from .queries import ALLWISE, GAIA_SOURCE, TWO_MASS
@@ -219,9 +220,7 @@ class Download:
         if not path.is_file():
             return Table(names=list(columns), dtype=list(columns.values()))
         accounts = read_table(path)
-        missing = [name for name in columns if name not in accounts.colnames]
-        if missing:
-            raise InputError(f"{path}: missing columns {', '.join(missing)}; start a new directory")
+        require_columns(columns, accounts.colnames, path, "start a new directory")
         return accounts
 
     def _write_table(self, name: str, number: int, table: Table) -> None:

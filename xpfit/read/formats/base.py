@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,7 @@ class RowType:
             If a required one is missing.
         """
         lower = {name.lower(): name for name in names if name}
-        missing = [name for name in self.required if name not in lower]
-        if missing:
-            raise InputError(
-                f"{path}: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
-                f"this is not a table of {self.name}"
-            )
+        require_columns(self.required, lower, path, f"this is not a table of {self.name}")
         return {n: lower[n] for n in (*self.required, *self.optional) if n in lower}
 
 
@@ -70,6 +66,29 @@ class Format(ABC):
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
         """Read a table row by row (see `xpfit.read.rows.iterate_rows`)."""
         raise InputError(f"{path}: a {self.name.capitalize()} file, not a table of {kind.name}")
+
+
+def unpacked(block: Mapping[str, Sequence]) -> Iterator[dict]:
+    """Rows of a block of columns; ids as int, zero where masked."""
+    for i, cell in enumerate(block["source_id"]):
+        row = {name: values[i] for name, values in block.items()}
+        yield {**row, "source_id": 0 if np.ma.is_masked(cell) else int(cell)}
+
+
+def require_columns(
+    names: Iterable[str], present: Container[str], path: str | os.PathLike, remedy: str
+) -> None:
+    """Refuse a table that lacks columns.
+
+    Raises
+    ------
+    InputError
+        If one is not among those present; the message ends with the remedy.
+    """
+    missing = [name for name in names if name not in present]
+    if missing:
+        plural = "s" if len(missing) > 1 else ""
+        raise InputError(f"{path}: missing column{plural} {', '.join(missing)}; {remedy}")
 
 
 def require_integers(dtype: np.dtype, path: Path, name: str = "source_id") -> None:

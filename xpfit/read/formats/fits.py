@@ -18,7 +18,8 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from ...errors import InputError
 from ...files import existing_file
-from .base import BLOCK_ROWS, Format, RowType, require_integers
+from .base import BLOCK_ROWS, Format, RowType, require_integers, unpacked
+from .compressed import open_binary
 
 
 class FITS(Format):
@@ -47,9 +48,8 @@ class FITS(Format):
                 with broken_fits_explained(path):
                     part = hdu.data[start : start + BLOCK_ROWS]
                     data = {name: part.field(column) for name, column in columns.items()}
-                    rows = [{name: v[i] for name, v in data.items()} for i in range(len(part))]
-                for row in rows:
-                    yield {**row, "source_id": int(row["source_id"])}
+                    rows = list(unpacked(data))
+                yield from rows
 
 
 def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
@@ -92,15 +92,8 @@ def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
 
 
 _BROKEN = (
-    EOFError,
-    zlib.error,
-    AstropyUserWarning,
-    fits.VerifyError,
-    TypeError,
-    ValueError,
-    KeyError,
-    IndexError,
-)
+    EOFError, LookupError, TypeError, ValueError, zlib.error, AstropyUserWarning, fits.VerifyError
+)  # fmt: skip
 """Errors that astropy raises at broken files."""
 
 
@@ -125,11 +118,8 @@ def _unzipped(path: str | os.PathLike):
 
     Astropy itself may search a damaged gzip file for the end of a header forever.
     """
-    with open(path, "rb") as file:
-        if file.read(2) != b"\x1f\x8b":
-            return path
-    with gzip.open(path, "rb") as file:
-        return BytesIO(file.read())
+    with open_binary(Path(path)) as file:
+        return BytesIO(file.read()) if isinstance(file, gzip.GzipFile) else path
 
 
 @contextmanager

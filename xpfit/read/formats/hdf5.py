@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 
 from ...errors import InputError
-from .base import BLOCK_ROWS, Format, RowType, require_integers
+from .base import BLOCK_ROWS, Format, RowType, require_integers, unpacked
 
 
 class HDF5(Format):
@@ -41,9 +41,7 @@ class HDF5(Format):
                     raise InputError(f"{path}: the datasets have different lengths: {lengths}")
                 for start in range(0, n_rows, BLOCK_ROWS):
                     part = {name: v[start : start + BLOCK_ROWS] for name, v in columns.items()}
-                    for i in range(len(part["source_id"])):
-                        row = {name: values[i] for name, values in part.items()}
-                        yield {**row, "source_id": int(row["source_id"])}
+                    yield from unpacked(part)
         except (OSError, TypeError, RuntimeError) as error:
             raise InputError(
                 f"{path}: not a readable HDF5 file; truncated or damaged ({error})"

@@ -7,11 +7,10 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from astropy.io import votable
 
 from ...errors import InputError
-from .base import Format, RowType, require_integers
+from .base import Format, RowType, require_integers, unpacked
 from .compressed import open_binary
 
 _FIELD = re.compile(rb'<FIELD[^>]*?\bname\s*=\s*["\']([^"\']*)["\']', re.IGNORECASE)
@@ -42,7 +41,4 @@ class VOTable(Format):
             ) from error
         columns = kind.columns(first.array.dtype.names or (), path)
         require_integers(first.array.dtype[columns["source_id"]], path)
-        for record in first.array:
-            row = {name: record[column] for name, column in columns.items()}
-            missing = np.ma.is_masked(row["source_id"])
-            yield {**row, "source_id": 0 if missing else int(row["source_id"])}
+        yield from unpacked({name: first.array[column] for name, column in columns.items()})
