@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 
 T = TypeVar("T")
+R = TypeVar("R", bound="StarRows")
 
 Array = Any
 """An array of any namespace."""
@@ -58,3 +60,24 @@ def take(values: Any, rows: Any) -> Any:
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
     xp = array_namespace(values)
     return xp.take(values, rows, axis=0)
+
+
+class StarRows:
+    """Base of dataclasses whose arrays, and mappings of arrays, have one row for each star.
+
+    What else they hold belongs to all stars.
+    """
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def __getitem__(self: R, rows: Any) -> R:
+        """Some of the stars: a slice, a mask or an array of indices."""
+        return type(self)(*(_rows(getattr(self, f.name), rows) for f in fields(self)))
+
+
+def _rows(value: Any, rows: Any) -> Any:
+    """Rows of an array, of each array of a mapping, or of other data of stars."""
+    if isinstance(value, Mapping):
+        return {name: _rows(x, rows) for name, x in value.items()}
+    return value[rows] if hasattr(value, "__getitem__") else value

@@ -13,7 +13,7 @@ from xpfit import InputError, read_spectra
 from xpfit.companion import GaiaNet, GaiaNetSettings, load_companion
 from xpfit.companion.base import Examples
 from xpfit.companion.features import draw_noise
-from xpfit.companion.gaianet import _Task
+from xpfit.companion.gaianet import GaiaNetTask
 from xpfit.nn import BatchNorm, Convolution, Dense, MaxPool, Residual
 
 LABELS = ("logg", "teff", "feh")
@@ -82,7 +82,7 @@ def test_gradient_of_the_loss_is_exact_and_leaves_out_what_is_masked(trained, st
     targets = rng.standard_normal((8, 3))
     targets[:4, 2] = np.nan
     labels = targets * owner.label_scale_ + owner.label_mean_
-    task = _Task(owner, Examples(few, labels, np.zeros((8, 3))))
+    task = GaiaNetTask(owner, Examples(few, labels, np.zeros((8, 3))))
     task.inputs = task.inputs.astype(float)
     parameters = owner.network.initialise(rng)
     rows, moving = np.arange(8), owner.network.update_running_statistics

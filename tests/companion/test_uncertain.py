@@ -10,7 +10,7 @@ from xpfit import Fitter, InputError, read_catalogue
 from xpfit.cli import main
 from xpfit.companion import UncertainNetwork, UncertainSettings, load_companion
 from xpfit.companion.base import Examples
-from xpfit.companion.uncertain import _Task
+from xpfit.companion.uncertain import UncertainTask
 
 LABELS = ("teff", "feh", "logg")
 QUICK = UncertainSettings(hidden=(32, 32), n_epochs=60, batch_size=128, learning_rate=3e-3)
@@ -72,7 +72,7 @@ def test_gradient_of_the_loss_is_exact(trained, stars, rng):
     owner = UncertainNetwork(LABELS, replace(QUICK, hidden=(4,)))
     owner.features_ = trained.features_
     owner.label_mean_, owner.label_scale_ = trained.label_mean_, trained.label_scale_
-    task = _Task(owner, Examples(few, labels, errors))
+    task = UncertainTask(owner, Examples(few, labels, errors))
     task.other_variance[:] = 0.01
     parameters = owner.network.initialise(rng)
     rows = np.arange(12)
@@ -89,7 +89,7 @@ def test_errors_of_inputs_and_dropout_enter_the_loss_after_the_warm_up(trained, 
     owner = UncertainNetwork(LABELS, QUICK)
     owner.features_ = trained.features_
     owner.label_mean_, owner.label_scale_ = trained.label_mean_, trained.label_scale_
-    task = _Task(owner, Examples(few, np.zeros((40, 3)), np.zeros((40, 3))))
+    task = UncertainTask(owner, Examples(few, np.zeros((40, 3)), np.zeros((40, 3))))
     task.before_epoch(0, trained.parameters_)
     assert np.all(task.other_variance == 0)
     task.before_epoch(8, trained.parameters_)  # an eighth of 60 epochs

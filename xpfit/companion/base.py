@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..arrays import batches
+from ..arrays import StarRows, batches
 from ..constraints import require
 from ..data.preparation import Preparation
 from ..data.space import ObservationSpace
@@ -30,7 +30,7 @@ ROWS_AT_A_TIME = 500
 
 
 @dataclass
-class Examples:
+class Examples(StarRows):
     """Stars to learn from.
 
     Attributes
@@ -44,9 +44,6 @@ class Examples:
     labels: np.ndarray
     errors: np.ndarray
 
-    def __getitem__(self, rows: np.ndarray) -> Examples:
-        return Examples(self.spectra[rows], self.labels[rows], self.errors[rows])
-
 
 class Companion(ABC):
     """Another model of the same spectra, in the manner of scikit-learn's estimators.
@@ -56,7 +53,8 @@ class Companion(ABC):
 
     Parameters
     ----------
-    label_names : sequence of str
+    label_names : sequence of str, optional
+        By default `default_labels`.
     settings : optional
         Of `settings_kind`.
 
@@ -66,6 +64,9 @@ class Companion(ABC):
         Name of the model, in files and commands.
     settings_kind : type
         Of its settings.
+    task_kind : type
+        Of the loss of its training, made from the companion and `Examples`.
+    default_labels : tuple of str
     learned : tuple of str
         Names of the arrays that it learns, without the ``_``.
     learned_parts : mapping of str to type
@@ -84,6 +85,8 @@ class Companion(ABC):
 
     kind: str
     settings_kind: type
+    task_kind: type[Task]
+    default_labels: ClassVar[tuple[str, ...]] = ()
     learned: tuple[str, ...]
     learned_parts: ClassVar[Mapping[str, type]] = {}
     dtype: ClassVar[type] = np.float32
@@ -93,8 +96,8 @@ class Companion(ABC):
     parameters_: np.ndarray
     card_: dict
 
-    def __init__(self, label_names: Sequence[str] = (), settings=None):
-        self.label_names = tuple(label_names)
+    def __init__(self, label_names: Sequence[str] | None = None, settings=None):
+        self.label_names = tuple(self.default_labels if label_names is None else label_names)
         self.settings = settings or self.settings_kind()
 
     def fit(
@@ -129,7 +132,7 @@ class Companion(ABC):
         examples = self._examples(spectra)
         only = getattr(self.settings, "spectrum_only", False)
         self.features_ = Features.learn(examples.spectra, spectrum_only=only)
-        loop = self._loop(self._task(examples))
+        loop = self._loop(self.task_kind(self, examples))
         order = rng.permutation(len(examples.spectra))
         n_held_out = max(int(self.settings.validation_share * len(order)), 1)
         start = np.concatenate([network.initialise(rng) for network in self.networks])
@@ -191,10 +194,6 @@ class Companion(ABC):
     @abstractmethod
     def _examples(self, spectra: Spectra) -> Examples:
         """Stars that can be learned from; raises InputError if there are too few."""
-
-    @abstractmethod
-    def _task(self, examples: Examples) -> Task:
-        """Loss of the training."""
 
     @abstractmethod
     def _loop(self, task: Task) -> TrainingLoop:

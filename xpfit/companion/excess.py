@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
-from ..constants import MAD_TO_SIGMA
+from ..statistics import robust_width
 
 N_BINS, MIN_PER_BIN, MIN_KNOWN = 6, 30, 10
 """Number of bins, stars per bin, and stars with a label for an error of the bin's own."""
@@ -77,7 +77,7 @@ def excess_error(residual: np.ndarray, error: np.ndarray) -> float:
 
     def too_wide(excess: float) -> float:
         pull = residual / np.sqrt(error**2 + excess**2)
-        return MAD_TO_SIGMA * float(np.median(np.abs(pull - np.median(pull)))) - 1.0
+        return robust_width(pull) - 1.0
 
     largest = 3.0 * float(np.std(residual))
     least = 1e-6 * largest

@@ -6,32 +6,15 @@ Teff, so that cool and hot stars have equal weight.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
+from .. import nn
 from ..arrays import batches
 from ..constraints import AT_LEAST_1, BETWEEN_0_AND_1, CheckedSettings, each
 from ..data.spectra import Spectra
-from ..nn import (
-    ELU,
-    Adamax,
-    AveragePool,
-    BatchNorm,
-    Convolution,
-    CosineSchedule,
-    Dense,
-    LoopSettings,
-    MaxPool,
-    Network,
-    Position,
-    ReLU,
-    Residual,
-    Task,
-    TrainingLoop,
-)
 from .base import ROWS_AT_A_TIME, Examples
 from .draws import SEED
 from .excess import ExcessErrors
@@ -95,6 +78,45 @@ class GaiaNetSettings(CheckedSettings):
     )
 
 
+class GaiaNetTask(nn.Task):
+    """The loss of one training: mean squared errors of the labels that are known."""
+
+    def __init__(self, owner: GaiaNet, examples: Examples):
+        self.network = owner.network
+        self.inputs = owner.features_.inputs(examples.spectra).astype(np.float32)
+        error = owner.features_.input_err(examples.spectra)
+        self.noise = np.where(np.isfinite(error), owner.settings.noise * error, 0.0)
+        self.noise = self.noise.astype(np.float32)
+        targets = (examples.labels - owner.label_mean_) / owner.label_scale_
+        self.known = np.isfinite(targets)
+        self.targets = np.where(self.known, targets, 0.0).astype(np.float32)
+        self.caches: list = []
+
+    def loss(self, parameters, rows, rng):
+        """Mean over stars of the squared errors, summed over labels."""
+        if rng is None:
+            parts = [rows[part] for part in batches(len(rows), VALIDATION_ROWS)]
+            total = sum(np.sum(self._residual(parameters, part, None) ** 2) for part in parts)
+            return float(total) / len(rows), None
+        residual = self._residual(parameters, rows, rng)
+        slope = (2.0 / len(rows)) * residual
+        gradient = self.network.backward(parameters, self.caches, slope)
+        return float(np.sum(residual**2)) / len(rows), gradient
+
+    def after_step(self, parameters):
+        """Update the running statistics by the last batch."""
+        return self.network.update_running_statistics(parameters, self.caches)
+
+    def _residual(self, parameters, rows, rng) -> np.ndarray:
+        """Outputs minus targets, zero where unknown; keeps what `after_step` needs."""
+        inputs = self.inputs[rows]
+        if rng is not None:
+            drawn = rng.standard_normal(inputs.shape, dtype=np.float32)
+            inputs = inputs + self.noise[rows] * drawn
+        y, self.caches = self.network.forward(parameters, inputs, rng)
+        return np.where(self.known[rows], y - self.targets[rows], np.float32(0.0))
+
+
 class GaiaNet(LabelCompanion):
     """Gaia Net, in the manner of scikit-learn's estimators.
 
@@ -119,44 +141,41 @@ class GaiaNet(LabelCompanion):
 
     kind = "gaianet"
     settings_kind = GaiaNetSettings
+    task_kind = GaiaNetTask
+    optimiser_kind = nn.Adamax
+    default_labels = LABELS
     learned = ("parameters", "label_mean", "label_scale")
     learned_parts: ClassVar = {"excess": ExcessErrors}
     n_draws = N_REDRAWS
 
-    def __init__(
-        self, label_names: Sequence[str] = LABELS, settings: GaiaNetSettings | None = None
-    ):
-        super().__init__(label_names, settings)
-
     @property
-    def network(self) -> Network:
+    def network(self) -> nn.Network:
         """The layers: outputs are standardised labels."""
         settings, length = self.settings, self.features_.n_input
         channels, kernel = settings.n_channel, settings.kernel
         pooled = -(-length // settings.max_pool)
-        average = AveragePool(pooled, channels, settings.average_pool)
+        average = nn.AveragePool(pooled, channels, settings.average_pool)
         layers: list = [
-            Position(length),
-            Convolution(2, channels, kernel),
-            BatchNorm(channels),
-            ELU(),
-            MaxPool(length, channels, settings.max_pool),
+            nn.Position(length),
+            nn.Convolution(2, channels, kernel),
+            nn.BatchNorm(channels),
+            nn.ELU(),
+            nn.MaxPool(length, channels, settings.max_pool),
         ]
         for _ in range(settings.n_block):
-            block = [
-                Convolution(channels, channels, kernel),
-                BatchNorm(channels),
-                ELU(),
-                Convolution(channels, channels, kernel),
-                BatchNorm(channels),
-            ]
-            layers += [Residual(block), ELU()]
-        layers.append(average)
-        n_in = average.length_out * channels
-        for _ in range(settings.n_dense - 1):
-            layers += [Dense(n_in, settings.width), ReLU()]
-            n_in = settings.width
-        return Network([*layers, Dense(n_in, len(self.label_names))])
+            first, second = (
+                (nn.Convolution(channels, channels, kernel), nn.BatchNorm(channels))
+                for _ in range(2)
+            )
+            block = [*first, nn.ELU(), *second]
+            layers += [nn.Residual(block), nn.ELU()]
+        dense = nn.multilayer_perceptron(
+            average.length_out * channels,
+            [settings.width] * (settings.n_dense - 1),
+            len(self.label_names),
+            after=(nn.ReLU(),),
+        )
+        return nn.Network([*layers, average, *dense.layers])
 
     def _labels(self, spectra):
         """See `LabelCompanion._labels`; in log Teff, without [Fe/H] where it is meaningless."""
@@ -177,20 +196,6 @@ class GaiaNet(LabelCompanion):
     def _values(self, spectra, seed):
         """See `LabelCompanion._values`."""
         return self._outputs_in_parts(spectra, seed, 0)[0]
-
-    def _task(self, examples):
-        """See `Companion._task`."""
-        return _Task(self, examples)
-
-    def _loop(self, task):
-        """See `Companion._loop`."""
-        settings = self.settings
-        return TrainingLoop(
-            task,
-            Adamax(),
-            CosineSchedule(settings.learning_rate, settings.n_epochs),
-            LoopSettings(settings.n_epochs, settings.batch_size),
-        )
 
     def _calibrate(self, examples, rows, rng):
         """Find the excess errors."""
@@ -237,7 +242,7 @@ class GaiaNet(LabelCompanion):
             scatter[rows] = np.std(drawn, axis=0, ddof=1)
         return values, scatter
 
-    def _evaluate(self, network: Network, spectra: Spectra) -> np.ndarray:
+    def _evaluate(self, network: nn.Network, spectra: Spectra) -> np.ndarray:
         """Outputs of the network in the units in which labels are learned."""
         inputs = self.features_.inputs(spectra).astype(np.float32)
         y, _ = network.forward(self.parameters_, inputs)
@@ -247,42 +252,3 @@ class GaiaNet(LabelCompanion):
         """What excess errors depend on: log Teff, or the last label where that is not learned."""
         name = "teff" if "teff" in self.label_names else self.label_names[-1]
         return values[:, self.label_names.index(name)]
-
-
-class _Task(Task):
-    """The loss of one training: mean squared errors of the labels that are known."""
-
-    def __init__(self, owner: GaiaNet, examples: Examples):
-        self.network = owner.network
-        self.inputs = owner.features_.inputs(examples.spectra).astype(np.float32)
-        error = owner.features_.input_err(examples.spectra)
-        self.noise = np.where(np.isfinite(error), owner.settings.noise * error, 0.0)
-        self.noise = self.noise.astype(np.float32)
-        targets = (examples.labels - owner.label_mean_) / owner.label_scale_
-        self.known = np.isfinite(targets)
-        self.targets = np.where(self.known, targets, 0.0).astype(np.float32)
-        self.caches: list = []
-
-    def loss(self, parameters, rows, rng):
-        """Mean over stars of the squared errors, summed over labels."""
-        if rng is None:
-            parts = [rows[part] for part in batches(len(rows), VALIDATION_ROWS)]
-            total = sum(np.sum(self._residual(parameters, part, None) ** 2) for part in parts)
-            return float(total) / len(rows), None
-        residual = self._residual(parameters, rows, rng)
-        slope = (2.0 / len(rows)) * residual
-        gradient = self.network.backward(parameters, self.caches, slope)
-        return float(np.sum(residual**2)) / len(rows), gradient
-
-    def after_step(self, parameters):
-        """Update the running statistics by the last batch."""
-        return self.network.update_running_statistics(parameters, self.caches)
-
-    def _residual(self, parameters, rows, rng) -> np.ndarray:
-        """Outputs minus targets, zero where unknown; keeps what `after_step` needs."""
-        inputs = self.inputs[rows]
-        if rng is not None:
-            drawn = rng.standard_normal(inputs.shape, dtype=np.float32)
-            inputs = inputs + self.noise[rows] * drawn
-        y, self.caches = self.network.forward(parameters, inputs, rng)
-        return np.where(self.known[rows], y - self.targets[rows], np.float32(0.0))

@@ -8,7 +8,15 @@ import numpy as np
 
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..nn import LoopState, Network
+from ..nn import (
+    CosineSchedule,
+    LoopSettings,
+    LoopState,
+    Network,
+    Optimiser,
+    Task,
+    TrainingLoop,
+)
 from .base import Companion, Examples
 from .draws import SEED
 
@@ -21,10 +29,13 @@ class LabelCompanion(Companion):
 
     Attributes
     ----------
+    optimiser_kind : type
+        Of its training, in which the learning rate falls to zero along half a cosine.
     label_mean_, label_scale_ : ndarray, shape (n_label,)
         Of the training stars, in the units in which the network learns labels.
     """
 
+    optimiser_kind: type[Optimiser]
     label_mean_: np.ndarray
     label_scale_: np.ndarray
 
@@ -89,6 +100,14 @@ class LabelCompanion(Companion):
         if not np.all(self.label_scale_ > 0):
             raise InputError("a label is the same for all training stars; nothing can be learned")
         return Examples(spectra[used], labels, errors[used])
+
+    def _loop(self, task: Task) -> TrainingLoop:
+        """See `Companion._loop`."""
+        settings = self.settings
+        schedule = CosineSchedule(settings.learning_rate, settings.n_epochs)
+        decay = getattr(settings, "weight_decay", 0.0)
+        length = LoopSettings(settings.n_epochs, settings.batch_size, decay)
+        return TrainingLoop(task, self.optimiser_kind(), schedule, length)
 
     def _card(self, examples: Examples, state: LoopState) -> dict:
         """See `Companion._card`; with the labels and their ranges."""

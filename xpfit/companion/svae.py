@@ -13,23 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from .. import nn
 from ..constraints import AT_LEAST_1, BETWEEN_0_AND_1, CheckedSettings, each
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..nn import (
-    GELU,
-    AdamW,
-    Dense,
-    GaussianSample,
-    LoopSettings,
-    Network,
-    Sigmoid,
-    Task,
-    TrainingLoop,
-    WarmRestartSchedule,
-    gaussian_likelihood,
-    standard_normal_divergence,
-)
 from .base import Companion, Examples
 from .draws import SEED
 from .labels import MIN_EXAMPLES
@@ -78,6 +65,19 @@ class ScatterSettings(CheckedSettings):
     constraints = each(BETWEEN_0_AND_1, "validation_share") | each(AT_LEAST_1, "n_latent", "cycle")
 
 
+class ScatterTask(nn.Task):
+    """The loss of one training."""
+
+    def __init__(self, owner: ScatterAutoencoder, examples: Examples):
+        inputs, variance = owner._inputs(examples.spectra)
+        self.owner = owner
+        self.inputs, self.variance = inputs.astype(np.float32), variance.astype(np.float32)
+
+    def loss(self, parameters, rows, rng):
+        """See `ScatterAutoencoder._loss`."""
+        return self.owner._loss(parameters, self.inputs[rows], self.variance[rows], rng)
+
+
 class ScatterAutoencoder(Companion):
     """The scatter auto-encoder, in the manner of scikit-learn's estimators.
 
@@ -105,6 +105,7 @@ class ScatterAutoencoder(Companion):
 
     kind = "svae"
     settings_kind = ScatterSettings
+    task_kind = ScatterTask
     learned = ("parameters",)
     learned_parts: ClassVar = {"outliers": OutlierDetector}
 
@@ -117,15 +118,18 @@ class ScatterAutoencoder(Companion):
         super().__init__((), settings)
 
     @property
-    def networks(self) -> tuple[Network, Network, Network]:
+    def networks(self) -> tuple[nn.Network, nn.Network, nn.Network]:
         """Encoder, decoder and scatter decoder."""
-        n_in, settings = self.features_.n_input, self.settings
-        back = settings.hidden[::-1]
-        return (
-            _layers(n_in, settings.hidden, 2 * settings.n_latent),
-            _layers(settings.n_latent, back, n_in),
-            _layers(settings.n_latent, back, n_in, last=Sigmoid()),
+        n_in, n_latent, hidden = (
+            self.features_.n_input,
+            self.settings.n_latent,
+            self.settings.hidden,
         )
+        encoder, decoder, scatterer = (
+            nn.multilayer_perceptron(*widths, after=(nn.GELU(),))
+            for widths in [(n_in, hidden, 2 * n_latent), *[(n_latent, hidden[::-1], n_in)] * 2]
+        )
+        return encoder, decoder, nn.Network([*scatterer.layers, nn.Sigmoid()])
 
     def _examples(self, spectra):
         """See `Companion._examples`."""
@@ -134,18 +138,14 @@ class ScatterAutoencoder(Companion):
         none = np.empty((len(spectra), 0))
         return Examples(spectra, none, none)
 
-    def _task(self, examples):
-        """See `Companion._task`."""
-        return _Task(self, *(x.astype(np.float32) for x in self._inputs(examples.spectra)))
-
     def _loop(self, task):
         """See `Companion._loop`."""
         settings = self.settings
-        schedule = WarmRestartSchedule(
+        schedule = nn.WarmRestartSchedule(
             settings.learning_rate, settings.cycle, settings.cycle_factor, settings.final_rate
         )
-        length = LoopSettings(settings.n_epochs, settings.batch_size)
-        return TrainingLoop(task, AdamW(settings.weight_decay), schedule, length)
+        length = nn.LoopSettings(settings.n_epochs, settings.batch_size)
+        return nn.TrainingLoop(task, nn.AdamW(settings.weight_decay), schedule, length)
 
     def _calibrate(self, examples, rows, rng):
         """Learn the outlier detector."""
@@ -213,15 +213,15 @@ class ScatterAutoencoder(Companion):
         encoder, decoder, scatterer = self.networks
         parts, n = self._split(parameters), len(inputs)
         encoded, to_latent = encoder.forward(parts[0], inputs)
-        sample = GaussianSample(self.settings.n_latent)
+        sample = nn.GaussianSample(self.settings.n_latent)
         latent, to_sample = sample.forward(np.empty(0), encoded, rng)
         output, to_output = decoder.forward(parts[1], latent)
         scatter, to_scatter = scatterer.forward(parts[2], latent)
         scatter = scatter + MIN_SCATTER
-        value, d_output, d_excess = gaussian_likelihood(
+        value, d_output, d_excess = nn.gaussian_likelihood(
             output - inputs, 2.0 * np.log(scatter), variance
         )
-        divergence, d_mean, d_ln_variance = standard_normal_divergence(
+        divergence, d_mean, d_ln_variance = nn.standard_normal_divergence(
             *np.split(encoded, 2, axis=1)
         )
         loss = float(np.mean(value.sum(axis=1) + divergence))
@@ -235,23 +235,3 @@ class ScatterAutoencoder(Companion):
         d_encoded = d_encoded + np.concatenate([d_mean, d_ln_variance], axis=1) / n
         gradients[0] = encoder.backward(parts[0], to_latent, d_encoded)
         return loss, np.concatenate(gradients)
-
-
-class _Task(Task):
-    """The loss of one training."""
-
-    def __init__(self, owner: ScatterAutoencoder, inputs: np.ndarray, variance: np.ndarray):
-        self.owner, self.inputs, self.variance = owner, inputs, variance
-
-    def loss(self, parameters, rows, rng):
-        """See `ScatterAutoencoder._loss`."""
-        return self.owner._loss(parameters, self.inputs[rows], self.variance[rows], rng)
-
-
-def _layers(n_in: int, hidden, n_out: int, last=None) -> Network:
-    """Dense layers with GELU between them, and an activation after the last, if any."""
-    layers: list = []
-    for width in hidden:
-        layers += [Dense(n_in, width), GELU()]
-        n_in = width
-    return Network([*layers, Dense(n_in, n_out), *([last] if last else [])])

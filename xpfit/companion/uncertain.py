@@ -11,22 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import nn
 from ..arrays import batches
 from ..constraints import AT_LEAST_1, BELOW_1, CheckedSettings, each
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..nn import (
-    Adam,
-    CosineSchedule,
-    Dense,
-    Dropout,
-    LoopSettings,
-    Network,
-    ReLU,
-    Task,
-    TrainingLoop,
-    gaussian_likelihood,
-)
 from ..statistics import robust_width
 from .base import ROWS_AT_A_TIME, Examples
 from .draws import SEED, StarDraws
@@ -86,6 +75,54 @@ class UncertainSettings(CheckedSettings):
     constraints = each(BELOW_1, "warm_up", "validation_share") | each(AT_LEAST_1, "refresh")
 
 
+class UncertainTask(nn.Task):
+    """The loss of one training (Fallows & Sanders, eqs. 9 and 10)."""
+
+    def __init__(self, owner: UncertainNetwork, examples: Examples):
+        self.owner, self.spectra = owner, examples.spectra
+        self.network, self.k = owner.network, len(owner.label_names)
+        self.inputs = owner.features_.inputs(self.spectra)
+        self.targets = (examples.labels - owner.label_mean_) / owner.label_scale_
+        self.label_variance = (examples.errors / owner.label_scale_) ** 2
+        self.other_variance = np.zeros_like(self.targets)
+
+    def loss(self, parameters, rows, rng):
+        """Mean of the Gaussian likelihood over stars, summed over labels."""
+        out, caches = self.network.forward(parameters, self.inputs[rows], rng)
+        known = self.label_variance[rows] + self.other_variance[rows]
+        value, d_residual, d_excess = nn.gaussian_likelihood(
+            out[:, : self.k] - self.targets[rows], out[:, self.k :], known
+        )
+        dy = np.concatenate([d_residual, d_excess], axis=1) / len(rows)
+        gradient = self.network.backward(parameters, caches, dy) if rng is not None else None
+        return float(value.sum(axis=1).mean()), gradient
+
+    @property
+    def state(self):
+        """See `Task.state`."""
+        return {"other_variance": self.other_variance}
+
+    def before_epoch(self, epoch: int, parameters: np.ndarray) -> None:
+        """Update the variances due to errors of the inputs and dropout, every few epochs.
+
+        They enter the loss as constants: the paper does not follow their own derivatives either.
+        """
+        settings = self.owner.settings
+        start = int(np.ceil(settings.warm_up * settings.n_epochs))
+        if epoch < start or (epoch - start) % settings.refresh:
+            return
+        # A generator of its own, so that a resumed training draws the same.
+        rng = np.random.default_rng([epoch, 1])
+        for rows in batches(len(self.inputs), ROWS_AT_A_TIME):
+            inputs = self.inputs[rows]
+            jacobian = self.owner.jacobian(parameters, inputs)
+            variance = self.owner.features_.input_variance(self.spectra[rows], jacobian)
+            passes = [
+                self.network.forward(parameters, inputs, rng)[0][:, : self.k] for _ in range(10)
+            ]
+            self.other_variance[rows] = variance + np.var(passes, axis=0, ddof=1)
+
+
 class UncertainNetwork(LabelCompanion):
     """The uncertain network, in the manner of scikit-learn's estimators.
 
@@ -112,25 +149,20 @@ class UncertainNetwork(LabelCompanion):
 
     kind = "uncertain"
     settings_kind = UncertainSettings
+    task_kind = UncertainTask
+    optimiser_kind = nn.Adam
+    default_labels = LABELS
     learned = ("parameters", "label_mean", "label_scale", "calibration", "axes")
     dtype = float
     keeps_best = False
     n_draws = N_PASSES
 
-    def __init__(
-        self, label_names: Sequence[str] = LABELS, settings: UncertainSettings | None = None
-    ):
-        super().__init__(label_names, settings)
-
     @property
-    def network(self) -> Network:
+    def network(self) -> nn.Network:
         """The layers: outputs are labels, then ln of the excess variances, all standardised."""
-        layers: list = []
-        n_in = self.features_.n_input
-        for width in self.settings.hidden:
-            layers += [Dense(n_in, width), ReLU(), Dropout(self.settings.dropout)]
-            n_in = width
-        return Network([*layers, Dense(n_in, 2 * len(self.label_names))])
+        settings, n_out = self.settings, 2 * len(self.label_names)
+        after = (nn.ReLU(), nn.Dropout(settings.dropout))
+        return nn.multilayer_perceptron(self.features_.n_input, settings.hidden, n_out, after=after)
 
     def guesses(
         self, spectra: Spectra, label_names: Sequence[str], *, seed: int = SEED
@@ -173,20 +205,6 @@ class UncertainNetwork(LabelCompanion):
     def _values(self, spectra, seed):
         """See `LabelCompanion._values`."""
         return self.predict(spectra, seed=seed).values
-
-    def _task(self, examples):
-        """See `Companion._task`."""
-        return _Task(self, examples)
-
-    def _loop(self, task):
-        """See `Companion._loop`."""
-        settings = self.settings
-        return TrainingLoop(
-            task,
-            Adam(),
-            CosineSchedule(settings.learning_rate, settings.n_epochs),
-            LoopSettings(settings.n_epochs, settings.batch_size, settings.weight_decay),
-        )
 
     def _calibrate(self, examples, rows, rng):
         """Find the factors on errors with which pulls of held-out stars have width 1."""
@@ -233,51 +251,3 @@ class UncertainNetwork(LabelCompanion):
                 for name, part in zip(ERRORS, (model, variance, excess), strict=True)
             },
         )
-
-
-class _Task(Task):
-    """The loss of one training (Fallows & Sanders, eqs. 9 and 10)."""
-
-    def __init__(self, owner: UncertainNetwork, examples: Examples):
-        self.owner, self.spectra = owner, examples.spectra
-        self.network, self.k = owner.network, len(owner.label_names)
-        self.inputs = owner.features_.inputs(self.spectra)
-        self.targets = (examples.labels - owner.label_mean_) / owner.label_scale_
-        self.label_variance = (examples.errors / owner.label_scale_) ** 2
-        self.other_variance = np.zeros_like(self.targets)
-
-    def loss(self, parameters, rows, rng):
-        """Mean of the Gaussian likelihood over stars, summed over labels."""
-        out, caches = self.network.forward(parameters, self.inputs[rows], rng)
-        known = self.label_variance[rows] + self.other_variance[rows]
-        value, d_residual, d_excess = gaussian_likelihood(
-            out[:, : self.k] - self.targets[rows], out[:, self.k :], known
-        )
-        dy = np.concatenate([d_residual, d_excess], axis=1) / len(rows)
-        gradient = self.network.backward(parameters, caches, dy) if rng is not None else None
-        return float(value.sum(axis=1).mean()), gradient
-
-    @property
-    def state(self):
-        """See `Task.state`."""
-        return {"other_variance": self.other_variance}
-
-    def before_epoch(self, epoch: int, parameters: np.ndarray) -> None:
-        """Update the variances due to errors of the inputs and dropout, every few epochs.
-
-        They enter the loss as constants: the paper does not follow their own derivatives either.
-        """
-        settings = self.owner.settings
-        start = int(np.ceil(settings.warm_up * settings.n_epochs))
-        if epoch < start or (epoch - start) % settings.refresh:
-            return
-        # A generator of its own, so that a resumed training draws the same.
-        rng = np.random.default_rng([epoch, 1])
-        for rows in batches(len(self.inputs), ROWS_AT_A_TIME):
-            inputs = self.inputs[rows]
-            jacobian = self.owner.jacobian(parameters, inputs)
-            variance = self.owner.features_.input_variance(self.spectra[rows], jacobian)
-            passes = [
-                self.network.forward(parameters, inputs, rng)[0][:, : self.k] for _ in range(10)
-            ]
-            self.other_variance[rows] = variance + np.var(passes, axis=0, ddof=1)

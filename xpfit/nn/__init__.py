@@ -1,10 +1,9 @@
 """The hand-written network core: layers, losses, optimisers, schedules, the training loop."""
 
 from .activations import ELU, GELU, Activation, ReLU, Sigmoid, Tanh
-from .batches import minibatches
-from .checkpoint import read_checkpoint, write_checkpoint
+from .checkpoint import arrays_below, read_checkpoint, write_checkpoint
 from .layers import Dense, Dropout, GaussianSample, Layer
-from .loop import LoopSettings, LoopState, Task, TrainingLoop
+from .loop import LoopSettings, LoopState, Task, TrainingLoop, minibatches
 from .losses import (
     asinh_turnover,
     binary_cross_entropy,
@@ -59,6 +58,7 @@ __all__ = [
     "Task",
     "TrainingLoop",
     "WarmRestartSchedule",
+    "arrays_below",
     "asinh_turnover",
     "binary_cross_entropy",
     "chi2",

@@ -6,12 +6,11 @@ import json
 import os
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_output
+from ..files import atomic_output, existing_file
 
 FACTS = "facts"
 """Name under which a checkpoint keeps what is not an array, as JSON."""
@@ -56,9 +55,7 @@ def read_checkpoint(
     InputError
         If the file is damaged, in the format of an older version, or of another training.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no checkpoint to resume from; start without --resume")
+    path = existing_file(path, "no checkpoint to resume from; start without --resume")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -74,3 +71,9 @@ def read_checkpoint(
             "version of xpfit; give the same ones, or remove it to start again"
         )
     return arrays, facts
+
+
+def arrays_below(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
+    """The arrays ``name/...`` of a checkpoint, by the rest of their names."""
+    prefix = f"{name}/"
+    return {k.removeprefix(prefix): x for k, x in arrays.items() if k.startswith(prefix)}

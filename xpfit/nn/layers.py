@@ -8,11 +8,14 @@ network is a function of a single vector (see `xpfit.nn.network`).
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device
+
+from ..constraints import BELOW_1, require
 
 
 class Layer(ABC):
@@ -71,8 +74,43 @@ class Layer(ABC):
         return w
 
 
-class Dense(Layer):
-    """Affine layer, y = x W + b.
+class Affine(Layer):
+    """Base of the layers with weights, of any shape, and a bias for each output channel.
+
+    The parameter vector is the weights in C order, then the biases.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weights; the last axis is that of the outputs.
+    fan : int
+        Weights start uniform between +-sqrt(6 / fan).
+    """
+
+    def __init__(self, shape: tuple[int, ...], fan: int):
+        self.shape, self.fan = shape, fan
+        self.n_weights = math.prod(shape)
+        self.n_parameters = self.n_weights + shape[-1]
+
+    @property
+    def is_weight(self) -> np.ndarray:
+        """See `Layer.is_weight`."""
+        return np.arange(self.n_parameters) < self.n_weights
+
+    def split(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Views of the weights and the biases in a parameter vector."""
+        weights = array_namespace(w).reshape(w[: self.n_weights], self.shape)
+        return weights, w[self.n_weights :]
+
+    def initialise(self, rng: np.random.Generator) -> np.ndarray:
+        """Uniform weights and zero biases."""
+        limit = np.sqrt(6.0 / self.fan)
+        weights = rng.uniform(-limit, limit, self.n_weights)
+        return np.concatenate([weights, np.zeros(self.shape[-1])])
+
+
+class Dense(Affine):
+    """Affine layer, y = x W + b, with Glorot-uniform weights at the start.
 
     Parameters
     ----------
@@ -81,26 +119,8 @@ class Dense(Layer):
     """
 
     def __init__(self, n_in: int, n_out: int):
+        super().__init__((n_in, n_out), n_in + n_out)
         self.n_in, self.n_out = n_in, n_out
-        self.n_weights = n_in * n_out
-        self.n_parameters = self.n_weights + n_out
-
-    @property
-    def is_weight(self) -> np.ndarray:
-        """See `Layer.is_weight`."""
-        return np.arange(self.n_parameters) < self.n_weights
-
-    def split(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Views of the weights (n_in, n_out) and the biases (n_out,) in a parameter vector."""
-        weights = w[: self.n_weights]
-        shape = (self.n_in, self.n_out)
-        return array_namespace(w).reshape(weights, shape), w[self.n_weights :]
-
-    def initialise(self, rng: np.random.Generator) -> np.ndarray:
-        """Glorot-uniform weights and zero biases."""
-        limit = np.sqrt(6.0 / (self.n_in + self.n_out))
-        weights = rng.uniform(-limit, limit, self.n_weights)
-        return np.concatenate([weights, np.zeros(self.n_out)])
 
     def forward(self, w, x, rng=None):
         """See `Layer.forward`."""
@@ -115,13 +135,11 @@ class Dense(Layer):
 
     def adjoint(self, w, cache, dy):
         """See `Layer.adjoint`."""
-        weights, _ = self.split(w)
-        return dy @ weights.T
+        return dy @ self.split(w)[0].T
 
     def tangent(self, w, cache, dx):
         """See `Layer.tangent`."""
-        weights, _ = self.split(w)
-        return dx @ weights
+        return dx @ self.split(w)[0]
 
 
 class Dropout(Layer):
@@ -138,8 +156,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, fraction: float):
-        if not 0.0 <= fraction < 1.0:
-            raise ValueError(f"fraction must lie in [0, 1), got {fraction}")
+        require("fraction", fraction, BELOW_1)
         self.fraction = fraction
 
     def forward(self, w, x, rng=None):

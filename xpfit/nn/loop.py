@@ -5,21 +5,44 @@ from __future__ import annotations
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..constraints import AT_LEAST_1, CheckedSettings, each
-from .batches import minibatches
-from .checkpoint import read_checkpoint, write_checkpoint
+from ..constraints import AT_LEAST_1, CheckedSettings, each, require
+from .checkpoint import arrays_below, read_checkpoint, write_checkpoint
 from .optimisers import Optimiser
 from .schedules import Schedule
 
 CHECKPOINT_EVERY = 20
 """Epochs."""
+
+
+def minibatches(n_samples: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Indices of one epoch: every sample once, in random order.
+
+    Parameters
+    ----------
+    n_samples, batch_size : int
+        The last batch may be smaller.
+    rng : numpy.random.Generator
+
+    Yields
+    ------
+    ndarray of int, shape (<= batch_size,)
+
+    Raises
+    ------
+    InputError
+        If `batch_size` is not positive.
+    """
+    require("batch_size", batch_size, AT_LEAST_1)
+    order = rng.permutation(n_samples)
+    for start in range(0, n_samples, batch_size):
+        yield order[start : start + batch_size]
 
 
 class Task(ABC):
@@ -216,10 +239,7 @@ class TrainingLoop:
         """Resume from a checkpoint."""
         arrays, facts = read_checkpoint(path, fingerprint)
         rng.bit_generator.state = facts["rng"]
-        prefix = "optimiser/"
-        self.optimiser.restore(
-            {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
-        )
+        self.optimiser.restore(arrays_below(arrays, "optimiser"))
         for name, values in self.task.state.items():
             values[:] = arrays[f"task/{name}"]
         for _, validation in facts["history"]:

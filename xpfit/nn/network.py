@@ -100,9 +100,8 @@ class Network:
         dx : ndarray, shape (n_batch, n_in)
         """
         gradients = []
-        steps = zip(self.layers, self.slices, caches, strict=True)
-        for layer, where, cache in reversed(list(steps)):
-            dy, gradient = layer.backward(parameters[where], cache, dy)
+        for layer, w, cache in reversed(self._steps(parameters, caches)):
+            dy, gradient = layer.backward(w, cache, dy)
             gradients.append(gradient)
         return array_namespace(dy).concat(gradients[::-1]), dy
 
@@ -123,13 +122,9 @@ class Network:
         -------
         ndarray, shape (n_parameters,)
         """
-        steps = zip(self.layers, self.slices, caches, strict=True)
-        return array_namespace(parameters).concat(
-            [
-                layer.update_running_statistics(parameters[where], cache, share)
-                for layer, where, cache in steps
-            ]
-        )
+        steps = self._steps(parameters, caches)
+        updated = [layer.update_running_statistics(w, cache, share) for layer, w, cache in steps]
+        return array_namespace(parameters).concat(updated)
 
     def tangent(self, parameters: np.ndarray, caches: list, dx: np.ndarray) -> np.ndarray:
         """Derivatives of the output along directions in the input (forward mode).
@@ -145,8 +140,8 @@ class Network:
         -------
         ndarray, shape (n_batch, n_direction, n_out)
         """
-        for layer, where, cache in zip(self.layers, self.slices, caches, strict=True):
-            dx = layer.tangent(parameters[where], cache, dx)
+        for layer, w, cache in self._steps(parameters, caches):
+            dx = layer.tangent(w, cache, dx)
         return dx
 
     def adjoint(self, parameters: np.ndarray, caches: list, dy: np.ndarray) -> np.ndarray:
@@ -163,9 +158,8 @@ class Network:
         -------
         ndarray, shape (n_batch, n_in)
         """
-        steps = zip(self.layers, self.slices, caches, strict=True)
-        for layer, where, cache in reversed(list(steps)):
-            dy = layer.adjoint(parameters[where], cache, dy)
+        for layer, w, cache in reversed(self._steps(parameters, caches)):
+            dy = layer.adjoint(w, cache, dy)
         return dy
 
     def jacobian(self, parameters: np.ndarray, x: np.ndarray, outputs: Sequence[int]) -> np.ndarray:
@@ -214,18 +208,51 @@ class Network:
         A nonlinear layer, sum(dy_l * y_l(x_l)), adds dx_l^T diag(dy_l y_l'') dx_l, with dx_l the
         directions pushed forward to its input and dy_l the weights pulled back to its output.
         """
-        steps = list(zip(self.layers, self.slices, caches, strict=True))
+        steps = self._steps(parameters, caches)
         directions = [dx]
-        for layer, where, cache in steps[:-1]:
-            directions.append(layer.tangent(parameters[where], cache, directions[-1]))
+        for layer, w, cache in steps[:-1]:
+            directions.append(layer.tangent(w, cache, directions[-1]))
         total = 0.0
-        for (layer, where, cache), direction in zip(
-            reversed(steps), reversed(directions), strict=True
-        ):
-            term = layer.curvature(parameters[where], cache, direction, dy)
+        for (layer, w, cache), direction in zip(steps[::-1], directions[::-1], strict=True):
+            term = layer.curvature(w, cache, direction, dy)
             total = total if term is None else total + term
-            dy = layer.adjoint(parameters[where], cache, dy)
+            dy = layer.adjoint(w, cache, dy)
         return total
+
+    def _steps(self, parameters: np.ndarray, caches: list) -> list[tuple]:
+        """Each layer with its part of the parameters and its cache."""
+        parts = [parameters[where] for where in self.slices]
+        return list(zip(self.layers, parts, caches, strict=True))
+
+
+def multilayer_perceptron(
+    n_in: int,
+    hidden: Sequence[int],
+    n_out: int,
+    *,
+    before: Sequence[Layer] = (),
+    after: Sequence[Layer] = (Tanh(),),
+) -> Network:
+    """Dense layers with activations between them, and a linear output (ZGR23, fig. 3).
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Number of inputs and outputs.
+    hidden : sequence of int
+        Width of each hidden layer.
+    before, after : sequence of Layer
+        What precedes and what follows the dense layer in each hidden layer.
+
+    Returns
+    -------
+    Network
+    """
+    layers: list[Layer] = []
+    for width in hidden:
+        layers += [*before, Dense(n_in, width), *after]
+        n_in = width
+    return Network([*layers, Dense(n_in, n_out)])
 
 
 def classifier_network(n_in: int, hidden: Sequence[int], dropout: float) -> Network:
@@ -245,29 +272,4 @@ def classifier_network(n_in: int, hidden: Sequence[int], dropout: float) -> Netw
     Network
         Its output is a logit: the sigmoid of it is the probability.
     """
-    layers: list[Layer] = []
-    for width in hidden:
-        layers += [Dropout(dropout), Dense(n_in, width), ReLU()]
-        n_in = width
-    return Network([*layers, Dense(n_in, 1)])
-
-
-def multilayer_perceptron(n_in: int, hidden: Sequence[int], n_out: int) -> Network:
-    """Dense layers with tanh between them and a linear output (ZGR23, fig. 3).
-
-    Parameters
-    ----------
-    n_in, n_out : int
-        Number of inputs and outputs.
-    hidden : sequence of int
-        Width of each hidden layer.
-
-    Returns
-    -------
-    Network
-    """
-    layers: list[Layer] = []
-    for width in hidden:
-        layers += [Dense(n_in, width), Tanh()]
-        n_in = width
-    return Network([*layers, Dense(n_in, n_out)])
+    return multilayer_perceptron(n_in, hidden, 1, before=(Dropout(dropout),), after=(ReLU(),))

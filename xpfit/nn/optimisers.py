@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
+from ..constraints import BELOW_1, require
 
-class Optimiser(Protocol):
-    """Interface of optimisers."""
 
+class Optimiser(ABC):
+    """Base of the optimisers: dataclasses whose fields are settings and, if no argument, state."""
+
+    @abstractmethod
     def step(
         self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float
     ) -> np.ndarray:
         """Return the updated parameters; the argument is left as it is."""
-        ...
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that the next step depends on, besides its arguments."""
-        ...
+        return {f.name: np.asarray(getattr(self, f.name)) for f in fields(self) if not f.init}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from what `state` returned."""
-        ...
+        for name in self.state():
+            value = state[name]
+            # Python numbers, so that single precision stays single.
+            setattr(self, name, value if value.ndim else value.item())
 
 
-class SGD:
+@dataclass(eq=False)
+class SGD(Optimiser):
     """Gradient descent with momentum: v <- m v - rate * gradient; p <- p + v.
 
     Parameters
@@ -35,27 +42,20 @@ class SGD:
         In [0, 1). ZGR23 use 0.5 for the model and 0 for the stars.
     """
 
-    def __init__(self, momentum: float = 0.0):
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"momentum must lie in [0, 1), got {momentum}")
-        self.momentum = momentum
-        self._velocity: np.ndarray | float = 0.0
+    momentum: float = 0.0
+    velocity: np.ndarray | float = field(default=0.0, init=False)
+
+    def __post_init__(self):
+        require("momentum", self.momentum, BELOW_1)
 
     def step(self, parameters, gradient, learning_rate):
         """See `Optimiser.step`."""
-        self._velocity = self.momentum * self._velocity - learning_rate * gradient
-        return parameters + self._velocity
-
-    def state(self):
-        """See `Optimiser.state`."""
-        return {"velocity": np.asarray(self._velocity)}
-
-    def restore(self, state):
-        """See `Optimiser.restore`."""
-        self._velocity = state["velocity"]
+        self.velocity = self.momentum * self.velocity - learning_rate * gradient
+        return parameters + self.velocity
 
 
-class Adam:
+@dataclass(eq=False)
+class Adam(Optimiser):
     """Adam (Kingma & Ba 2014, algorithm 1).
 
     Parameters
@@ -66,36 +66,25 @@ class Adam:
         Keeps the division finite where the gradient vanishes.
     """
 
-    def __init__(self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
-        for name, value in (("beta1", beta1), ("beta2", beta2)):
-            if not 0.0 <= value < 1.0:
-                raise ValueError(f"{name} must lie in [0, 1), got {value}")
-        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self._mean: np.ndarray | float = 0.0
-        self._square: np.ndarray | float = 0.0
-        self._n_steps = 0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    mean: np.ndarray | float = field(default=0.0, init=False)
+    square: np.ndarray | float = field(default=0.0, init=False)
+    n_steps: int = field(default=0, init=False)
+
+    def __post_init__(self):
+        require("beta1", self.beta1, BELOW_1)
+        require("beta2", self.beta2, BELOW_1)
 
     def step(self, parameters, gradient, learning_rate):
         """See `Optimiser.step`."""
-        self._n_steps += 1
-        self._mean = self.beta1 * self._mean + (1.0 - self.beta1) * gradient
-        self._square = self.beta2 * self._square + (1.0 - self.beta2) * gradient**2
-        mean = self._mean / (1.0 - self.beta1**self._n_steps)
-        square = self._square / (1.0 - self.beta2**self._n_steps)
+        self.n_steps += 1
+        self.mean = self.beta1 * self.mean + (1.0 - self.beta1) * gradient
+        self.square = self.beta2 * self.square + (1.0 - self.beta2) * gradient**2
+        mean = self.mean / (1.0 - self.beta1**self.n_steps)
+        square = self.square / (1.0 - self.beta2**self.n_steps)
         return parameters - learning_rate * mean / (np.sqrt(square) + self.epsilon)
-
-    def state(self):
-        """See `Optimiser.state`."""
-        return {
-            "mean": np.asarray(self._mean),
-            "square": np.asarray(self._square),
-            "n_steps": np.asarray(self._n_steps),
-        }
-
-    def restore(self, state):
-        """See `Optimiser.restore`."""
-        self._mean, self._square = state["mean"], state["square"]
-        self._n_steps = int(state["n_steps"])
 
 
 class AdamW(Adam):
@@ -104,19 +93,13 @@ class AdamW(Adam):
     Parameters
     ----------
     weight_decay : float
-        Share of the parameters, times the learning rate, that each step takes off.
-    beta1, beta2, epsilon : float
-        See `Adam`.
+        Share of the parameters, times the learning rate, that each step subtracts.
+    **options
+        Of `Adam`.
     """
 
-    def __init__(
-        self,
-        weight_decay: float = 1e-2,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        epsilon: float = 1e-8,
-    ):
-        super().__init__(beta1, beta2, epsilon)
+    def __init__(self, weight_decay: float = 1e-2, **options: float):
+        super().__init__(**options)
         self.weight_decay = weight_decay
 
     def step(self, parameters, gradient, learning_rate):
@@ -138,9 +121,9 @@ class Adamax(Adam):
 
     def step(self, parameters, gradient, learning_rate):
         """See `Optimiser.step`."""
-        self._n_steps += 1
-        self._mean = self.beta1 * self._mean + (1.0 - self.beta1) * gradient
+        self.n_steps += 1
+        self.mean = self.beta1 * self.mean + (1.0 - self.beta1) * gradient
         # Where Adam keeps the mean square.
-        self._square = np.maximum(self.beta2 * self._square, np.abs(gradient))
-        rate = learning_rate / (1.0 - self.beta1**self._n_steps)
-        return parameters - rate * self._mean / (self._square + self.epsilon)
+        self.square = np.maximum(self.beta2 * self.square, np.abs(gradient))
+        rate = learning_rate / (1.0 - self.beta1**self.n_steps)
+        return parameters - rate * self.mean / (self.square + self.epsilon)

@@ -6,11 +6,10 @@ activations and dense layers take them.
 
 from __future__ import annotations
 
-import numpy as np
 from array_api_compat import array_namespace, device
 
 from .convolution import convolve, correlate
-from .layers import Layer
+from .layers import Affine, Layer
 
 
 class Position(Layer):
@@ -48,62 +47,47 @@ class Position(Layer):
         return xp.reshape(xp.concat([series, still], axis=3), (n, k, -1))
 
 
-class Convolution(Layer):
+class Convolution(Affine):
     """Convolution along a series, as long as its input, which is padded with zeros.
+
+    Weights start He-uniform (He et al. 2015).
 
     Parameters
     ----------
     n_in, n_out : int
         Number of channels. The parameter vector is W (kernel, n_in, n_out) in C order, then b.
     kernel : int
-        Number of positions that are looked at.
+        Number of positions in the window.
     """
 
     def __init__(self, n_in: int, n_out: int, kernel: int):
-        self.n_in, self.n_out, self.kernel = n_in, n_out, kernel
+        super().__init__((kernel, n_in, n_out), kernel * n_in)
+        self.n_out, self.kernel = n_out, kernel
         self.before = (kernel - 1) // 2
-        self.n_weights = kernel * n_in * n_out
-        self.n_parameters = self.n_weights + n_out
-
-    @property
-    def is_weight(self) -> np.ndarray:
-        """See `Layer.is_weight`."""
-        return np.arange(self.n_parameters) < self.n_weights
-
-    def initialise(self, rng: np.random.Generator) -> np.ndarray:
-        """He-uniform weights (He et al. 2015) and zero biases."""
-        limit = np.sqrt(6.0 / (self.kernel * self.n_in))
-        return np.concatenate([rng.uniform(-limit, limit, self.n_weights), np.zeros(self.n_out)])
 
     def forward(self, w, x, rng=None):
         """See `Layer.forward`."""
         xp = array_namespace(x)
-        y = convolve(x, self._weights(w), self.before)
-        bias = w[self.n_weights :]
+        weights, bias = self.split(w)
+        y = convolve(x, weights, self.before)
         return xp.reshape(xp.reshape(y, (-1, self.n_out)) + bias, y.shape), x
 
     def backward(self, w, cache, dy):
         """See `Layer.backward`."""
         xp = array_namespace(dy)
-        shape = (self.kernel, self.n_in, self.n_out)
-        weights = xp.reshape(correlate(cache, dy, shape, self.before), (-1,))
+        weights = xp.reshape(correlate(cache, dy, self.shape, self.before), (-1,))
         bias = xp.sum(xp.reshape(dy, (-1, self.n_out)), axis=0)
         return self.adjoint(w, cache, dy), xp.concat([weights, bias])
 
     def adjoint(self, w, cache, dy):
         """See `Layer.adjoint`: the convolution with the reversed kernel."""
         xp = array_namespace(dy)
-        turned = xp.permute_dims(xp.flip(self._weights(w), axis=0), (0, 2, 1))
-        return convolve(dy, turned, self.kernel - 1 - self.before)
+        reversed_kernel = xp.permute_dims(xp.flip(self.split(w)[0], axis=0), (0, 2, 1))
+        return convolve(dy, reversed_kernel, self.kernel - 1 - self.before)
 
     def tangent(self, w, cache, dx):
         """See `Layer.tangent`."""
         xp = array_namespace(dx)
         flat = xp.reshape(dx, (-1, dx.shape[2]))
-        pushed = convolve(flat, self._weights(w), self.before)
-        return xp.reshape(pushed, (*dx.shape[:2], -1))
-
-    def _weights(self, w: np.ndarray) -> np.ndarray:
-        """The kernel, (kernel, n_in, n_out)."""
-        shape = (self.kernel, self.n_in, self.n_out)
-        return array_namespace(w).reshape(w[: self.n_weights], shape)
+        changed = convolve(flat, self.split(w)[0], self.before)
+        return xp.reshape(changed, (*dx.shape[:2], -1))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..constants import MAD_TO_SIGMA
 from ..quantities import quantity
+from ..statistics import robust_width
 from .confidence import CONFIDENCE_LABELS, Confidence
 from .flags import MIN_CONFIDENCE
 from .labelled import LabelledFits
@@ -69,13 +69,6 @@ def calibration_report(confidence: Confidence, stars: LabelledFits) -> dict[str,
         known, confident = np.isfinite(residual), probability[:, k] > MIN_CONFIDENCE
         for name, rows in (("confident", known & confident), ("others", known & ~confident)):
             entry[f"n_{name}"] = int(rows.sum())
-            entry[f"scatter_{name}"] = _robust_scatter(residual[rows])
+            entry[f"scatter_{name}"] = robust_width(residual[rows])
         report[label] = entry
     return report
-
-
-def _robust_scatter(residual: np.ndarray) -> float:
-    """1.4826 times the median absolute deviation; NaN of nothing."""
-    if not len(residual):
-        return float("nan")
-    return float(MAD_TO_SIGMA * np.median(np.abs(residual - np.median(residual))))

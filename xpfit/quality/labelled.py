@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import StarRows
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..fit import FitResult
@@ -23,7 +24,7 @@ GOOD_BELOW, BAD_ABOVE = 4.0, 9.0
 
 
 @dataclass(frozen=True)
-class LabelledFits:
+class LabelledFits(StarRows):
     """Fitted stars whose labels are known from a survey.
 
     Attributes
@@ -42,17 +43,6 @@ class LabelledFits:
     features: Mapping[str, np.ndarray]
     residual: np.ndarray
     agreement: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.source_id)
-
-    def __getitem__(self, rows) -> LabelledFits:
-        return LabelledFits(
-            self.source_id[rows],
-            {name: values[rows] for name, values in self.features.items()},
-            self.residual[rows],
-            self.agreement[rows],
-        )
 
     @property
     def good(self) -> np.ndarray:

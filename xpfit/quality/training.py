@@ -7,21 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from .. import nn
 from ..constraints import POSITIVE, CheckedSettings, each
 from ..errors import InputError
 from ..model import XPModel
-from ..nn import (
-    Adam,
-    Dense,
-    LoopSettings,
-    Network,
-    PlateauSchedule,
-    Task,
-    TrainingLoop,
-    binary_cross_entropy,
-    classifier_network,
-    l2_penalty,
-)
 from ..quantities import BASIC_LABELS
 from .confidence import Confidence, standardise
 from .labelled import LabelledFits
@@ -116,18 +105,18 @@ def train_confidence(
     columns = np.column_stack([stars.features[name] for name in names])
     mean, scale = _moments(columns[part == TRAINING])
     inputs = standardise(columns, mean, scale)
-    network = classifier_network(len(names), settings.hidden, settings.dropout)
+    network = nn.classifier_network(len(names), settings.hidden, settings.dropout)
     parameters, outcome = [], {}
     for k, label in enumerate(BASIC_LABELS):
         used, good = stars.used[:, k], stars.good[:, k]
         rows, validation = (np.flatnonzero(used & (part == p)) for p in (TRAINING, VALIDATION))
         _require_examples(good[rows], label, "train on", MIN_EXAMPLES)
         _require_examples(good[validation], label, "validate with", 1)
-        loop = TrainingLoop(
+        loop = nn.TrainingLoop(
             ClassifierTask(network, inputs, good.astype(float), settings.l2),
-            Adam(),
-            PlateauSchedule(settings.learning_rate, settings.patience),
-            LoopSettings(settings.max_epochs, settings.batch_size, patience=settings.stop_after),
+            nn.Adam(),
+            nn.PlateauSchedule(settings.learning_rate, settings.patience),
+            nn.LoopSettings(settings.max_epochs, settings.batch_size, patience=settings.stop_after),
             label,
         )
         state = loop.run(network.initialise(rng), rows, validation, rng, progress=progress)
@@ -187,7 +176,7 @@ def _require_examples(target: np.ndarray, label: str, purpose: str, least: int) 
         )
 
 
-class ClassifierTask(Task):
+class ClassifierTask(nn.Task):
     """Mean cross-entropy of a classifier, plus a penalty on the hidden layers' weights.
 
     Parameters
@@ -201,20 +190,20 @@ class ClassifierTask(Task):
         Factor on the sum of squares of the penalised weights.
     """
 
-    def __init__(self, network: Network, inputs: np.ndarray, target: np.ndarray, l2: float):
+    def __init__(self, network: nn.Network, inputs: np.ndarray, target: np.ndarray, l2: float):
         self.network, self.inputs, self.target, self.l2 = network, inputs, target, l2
-        last = max(i for i, layer in enumerate(network.layers) if isinstance(layer, Dense))
+        last = max(i for i, layer in enumerate(network.layers) if isinstance(layer, nn.Dense))
         self.penalised = network.is_weight.copy()
         self.penalised[network.slices[last]] = False
 
     def loss(self, parameters, rows, rng):
         """See `Task.loss`; the validation loss is without the penalty."""
         logit, caches = self.network.forward(parameters, self.inputs[rows], rng)
-        entropy, slope = binary_cross_entropy(logit[:, 0], self.target[rows])
+        entropy, slope = nn.binary_cross_entropy(logit[:, 0], self.target[rows])
         loss = float(entropy.mean())
         if rng is None:
             return loss, None
-        mean_square, of_square = l2_penalty(parameters, self.penalised)
+        mean_square, of_square = nn.l2_penalty(parameters, self.penalised)
         factor = self.l2 * max(int(self.penalised.sum()), 1)
         gradient = self.network.backward(parameters, caches, slope[:, None] / len(rows))
         return loss + factor * mean_square, gradient + factor * of_square

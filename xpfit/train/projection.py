@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import StarRows
 from ..model import ForwardModel
 from .stars import StarData
 
@@ -14,7 +15,7 @@ RIDGE = 1e-12
 
 
 @dataclass
-class Projection:
+class Projection(StarRows):
     """Removes the part of the residual that the star's own parameters absorb.
 
     Parameters
@@ -36,9 +37,6 @@ class Projection:
 
     offset: np.ndarray
     absorbed_basis: np.ndarray
-
-    def __getitem__(self, rows) -> Projection:
-        return Projection(self.offset[rows], self.absorbed_basis[rows])
 
     def chi2(self, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Minimum of chi2 plus constraints for whitened residuals, and its gradient.

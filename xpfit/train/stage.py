@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..nn import SGD, Adam, Optimiser
+from ..nn import SGD, Adam, Optimiser, arrays_below
 from .projection import Projection
 from .recipe import Phase, Recipe
 from .updates import AdamDescent
@@ -61,10 +61,10 @@ class Stage:
         stage = cls(
             arrays["rows"], arrays["cycle_parameters"], *facts["position"], facts["median_chi2"]
         )
-        if optimiser := _part(arrays, "optimiser"):
+        if optimiser := arrays_below(arrays, "optimiser"):
             stage.optimiser = model_optimiser(recipe.phases[stage.phase])
             stage.optimiser.restore(optimiser)
-        if descent := _part(arrays, "descent"):
+        if descent := arrays_below(arrays, "descent"):
             stage.descent = AdamDescent.from_state(descent)
         return stage
 
@@ -72,9 +72,3 @@ class Stage:
 def model_optimiser(phase: Phase) -> Optimiser:
     """Optimiser of the model in a phase."""
     return SGD(phase.momentum) if phase.optimiser == "sgd" else Adam()
-
-
-def _part(arrays: Mapping[str, np.ndarray], name: str) -> dict[str, np.ndarray]:
-    """Arrays whose names start with a part's, without it."""
-    prefix = f"{name}/"
-    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import batches
+from ..arrays import StarRows, batches
 from ..data import Whitener
 from ..model.forward import ForwardModel
 from ..model.terms import (
@@ -26,7 +26,7 @@ CHUNK = 4096
 
 
 @dataclass
-class StarConstraints:
+class StarConstraints(StarRows):
     """Measurements of the training stars besides their flux.
 
     Parameters
@@ -52,15 +52,6 @@ class StarConstraints:
     parallax_err: np.ndarray
     absolute: bool = False
     jacobian_terms: bool = True
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, rows) -> StarConstraints:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return StarConstraints(
-            **{n: v[rows] if isinstance(v, np.ndarray) else v for n, v in values.items()}
-        )
 
     def pulls(self, theta: np.ndarray) -> np.ndarray:
         """(fitted - measured) / error of each label, then of the parallax, (n_star, n_label + 1).
@@ -103,7 +94,7 @@ class StarConstraints:
 
 
 @dataclass
-class StarData:
+class StarData(StarRows):
     """Data of N training stars.
 
     Parameters
@@ -117,12 +108,6 @@ class StarData:
     flux_err: np.ndarray
     whitener: Whitener
     constraints: StarConstraints
-
-    def __len__(self) -> int:
-        return len(self.flux)
-
-    def __getitem__(self, rows) -> StarData:
-        return StarData(*(getattr(self, f.name)[rows] for f in fields(self)))
 
     def chunks(self) -> Iterator[tuple[slice, StarData]]:
         """A few thousand stars at a time, with their rows."""
