@@ -8,11 +8,11 @@ from internal import coefficient_twin
 
 from xpfit import InputError
 from xpfit.cli import main
-from xpfit.plots import extinction as module
 from xpfit.plots.extinction import extinction_figure
 from xpfit.plots.model import model_figures, model_residual_figure, training_figure
 from xpfit.plots.style import save
-from xpfit.plots.tracks import TRACKS, over_continuum, track_figure
+from xpfit.plots.tracks import TRACKS, track_figure
+from xpfit.validate import curves as module
 
 FIGURES = {
     "prior", "main_sequence", "giant_branch", "metallicity", "extinction_curve", "training",
@@ -44,16 +44,6 @@ def drawn_model(absolute_model, rng):
         "solar_type/width": np.array([2]),
     }
     return replace(absolute_model, training=training, diagnostics=diagnostics)
-
-
-def test_continuum_takes_out_a_polynomial_and_leaves_a_line():
-    at = np.linspace(400.0, 900.0, 51)
-    smooth = 1.0 + 1e-3 * at + 1e-6 * at**2
-    line = 1.0 - 0.2 * np.exp(-0.5 * ((at - 656.0) / 8.0) ** 2)
-    np.testing.assert_allclose(over_continuum(at, smooth), 1.0, rtol=1e-9)
-    normalised = over_continuum(at, smooth * line)
-    assert at[np.argmin(normalised)] == pytest.approx(656.0, abs=8.0)
-    assert normalised.min() < 0.9
 
 
 def test_all_pictures_are_drawn(drawn_model, tmp_path):

@@ -15,7 +15,7 @@ from ..fit.binary import fit_binaries
 from ..plots import save
 from ..plots.binaries import detection_figure
 from ..read.tables import match_ids
-from ..simulate import read_truth, survey_ids
+from ..simulate import read_truth
 from ..validate.binaries import FALSE_ALARM_RATE, detection
 from . import options as shared
 from .parser import TABLES, Parser
@@ -57,8 +57,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _compare_with_truth(options: argparse.Namespace, table: Table) -> None:
     """Print and draw completeness and false alarms."""
-    ids, truth = survey_ids(options.truth), read_truth(options.truth)
-    rows, matched = match_ids(np.asarray(table["gdr3_source_id"]), ids, "the survey")
+    truth = read_truth(options.truth)
+    rows, matched = match_ids(np.asarray(table["gdr3_source_id"]), truth["source_id"], "the survey")
     if not matched.any():
         raise InputError(f"{options.truth}: none of the sources is in this survey")
     arguments = (

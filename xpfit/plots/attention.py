@@ -7,13 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..companion import GaiaNet, UncertainNetwork, attention, derivative_spectra
-from ..data.space import SampledSpace
-from ..data.spectra import Spectra
+from ..data import SampledSpace, Spectra
 from ..errors import InputError
 from ..model import XPModel
 from ..quantities import quantity
 from ..validate.attention import model_derivative_spectrum
-from .style import BLUE, VERMILION
+from .style import BLUE, VERMILION, subplots
 from .tracks import LINES
 
 
@@ -46,23 +45,20 @@ def attention_figure(
         raise InputError("derivative spectra are drawn of networks for sampled spectra only")
     if not len(spectra):
         raise InputError("there are no stars to average over")
-    at = features.input_wavelength
-    shown = (at < 1100.0) & np.isfinite(at)
+    shown = np.flatnonzero(features.input_wavelength < 1100.0)
+    at = features.input_wavelength[shown]
     slopes, weights = derivative_spectra(network, spectra), attention(network, spectra)
     n_label = len(network.label_names)
-    figure = Figure(figsize=(9.0, 2.4 * n_label), layout="constrained")
-    for row, (name, axes) in enumerate(
-        zip(network.label_names, figure.subplots(n_label, 1, squeeze=False)[:, 0], strict=True)
-    ):
-        place = np.flatnonzero(shown)
-        axes.plot(at[place], slopes[row, place], color=VERMILION, lw=1.2,
-                  label="derivative spectrum of the network")  # fmt: skip
+    figure, panels = subplots(n_label, 1, squeeze=False, size=(9.0, 2.4 * n_label))
+    for row, (name, axes) in enumerate(zip(network.label_names, panels[:, 0], strict=True)):
+        text = "derivative spectrum of the network"
+        axes.plot(at, slopes[row, shown], color=VERMILION, lw=1.2, label=text)
         if model is not None and name in model.label_names:
             expected = model_derivative_spectrum(network, model, spectra, name)
-            axes.plot(at[place], expected[features.channels][place], "k", lw=1,
-                      label="the same of the forward model")  # fmt: skip
-        _draw_attention(axes, at[place], weights[row, place])
-        _mark_lines(axes, at[place].min(), at[place].max(), named=row == 0)
+            expected = expected[features.channels][shown]
+            axes.plot(at, expected, "k", lw=1, label="the same of the forward model")
+        _draw_attention(axes, at, weights[row, shown])
+        _mark_lines(axes, at.min(), at.max(), named=row == 0)
         kind = quantity(name)
         unit = "dex" if isinstance(network, GaiaNet) else kind.unit_inside
         axes.set(ylabel=f"d ln f / d {kind.symbol} [1/{unit}]")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..quantities import quantity
 from ..validate.clusters import Cluster, cluster_parallaxes
-from .style import BLUE, VERMILION
+from .style import BLUE, VERMILION, subplots
 
 
 def cluster_figure(table: Table, clusters: Sequence[Cluster]) -> Figure:
@@ -30,18 +30,14 @@ def cluster_figure(table: Table, clusters: Sequence[Cluster]) -> Figure:
     InputError
         As `cluster_parallaxes`.
     """
-    figure = Figure(figsize=(5.6, 2.4 * len(clusters)), layout="constrained")
-    for ax, cluster in zip(
-        figure.subplots(len(clusters), squeeze=False)[:, 0], clusters, strict=True
-    ):
+    figure, axes = subplots(len(clusters), squeeze=False, size=(5.6, 2.4 * len(clusters)))
+    for ax, cluster in zip(axes[:, 0], clusters, strict=True):
         parallaxes = cluster_parallaxes(table, cluster)
         numbers = parallaxes.numbers()
         half = 4.0 * (numbers["gaia"]["scatter"] or 0.1)
         bins = np.linspace(cluster.parallax - half, cluster.parallax + half, 41)
-        for name, values, colour in (
-            ("gaia", parallaxes.observed, "0.5"),
-            ("fitted", parallaxes.fitted, BLUE),
-        ):
+        drawn = {"gaia": (parallaxes.observed, "0.5"), "fitted": (parallaxes.fitted, BLUE)}
+        for name, (values, colour) in drawn.items():
             number = numbers[name]
             if number["n"]:
                 text = f"{name}: scatter {number['scatter']:.3f}, pull {number['pull']:.2f}"

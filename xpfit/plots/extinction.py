@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from importlib import metadata
-
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..model import XPModel, ccm89_curve
+from ..validate.curves import xp_extinction_curve
 from .style import BLUE, GREEN, PURPLE, VERMILION, WAVELENGTH_TICKS, subplots, wavelength_axis
 from .tracks import require_sampled
 
@@ -61,25 +59,3 @@ def extinction_figure(model: XPModel) -> Figure:
     wavelength_axis(bottom, (*WAVELENGTH_TICKS, *((4000,) if wavelength.max() > 3000 else ())))
     top.legend(fontsize=8)
     return figure
-
-
-def xp_extinction_curve() -> tuple[np.ndarray, np.ndarray] | None:
-    """The extinction curve that Zhang & Yuan measured on XP spectra, if their package is installed.
-
-    Returns
-    -------
-    wavelength, curve : ndarray
-        nm, and A(lambda) / A(550 nm); None without the package ``XP-Extinction-Toolkit``.
-    """
-    try:
-        files = metadata.files("XP-Extinction-Toolkit") or []
-    except metadata.PackageNotFoundError:
-        return None
-    path = next((file for file in files if file.name == "XP_extinction_curve.csv"), None)
-    if path is None:
-        return None
-    with open(path.locate(), newline="", encoding="utf-8") as file:
-        rows = [(float(row["wave"]), float(row["ext"])) for row in csv.DictReader(file)]
-    wavelength, excess = np.array(sorted(rows)).T
-    # The file holds E(lambda - 55) / E(44 - 55), up to 100 um, where there is no extinction.
-    return wavelength, 1.0 - excess / excess[-1]

@@ -8,6 +8,9 @@ from ..quantities import quantity
 from ..validate.flux_residuals import FluxResiduals, flux_residual_maps
 from .residuals import draw_residuals
 from .sky import sky_figure
+from .style import subplots
+
+RESIDUAL = r"$(f_{\rm pred} - f_{\rm obs}) / \sigma$"
 
 PULL_RANGE = 5.0
 """Half height of the panels."""
@@ -25,12 +28,10 @@ def flux_residual_figure(residuals: FluxResiduals) -> Figure:
     matplotlib.figure.Figure
     """
     labels = residuals.labels
-    figure = Figure(
-        figsize=(2.5 * len(labels), 1.5 * len(residuals.names) + 0.5), layout="constrained"
-    )
-    axes = figure.subplots(
-        len(residuals.names), len(labels), sharex="col", sharey=True, squeeze=False
-    )
+    n_row, n_column = len(residuals.names), len(labels)
+    options = {"sharex": "col", "sharey": True, "squeeze": False}
+    size = 2.5 * n_column, 1.5 * n_row + 0.5
+    figure, axes = subplots(n_row, n_column, size=size, **options)
     for row, name, pulls in zip(axes, residuals.names, residuals.pulls.T, strict=True):
         for ax, values in zip(row, labels.values(), strict=True):
             draw_residuals(ax, values, pulls)
@@ -38,11 +39,8 @@ def flux_residual_figure(residuals: FluxResiduals) -> Figure:
     for ax, name in zip(axes[-1], labels, strict=True):
         ax.set_xlabel(quantity(name).axis_label, fontsize=8)
     axes[0, 0].set_ylim(-PULL_RANGE, PULL_RANGE)
-    figure.suptitle(
-        rf"$(f_{{\rm pred}} - f_{{\rm obs}}) / \sigma$, {len(residuals.pulls)} stars; "
-        "lines: 16, 50, 84 %",
-        fontsize=10,
-    )
+    title = f"{RESIDUAL}, {len(residuals.pulls)} stars; lines: 16, 50, 84 %"
+    figure.suptitle(title, fontsize=10)
     return figure
 
 
@@ -58,7 +56,5 @@ def flux_residual_map_figure(residuals: FluxResiduals) -> Figure:
     matplotlib.figure.Figure
     """
     means, maps = flux_residual_maps(residuals)
-    return sky_figure(
-        means.healpix, maps, limits=(-1.0, 1.0), colours="RdBu_r",
-        label=r"mean $(f_{\rm pred} - f_{\rm obs}) / \sigma$",
-    )  # fmt: skip
+    label = f"mean {RESIDUAL}"
+    return sky_figure(means.healpix, maps, limits=(-1.0, 1.0), colours="RdBu_r", label=label)

@@ -29,16 +29,11 @@ def forecast_figure(model: XPModel, *, g: float = 15.0, extinction: float = 0.1)
     """
     cases = {"without parallax": False} | ({"with parallax": True} if model.absolute else {})
     names = (*model.label_names, "extinction")
-    figure, axes = subplots(
-        len(cases),
-        len(names) + 1,
-        squeeze=False,
-        size=(2.9 * (len(names) + 1), 2.9 * len(cases) + 0.4),
-    )
-    forecasts = [
-        fisher_forecast(model, g=g, extinction=extinction, parallax=parallax)
-        for parallax in cases.values()
-    ]
+    n_row, n_column = len(cases), len(names) + 1
+    size = 2.9 * n_column, 2.9 * n_row + 0.4
+    figure, axes = subplots(n_row, n_column, squeeze=False, size=size)
+    options = {"g": g, "extinction": extinction}
+    forecasts = [fisher_forecast(model, parallax=known, **options) for known in cases.values()]
     limits = {
         name: np.nanquantile([forecast.error(name) for forecast in forecasts], [0.02, 0.98])
         for name in names

@@ -7,7 +7,7 @@ from astropy.table import Table
 from matplotlib.figure import Figure
 
 from ..companion import ScatterAutoencoder
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..quantities import quantity
 from ..validate.latent import COUNTS, known_labels, latent_tracks
@@ -71,20 +71,18 @@ def alpha_figure(table: Table) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure = Figure(figsize=(2.8 * len(table), 3.6), layout="constrained")
-    for row, ax in zip(table, figure.subplots(1, len(table), squeeze=False)[0], strict=True):
+    figure, axes = subplots(1, len(table), squeeze=False, size=(2.8 * len(table), 3.6))
+    for row, ax in zip(table, axes[0], strict=True):
         counts = np.array([row[name] for name in COUNTS[::-1]]).reshape(2, 2)
         fraction = counts / counts.sum(axis=0)
         ax.imshow(fraction, cmap=SEQUENTIAL, vmin=0.0, vmax=1.0, origin="lower")
         for (i, j), value in np.ndenumerate(fraction):
             colour = "black" if value > 0.5 else "white"
             ax.text(j, i, f"{value:.2f}\n({counts[i, j]})", ha="center", va="center", color=colour)
-        ax.set(xticks=(0, 1), yticks=(0, 1), xticklabels=("low", "high"),
-               yticklabels=("low", "high"), ylabel="classified as",
-               xlabel=f"true {quantity('alpha_m').symbol}")  # fmt: skip
-        ax.set_title(
-            f"{row['inputs']}\naccuracy {row['accuracy']:.2f}\npredictive values: high "
-            f"{row['high_value']:.2f}, low {row['low_value']:.2f}",
-            fontsize=8,
-        )
+        ax.set_xticks((0, 1), ("low", "high"))
+        ax.set_yticks((0, 1), ("low", "high"))
+        ax.set(xlabel=f"true {quantity('alpha_m').symbol}", ylabel="classified as")
+        values = f"high {row['high_value']:.2f}, low {row['low_value']:.2f}"
+        title = f"{row['inputs']}\naccuracy {row['accuracy']:.2f}\npredictive values: {values}"
+        ax.set_title(title, fontsize=8)
     return figure

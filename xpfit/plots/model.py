@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ..constants import BANDS
-from ..data.space import SampledSpace
+from ..data import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
 from ..quantities import factors, quantity
@@ -62,17 +62,16 @@ def training_figure(model: XPModel) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    history = {
-        name: _diagnostic(model, f"history/{name}")
-        for name in ("loss", "median_chi2", "phase", "n_stars")
-    }
+    loss, chi2, phases = (
+        _diagnostic(model, f"history/{name}") for name in ("loss", "median_chi2", "phase")
+    )
     figure, (top, bottom) = subplots(2, 1, sharex=True, size=(7.0, 5.0))
-    epoch = np.arange(len(history["loss"]))
+    epoch = np.arange(len(loss))
     names = [phase["name"] for phase in model.training["recipe"]["phases"]]
-    for index in np.unique(history["phase"]):
-        rows = history["phase"] == index
-        top.plot(epoch[rows], history["loss"][rows], lw=1.2, label=names[index])
-        bottom.plot(epoch[rows], history["median_chi2"][rows], lw=1.2)
+    for index in np.unique(phases):
+        rows = phases == index
+        top.plot(epoch[rows], loss[rows], lw=1.2, label=names[index])
+        bottom.plot(epoch[rows], chi2[rows], lw=1.2)
     top.set(yscale="log", ylabel="mean loss per star")
     bottom.set(xlabel="epoch", ylabel=r"median $\chi^2$ / dof")
     bottom.axhline(1.0, color="0.6", lw=0.8)
@@ -100,8 +99,8 @@ def prior_figure(model: XPModel, n_draws: int = 100_000, seed: int = 1) -> Figur
     x, y = (model.label_names.index(name) for name in ("teff", "logg"))
     names = [quantity(name).axis_label for name in model.label_names]
     others = [i for i in range(len(names)) if i != x]
-    figure = Figure(figsize=(3.6 * len(others), 3.6), layout="constrained")
-    for ax, i in zip(np.atleast_1d(figure.subplots(1, len(others))), others, strict=True):
+    figure, axes = subplots(1, len(others), squeeze=False, size=(3.6 * len(others), 3.6))
+    for ax, i in zip(axes[0], others, strict=True):
         draw_density(ax, draws[:, x], draws[:, i])
         ax.invert_xaxis()
         ax.set(xlabel=names[x], ylabel=names[i])
@@ -127,16 +126,14 @@ def model_residual_figure(model: XPModel) -> Figure:
     shown = model.trained_channels
     position = np.arange(shown.sum())
     low, middle, high = 100.0 * _diagnostic(model, "residual_quantiles")[:, shown]
-    figure, axes = subplots(
-        1 + len(model.label_names), 1, sharex=True, size=(8.0, 2.2 * (1 + len(model.label_names)))
-    )
+    n_panel = 1 + len(model.label_names)
+    figure, axes = subplots(n_panel, 1, sharex=True, size=(8.0, 2.2 * n_panel))
     axes[0].fill_between(position, low, high, color="0.85", label="16-84 % of the stars")
     axes[0].plot(position, middle, "k", lw=1, label="median")
     if model.covariance is not None:
         sigma = 100.0 * np.sqrt(np.diag(model.covariance.matrix())[shown])
-        for sign in (-1.0, 1.0):
-            label = "model covariance" if sign > 0 else None
-            axes[0].plot(position, sign * sigma, "--", lw=1, color=VERMILION, label=label)
+        axes[0].plot(position, -sigma, "--", lw=1, color=VERMILION)
+        axes[0].plot(position, sigma, "--", lw=1, color=VERMILION, label="model covariance")
     axes[0].set(ylabel="residual [%]", ylim=(-RESIDUALS_SHOWN, RESIDUALS_SHOWN))
     axes[0].legend(fontsize=7, ncols=3)
     for ax, name in zip(axes[1:], model.label_names, strict=True):
@@ -194,9 +191,8 @@ def cleaning_figure(model: XPModel) -> Figure:
         (finite & ~outside, "kept", "0.4"),
         (finite & outside, f"beyond {limit:g} sigma", GROUP_COLOURS["giants"]),
     ):
-        right.hist(
-            magnitude[rows], bins, histtype="step", color=colour, label=f"{label} ({rows.sum()})"
-        )
+        text = f"{label} ({rows.sum()})"
+        right.hist(magnitude[rows], bins, histtype="step", color=colour, label=text)
     typical = np.median(magnitude[finite & ~outside])
     right.axvline(typical, color="0.4", lw=0.8)
     right.axvline(typical - 0.75, color=GROUP_COLOURS["giants"], lw=0.8, ls=":")

@@ -28,16 +28,14 @@ def reconstruction_figure(errors: ReconstructionErrors) -> Figure:
     """
     figure = Figure(figsize=(9.0, 6.0), layout="constrained")
     top, bottom = figure.subfigures(2, 1)
-    axes = top.subplots()
-    spectral = errors.wavelength < 1100.0
-    by_index = not spectral.any()
-    at = np.arange(len(errors.wavelength)) if by_index else errors.wavelength[spectral]
+    axes, at, shown = top.subplots(), errors.wavelength, errors.wavelength < 1100.0
+    axes.set(xlabel="wavelength [nm]", ylabel="scatter [%]", yscale="log")
+    if not shown.any():
+        at, shown = np.arange(len(at)), ~shown
+        axes.set_xlabel("coefficient")
     for name in errors.errors:
-        scatter = errors.scatter(name)
-        shown = scatter if by_index else scatter[spectral]
-        axes.plot(at, 100.0 * shown, color=COLOURS[name], lw=1.2, label=name)
-    axes.set(xlabel="coefficient" if by_index else "wavelength [nm]", ylabel="scatter [%]",
-             yscale="log")  # fmt: skip
+        scatter = 100.0 * errors.scatter(name)[shown]
+        axes.plot(at[shown], scatter, color=COLOURS[name], lw=1.2, label=name)
     axes.legend(fontsize=8)
     kinds = [quantity(name) for name in ("teff", "logg", "feh") if name in errors.labels]
     red = (errors.wavelength >= RED[0]) & (errors.wavelength <= RED[1])

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..quantities import quantity
 from ..validate.reliability import reliable_fraction
-from .style import BLUE, SEQUENTIAL, subplots
+from .style import BLUE, SEQUENTIAL, filled_limits, subplots
 
 
 def reliability_figure(report: Mapping[str, Mapping]) -> Figure:
@@ -25,10 +25,8 @@ def reliability_figure(report: Mapping[str, Mapping]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure = Figure(figsize=(3.4 * len(report), 3.6), layout="constrained")
-    for ax, (label, entry) in zip(
-        figure.subplots(1, len(report), squeeze=False)[0], report.items(), strict=True
-    ):
+    figure, axes = subplots(1, len(report), squeeze=False, size=(3.4 * len(report), 3.6))
+    for ax, (label, entry) in zip(axes[0], report.items(), strict=True):
         n = np.array(entry["n"])
         fraction, mean = np.array(entry["share_good"]), np.array(entry["mean_confidence"])
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -64,12 +62,10 @@ def reliability_diagram(tables: Iterable[Table]) -> Figure:
     """
     fraction, count, colour_edges, magnitude_edges = reliable_fraction(tables)
     figure, ax = subplots(size=(5.2, 5.6))
-    image = ax.pcolormesh(
-        colour_edges, magnitude_edges, fraction.T, vmin=0.0, vmax=1.0, cmap=SEQUENTIAL
-    )
-    (i0, j0), (i1, j1) = np.argwhere(count).min(axis=0), np.argwhere(count).max(axis=0)
-    ax.set_xlim(colour_edges[max(i0 - 2, 0)], colour_edges[min(i1 + 3, len(fraction))])
-    ax.set_ylim(magnitude_edges[min(j1 + 3, fraction.shape[1])], magnitude_edges[max(j0 - 2, 0)])
+    edges = colour_edges, magnitude_edges
+    image = ax.pcolormesh(*edges, fraction.T, vmin=0.0, vmax=1.0, cmap=SEQUENTIAL)
+    ax.set_xlim(filled_limits(colour_edges, count.any(axis=1), 2))
+    ax.set_ylim(filled_limits(magnitude_edges, count.any(axis=0), 2)[::-1])
     ax.set(xlabel=r"$G_{\rm BP} - G_{\rm RP}$ [mag]", ylabel=r"$M_G$ [mag]")
     ax.set_title(f"{count.sum()} sources", fontsize=10)
     figure.colorbar(image, label="fraction that passes the basic cut")

@@ -81,18 +81,11 @@ def _plot_pulls(ax, comparison, name, numbers) -> None:
     pull = np.where(np.abs(pull) <= PULL_RANGE, pull, np.nan)
     bins = np.linspace(-PULL_RANGE, PULL_RANGE, 49)
     for group, colour in GROUP_COLOURS.items():
-        number = numbers[group][name]
-        if not np.isfinite(pull[comparison.groups[group]]).any():
-            continue
-        ax.hist(
-            pull[comparison.groups[group]],
-            bins,
-            density=True,
-            histtype="step",
-            lw=1.3,
-            color=colour,
-            label=f"{group}: width {number['pull']:.2f}",
-        )
+        values = pull[comparison.groups[group]]
+        if np.isfinite(values).any():
+            text = f"{group}: width {numbers[group][name]['pull']:.2f}"
+            options = {"density": True, "histtype": "step", "lw": 1.3}
+            ax.hist(values, bins, color=colour, label=text, **options)
     ax.plot(bins, np.exp(-0.5 * bins**2) / np.sqrt(2.0 * np.pi), color="0.4", lw=1, ls=":")
     ax.set(xlabel=f"pull in {quantity(name).symbol}", ylabel="density")
     ax.set_ylim(top=1.25 * ax.get_ylim()[1])  # room for the legend
@@ -116,20 +109,16 @@ def residual_grid_figure(comparison: Comparison, *, normalised: bool = False) ->
     """
     names = comparison.labels
     across = [name for name in names if name != "parallax"]
-    figure, axes = subplots(
-        len(names),
-        len(across),
-        sharex="col",
-        sharey="row",
-        squeeze=False,
-        size=(2.6 * len(across), 2.1 * len(names)),
-    )
+    options = {"sharex": "col", "sharey": "row", "squeeze": False}
+    size = 2.6 * len(across), 2.1 * len(names)
+    figure, axes = subplots(len(names), len(across), size=size, **options)
     for row, name in zip(axes, names, strict=True):
         values = comparison.pull(name) if normalised else comparison.residual(name)
         for ax, label in zip(row, across, strict=True):
             draw_residuals(ax, comparison.reference[label], values)
             if normalised:
-                _draw_unit_lines(ax)
+                for sign in (-1.0, 1.0):
+                    ax.axhline(sign, color="0.6", lw=0.8, ls=":")
         row[0].set_ylabel(_residual_label(name, normalised), fontsize=8)
         row[0].set_ylim(*_limits(values))
     for ax, label in zip(axes[-1], across, strict=True):
@@ -167,7 +156,8 @@ def confidence_residual_figure(fitted: Table, selection: Selection | None = None
         good = confidence > MIN_CONFIDENCE
         for ax, rows, title in ((row[0], good, "confident"), (row[1], ~good, "not confident")):
             draw_residuals(ax, reference[rows], residual[rows])
-            ax.set_title(f"{title}: {rows.sum()} stars, {_width_text(residual[rows])}", fontsize=8)
+            scatter = f"scatter {robust_width(residual[rows]):.3g}" if rows.any() else "none"
+            ax.set_title(f"{title}: {rows.sum()} stars, {scatter}", fontsize=8)
             ax.set_xlabel(f"reference {quantity(name).axis_label}", fontsize=8)
         row[0].set_ylabel(_residual_label(name, False), fontsize=8)
         if good.any():
@@ -202,18 +192,10 @@ def draw_residuals(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
 
 def _draw_density(ax, x, y) -> None:
     """Density of residuals, scaled to one in each column."""
-    low, high = _limits(y)
-    counts, x_edges, y_edges = np.histogram2d(
-        x, y, bins=N_BINS, range=[np.quantile(x, MOST), (low, high)]
-    )
+    limits = [np.quantile(x, MOST), _limits(y)]
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=N_BINS, range=limits)
     counts = counts / np.maximum(counts.max(axis=1, keepdims=True), 1)
     ax.pcolormesh(x_edges, y_edges, counts.T, cmap="Greys", rasterized=True)
-
-
-def _draw_unit_lines(ax) -> None:
-    """Draw where the 16 and 84 % lines of correct errors are."""
-    for sign in (-1.0, 1.0):
-        ax.axhline(sign, color="0.6", lw=0.8, ls=":")
 
 
 def _limits(values: np.ndarray, half_height: float = HALF_HEIGHT) -> tuple[float, float]:
@@ -229,8 +211,3 @@ def _residual_label(name: str, normalised: bool) -> str:
     """Text beside an axis of residuals."""
     delta = rf"$\Delta$ {quantity(name).symbol}"
     return rf"{delta} / $\sigma$" if normalised else f"{delta} [{quantity(name).unit}]"
-
-
-def _width_text(residual: np.ndarray) -> str:
-    """Robust width, as text."""
-    return f"scatter {robust_width(residual):.3g}" if len(residual) else "none"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import astropy.units as u
 import numpy as np
 from astropy_healpix import HEALPix
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from ..validate.sky import ExtinctionMaps, birdseye
-from .style import SEQUENTIAL, subplots
+from .style import SEQUENTIAL, colour_limit, subplots
 
 N_ACROSS = 720
 """Pixels of a map of the whole sky, from left to right."""
@@ -32,18 +34,14 @@ def extinction_map_figure(maps: ExtinctionMaps) -> Figure:
         Mollweide projections in Galactic coordinates, the Galactic centre in the middle, longitude
         rising to the left. Grey: too few stars.
     """
+    slices, differential = pairwise(maps.edges), maps.differential
     values = {
         f"{low:g}-{high:g} kpc ({n} stars)": row
-        for low, high, n, row in zip(
-            maps.edges[:-1], maps.edges[1:], maps.n_star, maps.differential, strict=True
-        )
+        for (low, high), n, row in zip(slices, maps.n_star, differential, strict=True)
     }
-    finite = maps.differential[np.isfinite(maps.differential)]
-    top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0
-    return sky_figure(
-        maps.healpix, values, limits=(0.0, max(top, 0.01)), colours=SEQUENTIAL,
-        label=r"$\Delta$E [mag]",
-    )  # fmt: skip
+    limits = 0.0, colour_limit(differential, 0.99, 0.01)
+    label = r"$\Delta$E [mag]"
+    return sky_figure(maps.healpix, values, limits=limits, colours=SEQUENTIAL, label=label)
 
 
 def sky_figure(
@@ -72,18 +70,15 @@ def sky_figure(
     -------
     matplotlib.figure.Figure
     """
-    n_rows = (len(maps) + 1) // 2
-    n_columns = min(len(maps), 2)
-    figure = Figure(figsize=(4.6 * n_columns, 2.3 * n_rows + 0.3), layout="constrained")
-    axes = figure.subplots(
-        n_rows, n_columns, squeeze=False, subplot_kw={"projection": "mollweide"}
-    ).ravel()
-    for ax, (title, values) in zip(axes, maps.items(), strict=False):
+    n_row, n_column = (len(maps) + 1) // 2, min(len(maps), 2)
+    size, projection = (4.6 * n_column, 2.3 * n_row + 0.3), {"projection": "mollweide"}
+    figure, axes = subplots(n_row, n_column, squeeze=False, size=size, subplot_kw=projection)
+    for ax, (title, values) in zip(axes.flat, maps.items(), strict=False):
         image = _draw_sky(ax, healpix, values, limits, colours)
         ax.set_title(title, fontsize=9)
-    for ax in axes[len(maps) :]:
+    for ax in axes.flat[len(maps) :]:
         ax.remove()
-    figure.colorbar(image, ax=list(axes[: len(maps)]), label=label, shrink=0.6, extend="both")
+    figure.colorbar(image, ax=figure.axes, label=label, shrink=0.6, extend="both")
     return figure
 
 
@@ -95,14 +90,13 @@ def _draw_sky(ax: Axes, healpix, values, limits, colours):
     lon, lat = np.meshgrid(*centre)
     cells = healpix.lonlat_to_healpix((lon % (2.0 * np.pi)) * u.rad, lat * u.rad)
     ax.set_facecolor(UNKNOWN_COLOUR)
+    norm = Normalize(*limits)
     image = ax.pcolormesh(
-        -longitude, latitude, values[cells], vmin=limits[0], vmax=limits[1], cmap=colours,
-        rasterized=True,
-    )  # fmt: skip
-    ax.set_xticks(np.radians([-120, -60, 0, 60, 120]))
-    ax.set_xticklabels(["120°", "60°", "0°", "300°", "240°"], fontsize=6)
-    ax.set_yticks(np.radians([-60, -30, 0, 30, 60]))
-    ax.set_yticklabels(["-60°", "-30°", "b = 0°", "30°", "60°"], fontsize=6)
+        -longitude, latitude, values[cells], norm=norm, cmap=colours, rasterized=True
+    )
+    at, names = np.radians([-120, -60, 0, 60, 120]), ["120°", "60°", "0°", "300°", "240°"]
+    ax.set_xticks(at, names, fontsize=6)
+    ax.set_yticks(0.5 * at, ["-60°", "-30°", "b = 0°", "30°", "60°"], fontsize=6)
     ax.grid(lw=0.3, color="0.5", alpha=0.5)
     return image
 
@@ -125,12 +119,9 @@ def birdseye_figure(maps: ExtinctionMaps, half_width: float = 2.5) -> Figure:
     density, edges = birdseye(maps, half_width=half_width)
     figure, ax = subplots(size=(6.2, 5.2))
     ax.set_facecolor(UNKNOWN_COLOUR)
-    finite = 1e3 * density[np.isfinite(density)]
-    top = float(np.quantile(finite, 0.99)) if len(finite) else 1.0
-    image = ax.pcolormesh(
-        edges, edges, 1e3 * density.T, vmin=0.0, vmax=max(top, 1e-3), cmap=SEQUENTIAL,
-        rasterized=True,
-    )  # fmt: skip
+    per_kpc = 1e3 * density
+    norm = Normalize(0.0, colour_limit(per_kpc, 0.99, 1e-3))
+    image = ax.pcolormesh(edges, edges, per_kpc.T, norm=norm, cmap=SEQUENTIAL, rasterized=True)
     ax.plot(0.0, 0.0, "o", mfc="none", mec="w", ms=6)
     ax.set(xlabel="x [kpc], to the Galactic centre", ylabel="y [kpc], along its rotation")
     ax.set_aspect("equal")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..data.space import CoefficientSpace
-from ..data.spectra import Spectra
+from ..data import CoefficientSpace, Spectra
 from ..fit import FitResult
 from ..model import XPModel
 from ..quantities import quantity
@@ -76,14 +75,12 @@ def _draw_sampled(axes, model, spectra, row, used, curves) -> None:
 
 
 def _draw_internal(axes, model, coefficients, curves) -> None:
-    """Spectra on the pseudo-wavelengths of BP and RP, from coefficients."""
+    """Draw the spectrum that the coefficients stand for, and the predictions."""
     shown = ~model.space.is_band
     position = np.arange(shown.sum())
-    observed = model.space.spectrum(coefficients)[shown]
-    axes.plot(position, observed, ".", ms=3, color="0.25", label="observed")
-    for name, values in curves.items():
-        spectrum = model.space.spectrum(values)[shown]
-        axes.plot(position, spectrum, label=name, **_CURVE_STYLES[name])
+    styles = {"observed": {"color": "0.25", "ls": "", "marker": ".", "ms": 3}} | _CURVE_STYLES
+    for name, values in ({"observed": coefficients} | curves).items():
+        axes.plot(position, model.space.spectrum(values)[shown], label=name, **styles[name])
     axes.set(xlabel="pseudo-wavelength sample of BP, then of RP", ylabel=r"[e$^-$ s$^{-1}$]")
 
 

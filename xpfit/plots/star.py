@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..fit import FitResult, FitStatus
 from ..model import XPModel

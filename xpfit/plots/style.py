@@ -82,6 +82,31 @@ def wavelength_axis(axes: Axes, ticks: tuple[int, ...] = WAVELENGTH_TICKS) -> No
     axes.minorticks_off()
 
 
+def filled_limits(edges: np.ndarray, filled: np.ndarray, margin: int) -> tuple[float, float]:
+    """Range of the cells that are filled, and of some more.
+
+    Parameters
+    ----------
+    edges : ndarray, shape (n_cell + 1,)
+    filled : ndarray of bool, shape (n_cell,)
+    margin : int
+        Number of cells that are added on either side.
+
+    Returns
+    -------
+    low, high : float
+    """
+    places = np.flatnonzero(filled)
+    high = edges[min(places[-1] + 1 + margin, len(filled))]
+    return edges[max(places[0] - margin, 0)], high
+
+
+def colour_limit(values: np.ndarray, fraction: float, lowest: float) -> float:
+    """Quantile of the values that are known, above which colours do not change; 1 without any."""
+    finite = values[np.isfinite(values)]
+    return max(float(np.quantile(finite, fraction)), lowest) if len(finite) else 1.0
+
+
 def running_quantiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """16, 50 and 84 % of y in 12 bins of x with equal numbers of stars.
 

@@ -9,11 +9,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from ..data.space import SampledSpace
+from ..data import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
 from ..quantities import quantity
 from ..simulate.stars import giant_branch_teff, main_sequence_logg
+from ..validate.curves import over_continuum
 from .style import FLUX_LABEL, subplots, wavelength_axis
 
 LINES = {
@@ -34,39 +35,26 @@ LINES = {
 N_TYPES = 9
 """Spectra of a track."""
 
-CONTINUUM_DEGREE = 5
-"""ZGR23 take a polynomial of this degree for each spectrum's continuum."""
-
 SHAPE_WINDOW = (392.0, 992.0)
 """Wavelengths (nm) that ZGR23 show."""
 
 
-def _main_sequence(model: XPModel) -> np.ndarray:
-    """Labels along the main sequence of solar metallicity, shape (n, n_label)."""
-    teff = np.linspace(*_range(model, "teff", 3.5, 11.0), N_TYPES)
-    return _types(model, teff, main_sequence_logg(teff), 0.0)
-
-
-def _giant_branch(model: XPModel) -> np.ndarray:
-    """Labels along the giant branch of solar metallicity, shape (n, n_label)."""
-    logg = np.linspace(*_range(model, "logg", 0.5, 3.8), N_TYPES)
-    return _types(model, giant_branch_teff(logg), logg, 0.0)
-
-
-def _metallicity(model: XPModel) -> np.ndarray:
-    """Labels of dwarfs of one temperature and all metallicities, shape (n, n_label)."""
-    feh = np.linspace(*_range(model, "feh", -1.5, 0.4), N_TYPES)
-    teff = np.full(len(feh), 5.5)
-    return _types(model, teff, main_sequence_logg(teff), feh)
-
-
 TRACKS = {
-    "main_sequence": ("solar-metallicity main sequence", "teff", _main_sequence),
-    "giant_branch": ("solar-metallicity giant branch", "logg", _giant_branch),
-    "metallicity": ("main sequence at 5500 K", "feh", _metallicity),
-}
-"""Title of each track through the stellar types, the label it follows, and how it is made: ZGR23's
-figs. 12, 14 and 13."""
+    "main_sequence": (
+        "solar-metallicity main sequence", "teff", (3.5, 11.0),
+        lambda teff: {"teff": teff, "logg": main_sequence_logg(teff)},
+    ),
+    "giant_branch": (
+        "solar-metallicity giant branch", "logg", (0.5, 3.8),
+        lambda logg: {"teff": giant_branch_teff(logg), "logg": logg},
+    ),
+    "metallicity": (
+        "main sequence at 5500 K", "feh", (-1.5, 0.4),
+        lambda feh: {"teff": 5.5, "logg": main_sequence_logg(5.5), "feh": feh},
+    ),
+}  # fmt: skip
+"""Tracks through the stellar types (ZGR23's figs. 12, 14 and 13): title, the label that varies, its
+range, and labels given that one; those that are left out are zero."""
 
 
 def track_figure(model: XPModel, track: str) -> Figure:
@@ -91,11 +79,15 @@ def track_figure(model: XPModel, track: str) -> Figure:
     if track not in TRACKS:
         raise InputError(f"no track {track!r}; there are {', '.join(TRACKS)}")
     require_sampled(model)
-    title, along, make = TRACKS[track]
-    types, kind = make(model), quantity(along)
-    values = kind.factor * types[:, model.label_names.index(along)]
-    shown = model.trained_channels
-    flux = model.predict(types, extrapolate=True)
+    title, along, (low, high), labels_along = TRACKS[track]
+    kind, column = quantity(along), model.label_names.index(along)
+    lowest, highest = model.label_ranges[column]
+    steps = np.linspace(max(low, lowest), min(high, highest), N_TYPES)
+    types = np.zeros((N_TYPES, len(model.label_names)))
+    for name, labels in labels_along(steps).items():
+        types[:, model.label_names.index(name)] = labels
+    values = kind.factor * steps
+    shown, flux = model.trained_channels, model.predict(types, extrapolate=True)
     figure, (left, right) = subplots(1, 2, size=(10.0, 4.2))
     colours = ScalarMappable(Normalize(values.min(), values.max()), colormaps["viridis"])
     spectrum = shown & ~model.space.is_band
@@ -119,22 +111,6 @@ def track_figure(model: XPModel, track: str) -> Figure:
     return figure
 
 
-def over_continuum(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
-    """A spectrum over its continuum, a polynomial of degree 5 (ZGR23, figs. 12-14).
-
-    Parameters
-    ----------
-    wavelength, flux : ndarray, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n,)
-    """
-    # Fractional residuals are fitted: cool stars have hardly any flux in the blue.
-    continuum = np.polynomial.Polynomial.fit(wavelength, flux, CONTINUUM_DEGREE, w=1.0 / flux)
-    return flux / continuum(wavelength)
-
-
 def _label_lines(axes: Axes, low: float, high: float) -> None:
     """Mark the spectral features within the range."""
     top = axes.get_ylim()[1]
@@ -151,17 +127,3 @@ def require_sampled(model: XPModel) -> None:
     """Raise an `InputError` for models that have no flux by wavelength to show."""
     if not isinstance(model.space, SampledSpace):
         raise InputError("this figure shows flux by wavelength; the model works on coefficients")
-
-
-def _range(model: XPModel, name: str, low: float, high: float) -> tuple[float, float]:
-    """The part of a range within which the model was trained."""
-    trained = model.label_ranges[model.label_names.index(name)]
-    return max(low, trained[0]), min(high, trained[1])
-
-
-def _types(model: XPModel, teff, logg, feh) -> np.ndarray:
-    """Labels, those that are not given at their solar value of zero."""
-    labels = np.zeros((len(teff), len(model.label_names)))
-    for name, values in (("teff", teff), ("logg", logg), ("feh", feh)):
-        labels[:, model.label_names.index(name)] = values
-    return labels

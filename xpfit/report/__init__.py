@@ -87,9 +87,8 @@ def write_report(
     gathered = gather(parts, attach=labels.attach if labels else None)
     used, why = _model_of(gathered, model)
     with atomic_output(output, overwrite=overwrite) as part:
-        part.write_text(
-            _build(gathered, path.name, reference, used, why, spectra), encoding="utf-8"
-        )
+        html = _build(gathered, path.name, reference, used, why, spectra)
+        part.write_text(html, encoding="utf-8")
     return gathered
 
 
@@ -132,14 +131,8 @@ def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) ->
     """The section on single stars, with their spectra if these are given."""
     if not spectra or model is None:
         return sections.stars_section(gathered, {}, no_model if spectra else NO_SPECTRA)
-    wanted = np.concatenate(
-        [
-            np.asarray(stars["gdr3_source_id"], dtype=np.int64)
-            for stars in (gathered.worst, gathered.typical)
-            if len(stars)
-        ]
-        or [np.empty(0, dtype=np.int64)]
-    )
+    shown = [stars for stars in (gathered.worst, gathered.typical) if len(stars)]
+    wanted = np.array([i for stars in shown for i in stars["gdr3_source_id"]], dtype=np.int64)
     pipeline = Pipeline(model)
     parts = (part for path in spectra for part in pipeline.spectra(path))
     pictures = {}

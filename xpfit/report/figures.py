@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from astropy.table import Table
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from ..plots import style
 from ..plots.sky import sky_figure
-from ..plots.style import BLUE, MIN_FOR_QUANTILES, SEQUENTIAL, draw_quantiles, subplots
-from ..quantities import quantity
+from ..quantities import BASIC_LABELS, quantity
 from ..read.tables import float_column
 from ..validate.sky import chi2_per_dof
 from .gather import KIEL_EDGES, Gathered, reliable
@@ -27,20 +28,13 @@ def kiel_figure(gathered: Gathered) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    figure, ax = subplots(size=(6.0, 4.6))
+    figure, ax = style.subplots(size=(6.0, 4.6))
     counts = gathered.kiel
-    filled = np.argwhere(counts > 0)
-    image = ax.pcolormesh(
-        *KIEL_EDGES,
-        np.where(counts > 0, counts, np.nan).T,
-        cmap=SEQUENTIAL,
-        norm=LogNorm(1, max(counts.max(), 2)),
-        rasterized=True,
-    )
-    (i0, j0), (i1, j1) = filled.min(axis=0), filled.max(axis=0)
-    teff, logg = KIEL_EDGES
-    ax.set_xlim(teff[min(i1 + 4, len(teff) - 1)], teff[max(i0 - 3, 0)])
-    ax.set_ylim(logg[min(j1 + 4, len(logg) - 1)], logg[max(j0 - 3, 0)])
+    norm = LogNorm(1, max(counts.max(), 2))
+    values = np.where(counts > 0, counts, np.nan).T
+    image = ax.pcolormesh(*KIEL_EDGES, values, norm=norm, cmap=style.SEQUENTIAL, rasterized=True)
+    ax.set_xlim(style.filled_limits(KIEL_EDGES[0], counts.any(axis=1), 3)[::-1])
+    ax.set_ylim(style.filled_limits(KIEL_EDGES[1], counts.any(axis=0), 3)[::-1])
     ax.set(xlabel=quantity("teff").axis_label, ylabel=quantity("logg").axis_label)
     figure.colorbar(image, label="stars per cell (50 K, 0.05 dex)")
     return figure
@@ -60,29 +54,34 @@ def quality_figure(gathered: Gathered) -> Figure:
     table = gathered.sample
     good = reliable(table)
     names = error_names(gathered)
-    figure = Figure(figsize=(2.9 * (1 + len(names)), 3.0), layout="constrained")
-    axes = np.atleast_1d(figure.subplots(1, 1 + len(names)))
+    n_panel = 1 + len(names)
+    figure, axes = style.subplots(1, n_panel, squeeze=False, size=(2.9 * n_panel, 3.0))
+    axes = axes[0]
     bins = np.linspace(0.0, CHI2_SHOWN, 61)
     chi2 = chi2_per_dof(table)
-    for rows, style, label in ((good, "-", "reliable"), (~good, "--", "others")):
+    for rows, line, label in ((good, "-", "reliable"), (~good, "--", "others")):
         values = np.clip(chi2[rows & np.isfinite(chi2)], 0.0, CHI2_SHOWN)
         if len(values):
-            axes[0].hist(values, bins, histtype="step", ls=style, color=BLUE, label=label)
+            axes[0].hist(values, bins, histtype="step", ls=line, color=style.BLUE, label=label)
     if axes[0].patches:
         axes[0].legend(fontsize=7)
     axes[0].set(xlabel=r"$\chi^2$ / dof", ylabel="stars", yscale="log")
-    known = "phot_g_mean_mag" in table.colnames
-    g = float_column(table["phot_g_mean_mag"]) if known else np.full(len(table), np.nan)
+    g = magnitudes(table)
     for ax, name in zip(axes[1:], names, strict=True):
         _draw_errors(ax, g[good], float_column(table[f"{name}_err"])[good], name)
     return figure
 
 
+def magnitudes(table: Table) -> np.ndarray:
+    """G of each star, NaN where it is not known, shape (n_star,)."""
+    known = "phot_g_mean_mag" in table.colnames
+    return float_column(table["phot_g_mean_mag"]) if known else np.full(len(table), np.nan)
+
+
 def error_names(gathered: Gathered) -> list[str]:
     """Parameters with errors."""
-    return [
-        name for name in ("teff", "feh", "logg", "extinction") if f"{name}_err" in gathered.columns
-    ]
+    names = (*BASIC_LABELS, "extinction")
+    return [name for name in names if f"{name}_err" in gathered.columns]
 
 
 def _draw_errors(ax, g, error, name) -> None:
@@ -90,13 +89,13 @@ def _draw_errors(ax, g, error, name) -> None:
     keep = np.isfinite(error) & (error > 0)
     label = rf"$\sigma$({quantity(name).symbol}) [{quantity(name).unit}]"
     both = keep & np.isfinite(g)
-    if both.sum() < MIN_FOR_QUANTILES:
+    if both.sum() < style.MIN_FOR_QUANTILES:
         if keep.any():
-            ax.hist(np.log10(error[keep]), 40, histtype="step", color=BLUE)
+            ax.hist(np.log10(error[keep]), 40, histtype="step", color=style.BLUE)
         ax.set(xlabel=f"log10 {label}", ylabel="stars")
         return
     ax.plot(g[both], error[both], ".", ms=1, alpha=0.15, color="0.4", rasterized=True)
-    draw_quantiles(ax, g[both], error[both], BLUE, 1.3)
+    style.draw_quantiles(ax, g[both], error[both], style.BLUE, 1.3)
     ax.set(xlabel="G [mag]", ylabel=label, yscale="log")
 
 
@@ -112,12 +111,7 @@ def map_figure(gathered: Gathered) -> Figure:
     matplotlib.figure.Figure
     """
     values = gathered.sky.mean(min_stars=3)
-    finite = values[np.isfinite(values)]
-    top = float(np.quantile(finite, 0.98)) if len(finite) else 1.0
-    return sky_figure(
-        gathered.sky.healpix,
-        {f"mean E of {gathered.n_mapped} stars": values},
-        limits=(0.0, max(top, 0.05)),
-        colours=SEQUENTIAL,
-        label="E [mag]",
-    )
+    maps = {f"mean E of {gathered.n_mapped} stars": values}
+    limits = 0.0, style.colour_limit(values, 0.98, 0.05)
+    healpix = gathered.sky.healpix
+    return sky_figure(healpix, maps, limits=limits, colours=style.SEQUENTIAL, label="E [mag]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -94,9 +93,7 @@ class Gathered:
     @property
     def typical(self) -> Table:
         """Reliable stars whose chi2 per degree of freedom is closest to the median of all."""
-        if not len(self.sample):
-            return self.sample
-        rows = np.flatnonzero(reliable(self.sample))
+        rows = np.flatnonzero(reliable(self.sample)) if len(self.sample) else []
         if not len(rows):
             return self.sample[:0]
         chi2 = chi2_per_dof(self.sample)[rows]
@@ -220,7 +217,8 @@ def _has_reference(part: Table) -> np.ndarray:
 def _keep_worst(total: Gathered, part: Table) -> None:
     """Keep the stars with the highest chi2 per degree of freedom."""
     chi2 = np.where(_fitted(part), chi2_per_dof(part), -np.inf)
-    rows = heapq.nlargest(N_WORST, np.flatnonzero(np.isfinite(chi2)), key=chi2.__getitem__)
+    rows = np.argsort(-np.nan_to_num(chi2, nan=-np.inf), kind="stable")[:N_WORST]
+    rows = rows[np.isfinite(chi2[rows])]
     both = _stack([total.worst, part[rows]])
     if len(both):
         order = np.argsort(-chi2_per_dof(both), kind="stable")
@@ -242,25 +240,21 @@ class _Reservoir:
             # Keys above the largest that is kept cannot be among the smallest.
             rows = np.flatnonzero(keys < np.partition(self._keys, self.size - 1)[self.size - 1])
             part, keys = part[rows], keys[rows]
-        if len(part):
-            self._parts.append(part)
-            self._keys = np.concatenate([self._keys, keys])
+        self._parts.append(part)
+        self._keys = np.concatenate([self._keys, keys])
         if len(self._keys) > 2 * self.size:
-            self._prune()
+            self.table()
 
     def table(self) -> Table:
-        """The rows drawn, in the order in which they came."""
-        self._prune()
-        return _stack(self._parts)
-
-    def _prune(self) -> None:
-        """Keep only rows with the smallest numbers."""
-        if len(self._keys) > self.size:
+        """The rows that are drawn, in their order; the others are dropped."""
+        rows = np.arange(len(self._keys))
+        if len(rows) > self.size:
             rows = np.sort(np.argpartition(self._keys, self.size)[: self.size])
-            self._parts, self._keys = [_stack(self._parts)[rows]], self._keys[rows]
+        self._parts, self._keys = [_stack(self._parts)[rows]], self._keys[rows]
+        return self._parts[0]
 
 
 def _stack(parts: list[Table]) -> Table:
     """Rows of several tables."""
-    parts = [part for part in parts if len(part.colnames)]
+    parts = [part for part in parts if len(part)]
     return vstack(parts, metadata_conflicts="silent") if parts else Table()

@@ -7,6 +7,8 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
+from string import Template
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -16,9 +18,6 @@ DPI = 200
 COLOURS = 128
 """Of figures with many points, which makes them a third as large as with all colours."""
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What browsers may load: nothing that is not in the page itself."""
-
 LIGHTS = {
     "good": ("good", "\u25cf"),
     "fair": ("fair", "\u25b2"),
@@ -26,36 +25,6 @@ LIGHTS = {
     "none": ("no judgement", "\u2013"),
 }
 """Word and sign of each verdict, since not all readers can distinguish the colours."""
-
-STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #ffffff; --soft: #f3f5f7;
-  --line: #c9d0d8; --link: #0a58a8; --good: #00694a; --fair: #8a5a00; --poor: #a3260f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --paper: #15181c; --soft: #1f242a;
-  --line: #454d57; --link: #7cb8f2; --good: #4fcf9f; --fair: #f0b95a; --poor: #ff8a70; } }
-* { box-sizing: border-box; }
-body { margin: 0; color: var(--ink); background: var(--paper);
-  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
-main, header { max-width: 66rem; margin: 0 auto; padding: 0 1rem; }
-header { padding-top: 1.5rem; }
-h1 { font-size: 1.6rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; }
-h3 { font-size: 1.05rem; margin: 1.4rem 0 .4rem; }
-a { color: var(--link); }
-nav ul { display: flex; flex-wrap: wrap; gap: .3rem 1.1rem; padding: 0; list-style: none; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4rem 0 1rem; }
-caption { text-align: left; padding-bottom: .3rem; }
-th, td { padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line); text-align: right;
-  white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; white-space: normal; }
-figure { margin: 1rem 0; } figcaption { font-size: .92rem; margin-top: .3rem; }
-figure img { max-width: 100%; height: auto; background: #fff; border-radius: .4rem;
-  border: 1px solid var(--line); }
-.light { font-weight: 600; } .good { color: var(--good); } .fair { color: var(--fair); }
-.poor { color: var(--poor); }
-.note { background: var(--soft); border-left: .3rem solid var(--line); padding: .5rem .8rem; }
-.skip { position: absolute; left: -99rem; } .skip:focus { left: 1rem; top: .5rem; }
-footer { max-width: 66rem; margin: 2.5rem auto 1.5rem; padding: 0 1rem; font-size: .9rem; }
-"""
 
 
 @dataclass(frozen=True)
@@ -96,30 +65,10 @@ def page(title: str, subtitle: str, sections: Sequence[Section], footer: str) ->
         f'<h2 id="{s.name}-title">{escape(s.title)}</h2>\n{s.body}\n</section>'
         for s in sections
     )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<link rel="icon" href="data:,">
-<style>{STYLE}</style>
-</head>
-<body>
-<a class="skip" href="#content">Skip to the content</a>
-<header>
-<h1>{escape(title)}</h1>
-<p>{escape(subtitle)}</p>
-<nav aria-label="Sections"><ul>{links}</ul></nav>
-</header>
-<main id="content">
-{bodies}
-</main>
-<footer>{escape(footer)}</footer>
-</body>
-</html>
-"""
+    template = resources.files("xpfit.report").joinpath("page.html").read_text(encoding="utf-8")
+    texts = {"title": title, "subtitle": subtitle, "footer": footer}
+    texts = {name: escape(text) for name, text in texts.items()}
+    return Template(template).substitute(texts, links=links, bodies=bodies)
 
 
 def paragraph(text: str) -> str:
@@ -130,16 +79,6 @@ def paragraph(text: str) -> str:
 def note(text: str) -> str:
     """A highlighted paragraph."""
     return f'<p class="note">{escape(text)}</p>'
-
-
-def heading(text: str) -> str:
-    """A heading within a section."""
-    return f"<h3>{escape(text)}</h3>"
-
-
-def details(summary: str, body: str) -> str:
-    """HTML that is folded away."""
-    return f"<details><summary>{escape(summary)}</summary>{body}</details>"
 
 
 def light(kind: str) -> str:
@@ -163,25 +102,16 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     str
     """
     top = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = "\n".join(
-        "<tr>"
-        + "".join(
-            f'<th scope="row">{_cell(cell)}</th>' if i == 0 else f"<td>{_cell(cell)}</td>"
-            for i, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
+    body = ""
+    for name, *cells in rows:
+        cells = (cell if cell.startswith('<span class="light') else escape(cell) for cell in cells)
+        columns = "".join(f"<td>{cell}</td>" for cell in cells)
+        body += f'<tr><th scope="row">{escape(name)}</th>{columns}</tr>\n'
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
         f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
-
-
-def _cell(text: str) -> str:
-    """Content of a cell."""
-    return text if text.startswith('<span class="light') else escape(text)
 
 
 def picture(figure: Figure, alt: str, caption: str, *, vector: bool = False) -> str:
@@ -200,28 +130,17 @@ def picture(figure: Figure, alt: str, caption: str, *, vector: bool = False) -> 
     -------
     str
     """
-    content = _svg(figure) if vector else _png(figure)
+    data = io.BytesIO()
+    if vector:
+        figure.savefig(data, format="svg", dpi=DPI, metadata={"Date": None})
+    else:
+        figure.savefig(whole := io.BytesIO(), format="png", dpi=DPI)
+        with Image.open(whole) as image:
+            image.convert("RGB").quantize(COLOURS).save(data, format="png", optimize=True)
     mime = "image/svg+xml" if vector else "image/png"
-    source = base64.b64encode(content).decode("ascii")
+    source = base64.b64encode(data.getvalue()).decode("ascii")
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return (
         f'<figure><img src="data:{mime};base64,{source}" alt="{escape(alt)}" '
         f'width="{width}" height="{height}"><figcaption>{escape(caption)}</figcaption></figure>'
     )
-
-
-def _svg(figure: Figure) -> bytes:
-    """The figure as SVG, the same for the same figure."""
-    data = io.BytesIO()
-    figure.savefig(data, format="svg", dpi=DPI, metadata={"Date": None})
-    return data.getvalue()
-
-
-def _png(figure: Figure) -> bytes:
-    """The figure as PNG with few colours."""
-    whole, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(whole, format="png", dpi=DPI)
-    whole.seek(0)
-    with Image.open(whole) as image:
-        image.convert("RGB").quantize(COLOURS).save(small, format="png", optimize=True)
-    return small.getvalue()

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..catalogue.cuts import CUTS, ZGR23_PERCENTAGES
-from ..data.space import SampledSpace
+from ..data import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
 from ..plots.extinction import extinction_figure
@@ -20,9 +20,9 @@ from ..quantities import quantity
 from ..read.tables import float_column
 from ..validate.metrics import Comparison, Selection, beside_zgr23, compare, metrics
 from ..validate.sky import chi2_per_dof
-from .figures import error_names, kiel_figure, map_figure, quality_figure
+from .figures import error_names, kiel_figure, magnitudes, map_figure, quality_figure
 from .gather import REFERENCED, SAMPLE, VALUES, Gathered, reliable
-from .page import Section, details, heading, light, note, paragraph, picture, table
+from .page import Section, light, note, paragraph, picture, table
 
 WIDTHS = ((0.8, 1.25), (0.6, 1.7))
 """Pull widths that count as good, and as fair."""
@@ -55,7 +55,8 @@ def fitted_section(gathered: Gathered, source: str) -> Section:
     body = table("The catalogue and the fit", ["", ""], rows)
     settings = [[name, str(value)] for name, value in _settings(meta).items()]
     if settings:
-        body += details("Settings of the fit", table("Settings", ["", ""], settings))
+        settings = table("Settings", ["", ""], settings)
+        body += f"<details><summary>Settings of the fit</summary>{settings}</details>"
     if not gathered.n_star:
         body = note("This catalogue has no stars: there is nothing to report.") + body
     elif not gathered.n_reliable:
@@ -75,10 +76,8 @@ def _settings(meta: Mapping) -> dict:
 
 
 def _magnitudes(sample: Table) -> list[list[str]]:
-    """Range of G."""
-    if "phot_g_mean_mag" not in sample.colnames:
-        return []
-    g = float_column(sample["phot_g_mean_mag"])
+    """Range of G, if it is known."""
+    g = magnitudes(sample)
     if not np.isfinite(g).any():
         return []
     low, middle, high = np.nanquantile(g, [0.01, 0.5, 0.99])
@@ -105,8 +104,7 @@ def headline_section(gathered: Gathered, comparison: Comparison | None) -> Secti
         rows.append(["median chi2 / dof, reliable stars", f"{chi2:.2f}", "1", light(kind)])
         rows += _typical_errors(gathered.sample[good], error_names(gathered))
     if comparison is not None and len(comparison):
-        numbers = metrics(comparison)
-        rows += _against_paper(numbers)
+        rows += _against_paper(metrics(comparison))
     text = (
         "Scatter is 1.4826 times the median absolute deviation from the median. ZGR23's numbers "
         "are those of their section 4.4 (against LAMOST, Bayestar19 and Gaia) and table 3; of chi2 "
@@ -141,9 +139,8 @@ def _typical_errors(sample: Table, names: list[str]) -> list[list[str]]:
 def _against_paper(numbers: dict) -> list[list[str]]:
     """Scatter against the reference, and pulls."""
     rows, beside = [], beside_zgr23(numbers)
-    for name, entry in numbers["all"].items():
-        if entry["scatter"] is None:
-            continue
+    entries = {name: entry for name, entry in numbers["all"].items() if entry["n"]}
+    for name, entry in entries.items():
         kind, ours, paper, verdict = quantity(name), entry["scatter"], "", "none"
         if name in beside and name != "parallax":
             theirs = beside[name][1]
@@ -151,11 +148,9 @@ def _against_paper(numbers: dict) -> list[list[str]]:
             verdict = _judge(ours / theirs, ((0.0, RATIOS[0]), (0.0, RATIOS[1])))
         text = f"{ours:.{kind.digits}f} {kind.unit}"
         rows.append([f"scatter of {kind.title}", text, paper, light(verdict)])
-    for name, entry in numbers["all"].items():
-        if entry["pull"] is not None:
-            verdict = light(_judge(entry["pull"], WIDTHS))
-            title = f"pull width of {quantity(name).title}"
-            rows.append([title, f"{entry['pull']:.2f}", "1", verdict])
+    for name, entry in entries.items():
+        title, verdict = f"pull width of {quantity(name).title}", _judge(entry["pull"], WIDTHS)
+        rows.append([title, f"{entry['pull']:.2f}", "1", light(verdict)])
     return rows
 
 
@@ -184,11 +179,7 @@ def kiel_section(gathered: Gathered) -> Section:
 
 def reference_section(gathered: Gathered, why_none: str) -> tuple[Section, Comparison | None]:
     """Residuals against reference labels, and the comparison."""
-    comparison = None
-    if not gathered.n_referenced:
-        body = note(why_none)
-    else:
-        body, comparison = _compare(gathered)
+    body, comparison = _compare(gathered) if gathered.n_referenced else (note(why_none), None)
     return Section("reference", "Against the reference", body), comparison
 
 
@@ -198,28 +189,23 @@ def _compare(gathered: Gathered) -> tuple[str, Comparison | None]:
         comparison = compare(gathered.referenced, Selection())
     except InputError as error:
         return note(f"No comparison: {error}."), None
-    steps = list(comparison.counts.items())
-    drawn = gathered.n_referenced > len(gathered.referenced)
-    body = table("Selection", ["stars", "left"], [[step, f"{n:,}"] for step, n in steps])
-    if drawn:
-        body = paragraph(
-            f"{REFERENCED:,} of {gathered.n_referenced:,} stars with reference labels, drawn at "
-            "random."
-        ) + body  # fmt: skip
+    steps = [[step, f"{n:,}"] for step, n in comparison.counts.items()]
+    body = table("Selection", ["stars", "left"], steps)
+    if gathered.n_referenced > len(gathered.referenced):
+        n = f"{REFERENCED:,} of {gathered.n_referenced:,}"
+        body = paragraph(f"{n} stars with reference labels, drawn at random.") + body
     if not len(comparison):
         return body + note("No star is left to compare."), comparison
-    numbers = metrics(comparison)
     rows = []
-    for group, by_name in numbers.items():
+    for group, by_name in metrics(comparison).items():
         for name, m in by_name.items():
             kind = quantity(name)
             if m["n"]:
                 cells = [f"{m[k]:.{kind.digits}f}" for k in ("bias", "scatter", "rmse")]
                 text = f"{group}: {kind.title} [{kind.unit}]"
                 rows.append([text, f"{m['n']:,}", *cells, f"{m['pull']:.2f}"])
-    body += table(
-        "Fitted minus reference", ["", "stars", "bias", "scatter", "rmse", "pull width"], rows
-    )
+    head = ["", "stars", "bias", "scatter", "rmse", "pull width"]
+    body += table("Fitted minus reference", head, rows)
     n = len(comparison)
     body += picture(
         residual_figure(comparison),
@@ -240,8 +226,7 @@ def _compare(gathered: Gathered) -> tuple[str, Comparison | None]:
 
 def quality_section(gathered: Gathered) -> Section:
     """Goodness of fit and errors."""
-    drawn = gathered.n_star > SAMPLE
-    text = f" ({SAMPLE:,} stars drawn at random)" if drawn else ""
+    text = f" ({SAMPLE:,} stars drawn at random)" if gathered.n_star > SAMPLE else ""
     body = picture(
         quality_figure(gathered),
         "Histogram of chi2 per degree of freedom; standard errors of the parameters against "
@@ -262,11 +247,11 @@ def flags_section(gathered: Gathered) -> Section:
     ]
     body = table("Flags", ["", "bit", "stars", "fraction"], rows)
     if gathered.cuts:
-        rows = []
-        for name, count in gathered.cuts.items():
-            paper = ZGR23_PERCENTAGES.get(name)
-            cells = _fraction_cells(count, n)
-            rows.append([CUTS[name][0], *cells, f"{paper:.1f} %" if paper else ""])
+        papers = {name: f"{percentage:.1f} %" for name, percentage in ZGR23_PERCENTAGES.items()}
+        rows = [
+            [CUTS[name][0], *_fraction_cells(count, n), papers.get(name, "")]
+            for name, count in gathered.cuts.items()
+        ]
         body += table("Cuts (ZGR23, table 3)", ["", "stars", "fraction", "ZGR23"], rows)
     return Section("flags", "Flags and cuts", body)
 
@@ -312,7 +297,7 @@ def stars_section(gathered: Gathered, spectra: Mapping[int, str], why_none: str)
     """The worst and the most typical stars, with their spectra."""
     body = note(why_none) if why_none else ""
     for title, stars in (("Worst fits", gathered.worst), ("Typical fits", gathered.typical)):
-        body += heading(title)
+        body += f"<h3>{title}</h3>"
         if not len(stars):
             body += note("There are none.")
             continue
@@ -323,8 +308,8 @@ def stars_section(gathered: Gathered, spectra: Mapping[int, str], why_none: str)
 
 def _star_rows(stars: Table) -> tuple[list[str], list[list[str]]]:
     """Head and rows of a table of stars."""
-    kinds = [quantity(name) for name in VALUES if name in stars.colnames]
-    kinds = [kind for kind in kinds if np.isfinite(float_column(stars[kind.name])).any()]
+    names = [name for name in VALUES if name in stars.colnames]
+    kinds = [quantity(n) for n in names if np.isfinite(float_column(stars[n])).any()]
     head = ["Gaia DR3 source", "chi2 / dof", *(f"{k.title} [{k.unit}]" for k in kinds), "flags"]
     rows = []
     for row, chi2 in zip(stars, chi2_per_dof(stars), strict=True):

@@ -1,7 +1,7 @@
 """Simulated surveys and catalogues with known truth."""
 
 from .survey import Survey, SurveySettings, iterate_survey, simulate_survey
-from .survey_file import read_truth, survey_ids, write_survey
+from .survey_file import read_truth, write_survey
 
 __all__ = [
     "Survey",
@@ -9,6 +9,5 @@ __all__ = [
     "iterate_survey",
     "read_truth",
     "simulate_survey",
-    "survey_ids",
     "write_survey",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import Table, vstack
 from scipy.special import erf
 
 from ..catalogue import REFERENCE_PREFIX, STELLAR_PARAMETERS, add_column
@@ -154,16 +154,14 @@ def iterate_mock(
 
 def _draw(model, n, first, rng, dust) -> Table:
     """One part of a catalogue."""
-    kept: list[dict[str, np.ndarray]] = []
-    while sum(len(part["g"]) for part in kept) < n:
-        part = _stars(model, n, rng, dust)
-        keep = part["g"] < FAINTEST
-        kept.append({name: values[keep] for name, values in part.items()})
-    truth = {name: np.concatenate([part[name] for part in kept])[:n] for name in kept[0]}
-    return _observe(model, truth, first, rng)
+    truth = Table()
+    while len(truth) < n:
+        drawn = _stars(model, n, rng, dust)
+        truth = vstack([truth, drawn[drawn["g"] < FAINTEST]])
+    return _observe(model, {name: truth[name].data[:n] for name in truth.colnames}, first, rng)
 
 
-def _stars(model, n, rng, dust) -> dict[str, np.ndarray]:
+def _stars(model, n, rng, dust) -> Table:
     """Stars of the Galactic disc, of any magnitude."""
     labels = np.empty((0, len(model.label_names)))
     while len(labels) < n:
@@ -178,15 +176,13 @@ def _stars(model, n, rng, dust) -> dict[str, np.ndarray]:
     distance = np.linalg.norm(place, axis=1)
     ln_flux = ln_luminosity(labels, model.label_names) - 2.0 * np.log(distance / 1000.0)
     g = -2.5 / np.log(10.0) * (ln_flux - np.log(G_ZERO_POINT))
-    values = {name: labels[:, i] for i, name in enumerate(model.label_names)}
-    return values | {
-        "extinction": extinction,
-        "parallax": 1000.0 / distance,
-        "g": g + G_EXTINCTION * extinction,
-        "longitude": np.degrees(np.arctan2(place[:, 1], place[:, 0])) % 360.0,
-        "latitude": np.degrees(np.arcsin(place[:, 2] / distance)),
-        "ln_prior": model.prior.ln_p(labels),
-    }
+    stars = Table(labels, names=model.label_names)
+    stars["extinction"], stars["parallax"] = extinction, 1000.0 / distance
+    stars["g"] = g + G_EXTINCTION * extinction
+    stars["longitude"] = np.degrees(np.arctan2(place[:, 1], place[:, 0])) % 360.0
+    stars["latitude"] = np.degrees(np.arcsin(place[:, 2] / distance))
+    stars["ln_prior"] = model.prior.ln_p(labels)
+    return stars
 
 
 def _errors(g: np.ndarray, parallax: np.ndarray) -> dict[str, np.ndarray]:
@@ -280,8 +276,5 @@ def _add_reference_labels(table, model, truth, rng) -> None:
 
 def _diagonals(variance: np.ndarray) -> np.ndarray:
     """Upper triangles of diagonal matrices."""
-    n = variance.shape[1]
-    rows, columns = np.triu_indices(n)
-    triangle = np.zeros((len(variance), len(rows)))
-    triangle[:, rows == columns] = variance
-    return triangle
+    rows, columns = np.triu_indices(variance.shape[1])
+    return np.where(rows == columns, variance[:, rows], 0.0)

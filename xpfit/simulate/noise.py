@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW, LN_PER_MAG
-from ..data.preparation import XPSettings
+from ..data import XPSettings
 from ..prepare.bases import sampled_design
 from ..prepare.covariance import add_calibration, calibration_covariance
 from ..read import XP_BANDS
@@ -35,8 +35,7 @@ def g_magnitude(wavelength: np.ndarray, flux: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (n_star,)
     """
-    window = (wavelength >= AMPLITUDE_WINDOW[0]) & (wavelength <= AMPLITUDE_WINDOW[1])
-    return -2.5 * np.log10(flux[:, window].mean(axis=1) / G_ZERO_POINT)
+    return _magnitude(wavelength, flux, AMPLITUDE_WINDOW, G_ZERO_POINT)
 
 
 BP_RP_WINDOWS = {"bp": ((392.0, 640.0), 4.08e7), "rp": ((640.0, 992.0), 1.27e7)}
@@ -55,11 +54,13 @@ def bp_rp_magnitudes(wavelength: np.ndarray, flux: np.ndarray) -> tuple[np.ndarr
     -------
     bp, rp : ndarray, shape (n_star,)
     """
-    magnitudes = []
-    for (blue, red), zero_point in BP_RP_WINDOWS.values():
-        mean = flux[:, (wavelength >= blue) & (wavelength <= red)].mean(axis=1)
-        magnitudes.append(-2.5 * np.log10(mean / zero_point))
-    return magnitudes[0], magnitudes[1]
+    return tuple(_magnitude(wavelength, flux, *band) for band in BP_RP_WINDOWS.values())
+
+
+def _magnitude(wavelength, flux, window: tuple[float, float], zero_point: float) -> np.ndarray:
+    """Magnitudes (n_star,) from the mean flux within a window of wavelengths (nm)."""
+    inside = (wavelength >= window[0]) & (wavelength <= window[1])
+    return -2.5 * np.log10(flux[:, inside].mean(axis=1) / zero_point)
 
 
 def gaia_parallax_err(g: np.ndarray) -> np.ndarray:

@@ -14,9 +14,7 @@ import numpy as np
 
 from ..constants import LN_PER_MAG
 from ..constraints import FRACTION, POSITIVE, CheckedSettings, each
-from ..data.preparation import Preparation, XPSettings
-from ..data.space import SampledSpace
-from ..data.spectra import Spectra
+from ..data import Preparation, SampledSpace, Spectra
 from ..errors import InputError
 from ..healpix import first_source_id
 from ..model import XPModel
@@ -167,16 +165,12 @@ class _Simulator:
     def __init__(self, model, rng, settings, types):
         self.model, self.rng, self.settings = model, rng, settings
         self.names = model.label_names
-        self.types = None
-        if types is not None:
-            self.types = types[model.in_range(types).all(axis=1)]
-            if not len(self.types):
-                raise InputError("none of the given types lies in the range of the model")
-        space = model.space
-        self.xp_settings = XPSettings()
+        self.types = types if types is None else types[model.in_range(types).all(axis=1)]
+        if types is not None and not len(self.types):
+            raise InputError("none of the given types lies in the range of the model")
         # A separate stream: positions do not change the other random numbers.
         (self.sky,) = rng.spawn(1)
-        self.noise = XPNoise(space.wavelength[~space.is_band], self.xp_settings)
+        self.noise = XPNoise(model.space.wavelength[~model.space.is_band])
 
     def draw(self, first: int, n: int) -> Survey:
         """Simulate stars number `first`, `first` + 1, ..."""
@@ -192,13 +186,9 @@ class _Simulator:
         parallax = self._draw_parallax(flux)
         flux *= parallax[:, None] ** 2
         truth = {
-            "labels": labels,
-            "extinction": extinction,
-            "parallax": parallax,
-            "xi": xi,
-            "mass_ratio": mass_ratio,
-            "ln_absolute_flux": self._ln_absolute_flux(labels),
-        }
+            "labels": labels, "extinction": extinction, "parallax": parallax, "xi": xi,
+            "mass_ratio": mass_ratio, "ln_absolute_flux": self._ln_absolute_flux(labels),
+        }  # fmt: skip
         observed, truth["wrong_label"] = self._observe(first, truth, flux)
         return Survey(observed, truth)
 
@@ -282,7 +272,7 @@ class _Simulator:
             labels=dict(zip(self.names, labels.T, strict=True)),
             label_err=dict(zip(self.names, label_err.T, strict=True)),
             gaia=gaia,
-            preparation=Preparation(self.xp_settings),
+            preparation=Preparation(self.noise.settings),
         )
         return spectra, wrong
 
@@ -294,14 +284,10 @@ class _Simulator:
         n = len(flux)
         ra = self.sky.uniform(0.0, 360.0, n)
         dec = np.degrees(np.arcsin(self.sky.uniform(-1.0, 1.0, n)))
-        bp, rp = bp_rp_magnitudes(self.model.wavelength, flux)
-        gaia = {
-            "ra": ra,
-            "dec": dec,
-            "phot_g_mean_mag": g_magnitude(self.model.wavelength, flux),
-            "phot_bp_mean_mag": bp,
-            "phot_rp_mean_mag": rp,
-        }
+        wavelength = self.model.wavelength
+        g, (bp, rp) = g_magnitude(wavelength, flux), bp_rp_magnitudes(wavelength, flux)
+        gaia = {"ra": ra, "dec": dec, "phot_g_mean_mag": g, "phot_bp_mean_mag": bp,
+                "phot_rp_mean_mag": rp}  # fmt: skip
         return first_source_id(ra, dec) + 1 + first + np.arange(n), gaia
 
     def _observe_flux(self, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

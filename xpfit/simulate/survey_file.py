@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import h5py
 import numpy as np
 
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..files import atomic_output
 from ..model import XPModel
@@ -56,21 +56,6 @@ def write_survey(
     return n_star
 
 
-def survey_ids(path: str | os.PathLike) -> np.ndarray:
-    """Source ids of the stars of a survey, in the order of its truth, shape (n_star,).
-
-    Raises
-    ------
-    InputError
-        If the file is not of a simulated survey.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            return file["source_id"][()]
-    except (OSError, KeyError) as error:
-        raise InputError(f"{path}: not a simulated survey ({error})") from error
-
-
 def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """The truth of a survey that `write_survey` wrote.
 
@@ -81,7 +66,7 @@ def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        As `Survey.truth`, and `extinction_curve` and `label_names` (bytes).
+        As `Survey.truth`, and `source_id`, `extinction_curve`, `label_names` (bytes).
 
     Raises
     ------
@@ -90,6 +75,7 @@ def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     try:
         with h5py.File(path, "r") as file:
-            return {name: values[()] for name, values in file["truth"].items()}
+            truth = {name: values[()] for name, values in file["truth"].items()}
+            return truth | {"source_id": file["source_id"][()]}
     except (OSError, KeyError) as error:
         raise InputError(f"{path}: not a simulated survey ({error})") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..companion import GaiaNet, UncertainNetwork
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
 
@@ -53,7 +53,7 @@ def model_derivative_spectrum(
         flux = model.predict(labels + sign * step, 0.0, 1.0, extrapolate=True)
         level = np.nan_to_num(flux) @ network.features_.reference
         ln_flux.append(np.log(flux / level[:, None]))
-    unit = 1.0
+    slopes = (ln_flux[1] - ln_flux[0]) / (2.0 * STEP)
     if name == "teff" and isinstance(network, GaiaNet):
-        unit = np.log(10.0) * labels[:, column, None]
-    return np.mean((ln_flux[1] - ln_flux[0]) / (2.0 * STEP) * unit, axis=0)
+        slopes *= np.log(10.0) * labels[:, column, None]
+    return slopes.mean(axis=0)

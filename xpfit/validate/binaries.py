@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from ..errors import InputError
+from .metrics import magnitude_groups
 
 FALSE_ALARM_RATE = 0.01
 """Fraction of single stars that are taken for binaries, at which completeness is quoted."""
@@ -58,36 +57,29 @@ def detection(
         )
     value = np.where(np.isfinite(statistic), statistic, -np.inf)
     curves = {}
-    for low, high in pairwise(G_EDGES):
-        inside = (g >= low) & (g < high)
+    for name, inside in magnitude_groups(g, G_EDGES).items():
         single, double = inside & (mass_ratio == 0), inside & (mass_ratio > 0)
         if not single.any() or not double.any():
             continue
         threshold = float(np.quantile(value[single], 1.0 - false_alarm_rate, method="higher"))
         found = value > threshold
-        n, fraction = _by_mass_ratio(mass_ratio, double, found)
+        n, n_found = (
+            np.histogram(mass_ratio[rows], MASS_RATIO_EDGES)[0] for rows in (double, double & found)
+        )
         target = double & (mass_ratio >= TARGET[0]) & (mass_ratio < TARGET[1])
-        curves[f"G {low:g}-{high:g}"] = {
+        curves[name] = {
             "n_single": int(single.sum()),
             "n_binary": int(double.sum()),
             "threshold": threshold,
             "false_alarms": float(np.mean(value[single] > 0.0)),
             "completeness": float(found[target].mean()) if target.any() else None,
             "mass_ratio": list(MASS_RATIO_EDGES),
-            "n": n,
-            "found": fraction,
+            "n": n.tolist(),
+            "found": [
+                i / k if k else None for i, k in zip(n_found.tolist(), n.tolist(), strict=True)
+            ],
         }
     return curves
-
-
-def _by_mass_ratio(mass_ratio, double, found) -> tuple[list[int], list[float | None]]:
-    """Number of binaries, and fraction of those found, by mass ratio."""
-    n, fraction = [], []
-    for low, high in pairwise(MASS_RATIO_EDGES):
-        rows = double & (mass_ratio >= low) & (mass_ratio < high)
-        n.append(int(rows.sum()))
-        fraction.append(float(found[rows].mean()) if rows.any() else None)
-    return n, fraction
 
 
 def completeness_curve(single: np.ndarray, binary: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

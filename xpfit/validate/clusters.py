@@ -10,7 +10,7 @@ from astropy.table import Table
 from ..catalogue.cuts import passes
 from ..errors import InputError
 from ..read.tables import float_column, integer_ids
-from ..statistics import robust_width
+from .metrics import residual_numbers
 
 MIN_REL_ERR = 0.2
 """Errors of Gaia's parallaxes, over the cluster's parallax, above which stars are compared: where
@@ -54,23 +54,11 @@ class ClusterParallaxes:
 
     def numbers(self) -> dict[str, dict[str, float | int | None]]:
         """Of the fitted and of Gaia's parallaxes: `n`, `bias`, `scatter` (mas), `pull` width."""
+        parallax = self.cluster.parallax
+        fitted, observed = self.fitted - parallax, self.observed - parallax
         return {
-            name: self._numbers(values, errors)
-            for name, values, errors in (
-                ("fitted", self.fitted, self.fitted_err),
-                ("gaia", self.observed, self.observed_err),
-            )
-        }
-
-    def _numbers(self, values, errors) -> dict[str, float | int | None]:
-        if not len(values):
-            return {"n": 0, "bias": None, "scatter": None, "pull": None}
-        residual = values - self.cluster.parallax
-        return {
-            "n": len(values),
-            "bias": float(np.median(residual)),
-            "scatter": robust_width(residual),
-            "pull": robust_width(residual / errors),
+            "fitted": residual_numbers(fitted, fitted / self.fitted_err),
+            "gaia": residual_numbers(observed, observed / self.observed_err),
         }
 
 
@@ -98,10 +86,8 @@ def cluster_parallaxes(table: Table, cluster: Cluster) -> ClusterParallaxes:
     if not rows.any():
         raise InputError(f"{cluster.name}: none of its members is in the catalogue; check the ids")
     part = table[rows]
-    columns = [
-        float_column(part[name])
-        for name in ("parallax", "parallax_err", "gaia_parallax", "gaia_parallax_error")
-    ]
+    names = ("parallax", "parallax_err", "gaia_parallax", "gaia_parallax_error")
+    columns = [float_column(part[name]) for name in names]
     keep = passes(part, ["confident"]) & np.isfinite(columns).all(axis=0)
     keep &= columns[3] > MIN_REL_ERR * cluster.parallax
     return ClusterParallaxes(cluster, *(values[keep] for values in columns))

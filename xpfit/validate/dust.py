@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
 from typing import Protocol
 
 import astropy.units as u
@@ -72,23 +73,13 @@ def load_dust_map(name: str) -> DustMap:
             f'dust maps need the dustmaps package: pip install "xpfit[maps]" ({error})'
         ) from error
     try:
-        return _WithOptions(getattr(module, class_name)(), options)
+        dust_map = getattr(module, class_name)()
     except OSError as error:
         raise InputError(
             f"the data of the dust map {name!r} are not installed; fetch them once with "
             f"'python -c \"import dustmaps.{name} as m; m.fetch()\"' ({error})"
         ) from error
-
-
-@dataclass(frozen=True)
-class _WithOptions:
-    """A map that is always queried with the same options."""
-
-    dust_map: DustMap
-    options: dict
-
-    def query(self, coords: SkyCoord) -> np.ndarray:
-        return self.dust_map.query(coords, **self.options)
+    return SimpleNamespace(query=partial(dust_map.query, **options))
 
 
 def attach_dust_map(fitted: Table, dust_map: DustMap) -> Table:
@@ -118,10 +109,9 @@ def attach_dust_map(fitted: Table, dust_map: DustMap) -> Table:
             "give one value per star (of Bayestar, the median)"
         )
     joined = fitted.copy()
-    for suffix in ("", "_err"):
-        if f"{REFERENCE_PREFIX}extinction{suffix}" in joined.colnames:
-            joined.remove_column(f"{REFERENCE_PREFIX}extinction{suffix}")
-    joined[f"{REFERENCE_PREFIX}extinction"] = values * u.mag
+    name = f"{REFERENCE_PREFIX}extinction"
+    joined.remove_columns({name, f"{name}_err"}.intersection(joined.colnames))
+    joined[name] = values * u.mag
     return joined
 
 

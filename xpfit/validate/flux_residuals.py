@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from ..constants import BANDS
-from ..data.space import SampledSpace
-from ..data.spectra import Spectra
+from ..data import SampledSpace, Spectra
 from ..errors import InputError
 from ..fit import FitResult
 from ..healpix import position_of_id
@@ -23,6 +22,8 @@ SHOWN = (392.0, 592.0, 792.0, 992.0, "H", "W1")
 
 MAPPED = (402.0, 652.0, "J", "W1")
 """Wavelengths and bands of ZGR23's figs. 25 and 26."""
+
+BAND_NAMES = {band.wavelength: band.name for band in BANDS}
 
 MAX_PULL = 10.0
 """Residuals beyond are left out of maps, and stars whose parallax is further off (fig. 25)."""
@@ -58,11 +59,10 @@ class FluxResiduals:
         """Join parts of one sample."""
         parts = list(parts)
         labels = {name: np.concatenate([p.labels[name] for p in parts]) for name in parts[0].labels}
-        positions = {
-            name: np.concatenate([p.positions[name] for p in parts]) for name in ("ra", "dec")
-        }
         pulls, good = (np.concatenate([getattr(p, n) for p in parts]) for n in ("pulls", "good"))
-        return FluxResiduals(parts[0].names, pulls, labels, good, Table(positions))
+        return FluxResiduals(
+            parts[0].names, pulls, labels, good, vstack([p.positions for p in parts])
+        )
 
 
 def flux_residuals(
@@ -95,39 +95,38 @@ def flux_residuals(
     """
     if not isinstance(model.space, SampledSpace):
         raise InputError("flux residuals are by wavelength; the model works on coefficients")
-    found = (_channel(model, channel) for channel in channels)
-    index = list(dict.fromkeys(i for i in found if i >= 0))
-    with np.errstate(invalid="ignore"):
-        predicted = model.forward.flux(result.theta)[:, index]
+    index = _channels(model, channels)
     error = spectra.flux_err[:, index]
     with np.errstate(invalid="ignore"):
+        predicted = model.forward.flux(result.theta)[:, index]
         pulls = np.where(np.isfinite(error), (predicted - spectra.flux[:, index]) / error, np.nan)
         parallax_pull = np.abs(result["parallax"] - spectra.parallax) / spectra.parallax_err
         good = result.chi2 <= MAX_CHI2_PER_DOF * result.dof
         good &= result.ln_prior >= model.ln_prior_threshold
         good &= ~(np.isfinite(spectra.parallax_err) & (parallax_pull > MAX_PULL))
-    names = tuple(_channel_name(model, i) for i in index)
+    names = tuple(
+        BAND_NAMES[wavelength] if is_band else f"{wavelength:.0f} nm"
+        for wavelength, is_band in zip(
+            model.wavelength[index], model.space.is_band[index], strict=True
+        )
+    )
     return FluxResiduals(names, pulls, _labels(model, spectra, result), good, _positions(spectra))
 
 
-def _channel(model: XPModel, wanted: float | str) -> int:
-    """Index of a wavelength or band, -1 if the model was not trained on it."""
+def _channels(model: XPModel, wanted: Iterable[float | str]) -> list[int]:
+    """Trained channels nearest to wavelengths, and those of bands, if there are any; each once."""
     known = np.flatnonzero(model.trained_channels)
-    is_band = model.space.is_band[known]
-    if isinstance(wanted, str):
-        band = next(band for band in BANDS if band.name == wanted)
-        match = known[is_band & (model.wavelength[known] == band.wavelength)]
-        return int(match[0]) if len(match) else -1
-    known = known[~is_band]
-    return int(known[np.argmin(np.abs(model.wavelength[known] - wanted))])
-
-
-def _channel_name(model: XPModel, index: int) -> str:
-    """Name of a channel for people."""
-    wavelength = model.wavelength[index]
-    if model.space.is_band[index]:
-        return next(band.name for band in BANDS if band.wavelength == wavelength)
-    return f"{wavelength:.0f} nm"
+    is_band, wavelength = model.space.is_band[known], model.wavelength[known]
+    bands = {
+        BAND_NAMES[at]: int(i) for i, at in zip(known[is_band], wavelength[is_band], strict=True)
+    }
+    known, wavelength = known[~is_band], wavelength[~is_band]
+    found = (
+        bands.get(channel) if isinstance(channel, str)
+        else int(known[np.argmin(np.abs(wavelength - channel))])
+        for channel in wanted
+    )  # fmt: skip
+    return list(dict.fromkeys(i for i in found if i is not None))
 
 
 def _labels(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, np.ndarray]:
@@ -135,21 +134,18 @@ def _labels(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, np
     labels = {}
     for name in (*model.label_names, "extinction"):
         known = spectra.extinction if name == "extinction" else (spectra.labels or {}).get(name)
-        values = result[name]
-        if known is not None and np.isfinite(known).any():
-            values = known
-        labels[name] = quantity(name).factor * values
+        has_values = known is not None and np.isfinite(known).any()
+        labels[name] = quantity(name).factor * (known if has_values else result[name])
     return labels
 
 
 def _positions(spectra: Spectra) -> Table:
     """Positions of the stars, from their ids where the spectra came without."""
-    by_id = position_of_id(spectra.source_id)
-    position = {}
-    for name, other in zip(("ra", "dec"), by_id, strict=True):
+    table = Table(position_of_id(spectra.source_id), names=("ra", "dec"))
+    for name in table.colnames:
         measured = spectra.gaia.get(name, np.full(len(spectra), np.nan))
-        position[name] = np.where(np.isfinite(measured), measured, other)
-    return Table(position)
+        table[name] = np.where(np.isfinite(measured), measured, table[name])
+    return table
 
 
 def flux_residual_maps(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..constants import LN_PER_MAG
-from ..data.space import SampledSpace
+from ..data import SampledSpace
 from ..errors import InputError
 from ..fit.fisher import fisher_matrix, safe_inverse
 from ..model import XPModel
@@ -108,15 +108,16 @@ def fisher_forecast(
     covariance = np.full((*n_bins, n, n), np.nan)
     for start in range(0, len(types), ROWS_AT_A_TIME):
         rows = slice(start, start + ROWS_AT_A_TIME)
-        fisher = fisher_matrix(
-            _information(model, noise, theta[rows]), theta[rows], error[rows], layout
-        )
+        information = _information(model, noise, theta[rows])
+        fisher = fisher_matrix(information, theta[rows], error[rows], layout)
         covariance[tuple(cells[rows].T)] = safe_inverse(fisher)[0]
     return Forecast(model.parameter_names, *edges, covariance)
 
 
 def _types(model: XPModel, n_bins, rng) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Labels (n_type, n_label), cells (n_type, 2), and the cells' edges."""
+    from scipy.stats import binned_statistic_dd
+
     draws = model.prior.sample(200_000, rng)
     draws = draws[model.in_range(draws).all(axis=1)]
     axes = draws[:, [model.label_names.index(name) for name in ("teff", "logg")]]
@@ -124,14 +125,9 @@ def _types(model: XPModel, n_bins, rng) -> tuple[np.ndarray, np.ndarray, list[np
         np.linspace(*np.quantile(axis, [0.0005, 0.9995]), n + 1)
         for axis, n in zip(axes.T, n_bins, strict=True)
     ]
-    place = np.column_stack([np.digitize(a, e) - 1 for a, e in zip(axes.T, edges, strict=True)])
-    inside = np.all((place >= 0) & (place < n_bins), axis=1)
-    draws, place = draws[inside], place[inside]
-    cells, index, n = np.unique(place, axis=0, return_inverse=True, return_counts=True)
-    index = index.ravel()
-    kept = np.flatnonzero(n >= MIN_DRAWS)
-    types = np.array([np.median(draws[index == c], axis=0) for c in kept])
-    return types, cells[kept], edges
+    cells = np.argwhere(np.histogram2d(*axes.T, edges)[0] >= MIN_DRAWS)
+    medians = binned_statistic_dd(axes, draws.T, "median", edges).statistic
+    return medians[:, cells[:, 0], cells[:, 1]].T, cells, edges
 
 
 def _information(model: XPModel, noise: XPNoise, theta: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..companion import ScatterAutoencoder
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..simulate.stars import giant_branch_teff, main_sequence_logg
 
@@ -95,9 +95,7 @@ def latent_tracks(latent: np.ndarray, labels: dict[str, np.ndarray]) -> list[Lat
         rows = [np.flatnonzero(bins == i) for i in range(1, len(edges))]
         rows = [row for row in rows if len(row) >= MIN_PER_BIN]
         if len(rows) >= 2:
-            means = {
-                key: np.array([np.nanmean(v[row]) for row in rows]) for key, v in labels.items()
-            }
+            means = {k: np.array([np.nanmean(v[row]) for row in rows]) for k, v in labels.items()}
             points = np.array([latent[row].mean(axis=0) for row in rows])
             tracks.append(LatentTrack(name, axes, along, means, points, used))
     return tracks
@@ -145,27 +143,25 @@ def alpha_classifiers(
         raise InputError(
             f"{high.sum()} high- and {(~high).sum()} low-alpha giants are too few to classify"
         )
-    bands = spectra.flux[rows][:, -spectra.space.n_bands :] if spectra.space.n_bands else None
-    three = np.column_stack([labels[name][rows] for name in ("teff", "logg", "feh")])
+    three = np.column_stack([labels[name][rows] for name in limits])
     inputs = {"[Fe/H]": three[:, 2:], "labels": three}
-    if bands is not None:
+    if spectra.space.n_bands:
+        bands = spectra.flux[rows][:, -spectra.space.n_bands :]
         colours = np.diff(np.log(np.maximum(bands, 1e-300)), axis=1)
         inputs["labels and colours"] = np.column_stack([three, colours])
     inputs["latent variables"] = out.latent[rows]
     test = rng.random(len(rows)) < TEST_SHARE
     seed = int(rng.integers(2**31))
-    table = Table(
-        names=("inputs", "accuracy", "high_value", "low_value", *COUNTS),
-        dtype=("U24", float, float, float, int, int, int, int),
-    )
+    table_rows = []
     for name, x in inputs.items():
         forest = RandomForestClassifier(300, random_state=seed).fit(x[~test], high[~test])
         said, true = forest.predict(x[test]), high[test]
         order = {"labels": [True, False]}
         values = precision_score(true, said, **order, average=None, zero_division=np.nan)
         counts = confusion_matrix(said, true, **order)
-        table.add_row((name, accuracy_score(true, said), *values, *counts.ravel()))
-    return table
+        table_rows.append((name, accuracy_score(true, said), *values, *counts.ravel()))
+    names = ("inputs", "accuracy", "high_value", "low_value", *COUNTS)
+    return Table(rows=table_rows, names=names)
 
 
 def known_labels(spectra: Spectra) -> dict[str, np.ndarray]:

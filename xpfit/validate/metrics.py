@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from astropy.table import Table
@@ -11,14 +12,12 @@ from astropy.table import Table
 from ..catalogue import REFERENCE_PREFIX
 from ..errors import InputError
 from ..quality import is_reliable
+from ..quantities import BASIC_LABELS, LABELS
 from ..read.tables import float_column
 from ..statistics import robust_width
 
 GIANT_LOGG = 3.6
 """Stars whose reference log g is lower are giants, the others dwarfs."""
-
-LABELS = ("teff", "feh", "logg", "alpha_m")
-"""Labels that are compared, where both sides have them."""
 
 REFERENCES = {
     **{name: (REFERENCE_PREFIX + name, REFERENCE_PREFIX + name + "_err") for name in LABELS},
@@ -209,22 +208,58 @@ def beside_zgr23(numbers: dict[str, dict]) -> dict[str, tuple[float, float]]:
 def _numbers(comparison: Comparison, name: str, mask: np.ndarray) -> dict:
     """Metrics of one label in one group."""
     mask = mask & np.isfinite(comparison.residual(name))
-    if not mask.any():
-        return {"n": 0, "bias": None, "scatter": None, "rmse": None, "pull": None}
-    residual, pull = comparison.residual(name)[mask], comparison.pull(name)[mask]
-    return {
-        "n": int(residual.size),
-        "bias": float(np.median(residual)),
-        "scatter": robust_width(residual),
-        "rmse": float(np.sqrt(np.mean(residual**2))),
-        "pull": robust_width(pull),
-    }
+    residual = comparison.residual(name)[mask]
+    rmse = float(np.sqrt(np.mean(residual**2))) if mask.any() else None
+    numbers = residual_numbers(residual, comparison.pull(name)[mask])
+    width = numbers.pop("pull")
+    return numbers | {"rmse": rmse, "pull": width}
+
+
+def residual_numbers(
+    residual: np.ndarray, pull: np.ndarray, missing: float | None = None
+) -> dict[str, float | int | None]:
+    """Numbers that describe a distribution of residuals.
+
+    Parameters
+    ----------
+    residual, pull : ndarray, shape (n_star,)
+        Residuals, and residuals over their errors.
+    missing : float, optional
+        What is given where there are no stars.
+
+    Returns
+    -------
+    dict
+        `n`, `bias` (median), `scatter` (robust width) and `pull` (robust width of the pulls).
+    """
+    if not len(residual):
+        return {"n": 0, "bias": missing, "scatter": missing, "pull": missing}
+    bias, (scatter, width) = float(np.median(residual)), map(robust_width, (residual, pull))
+    return {"n": len(residual), "bias": bias, "scatter": scatter, "pull": width}
+
+
+def magnitude_groups(g: np.ndarray, edges: Sequence[float]) -> dict[str, np.ndarray]:
+    """Rows of the stars in each range of magnitude that has any.
+
+    Parameters
+    ----------
+    g : ndarray, shape (n_star,)
+    edges : sequence of float
+        Of the ranges, rising.
+
+    Returns
+    -------
+    dict of str to ndarray of bool, shape (n_star,)
+        By range, such as ``G 12-14``.
+    """
+    groups = {f"G {low:g}-{high:g}": (g >= low) & (g < high) for low, high in pairwise(edges)}
+    return {name: rows for name, rows in groups.items() if rows.any()}
 
 
 def _common_labels(fitted: Table) -> tuple[str, ...]:
     """Labels that the catalogue has with their reference; at least teff, feh and logg."""
     names = fitted.colnames
-    needed = [n for name in LABELS[:3] for n in (name, f"{name}_err", REFERENCE_PREFIX + name)]
+    needed = [n for name in BASIC_LABELS for n in (name, f"{name}_err", REFERENCE_PREFIX + name)]
     needed += ["quality_flags", "fit_flags"]
     remedy = "give one written by 'xpfit fit', and --reference if its input had no labels"
     require_columns(fitted, needed, remedy)

@@ -54,12 +54,13 @@ def posterior_table(samples: Sequence[PosteriorSample], *, absolute: bool = True
 
 def _row(sample: PosteriorSample) -> dict:
     """One row of `posterior_table`."""
+    from scipy import stats
+
     row: dict = {"gdr3_source_id": sample.source_id}
     scale = factors(sample.parameter_names)
     flat, best, error = (x * scale for x in (sample.flat, sample.best, sample.error))
     lower, median, upper = np.quantile(flat, [0.16, 0.5, 0.84], axis=0)
-    centred = (flat - flat.mean(axis=0)) / flat.std(axis=0)
-    skewness, kurtosis = (centred**3).mean(axis=0), (centred**4).mean(axis=0)
+    skewness, kurtosis = stats.skew(flat), stats.kurtosis(flat, fisher=False)
     for i, name in enumerate(sample.parameter_names):
         row |= {
             name: best[i],

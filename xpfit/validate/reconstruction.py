@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..companion import ScatterAutoencoder
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
 from ..statistics import robust_width

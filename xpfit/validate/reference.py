@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..catalogue import REFERENCE_PREFIX
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
 from ..read.tables import float_column, integer_ids, match_ids
@@ -38,7 +38,7 @@ class ReferenceLabels:
     """
 
     def __init__(self, reference: Table):
-        self._ids = integer_ids(reference, "the reference table")
+        self.ids = integer_ids(reference, "the reference table")
         self._columns: dict[str, np.ndarray] = {}
         for name, candidates in REFERENCE_COLUMNS.items():
             found = next((c for c in candidates if c in reference.colnames), None)
@@ -68,7 +68,7 @@ class ReferenceLabels:
             If the catalogue has no ids.
         """
         wanted = integer_ids(fitted, "the catalogue")
-        rows, matched = match_ids(wanted, self._ids, "the reference table")
+        rows, matched = match_ids(wanted, self.ids, "the reference table")
         joined = fitted.copy()
         joined.remove_columns([n for n in joined.colnames if n.startswith(REFERENCE_PREFIX)])
         for name, values in self._columns.items():
@@ -96,14 +96,10 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
     InputError
         If a needed column is missing or no source is in both tables.
     """
-    joined = ReferenceLabels(reference).attach(fitted)
-    ids, others = (
-        integer_ids(table, what)
-        for table, what in ((fitted, "the catalogue"), (reference, "the reference table"))
-    )
-    if not np.isin(ids, others).any():
+    labels = ReferenceLabels(reference)
+    if not np.isin(integer_ids(fitted, "the catalogue"), labels.ids).any():
         raise InputError("no source of the catalogue is in the reference table; check the ids")
-    return joined
+    return labels.attach(fitted)
 
 
 def nearest_stars(model: XPModel, labels: np.ndarray, training: Spectra, n: int = 10) -> np.ndarray:

@@ -18,6 +18,10 @@ COLOUR_LIMITS, MAGNITUDE_LIMITS = (-1.0, 6.0), (-6.0, 17.0)
 BIN_SIZES = (0.1, 0.25)
 """mag, of the cells in colour and magnitude."""
 
+COLUMNS = (
+    "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "parallax", "gaia_parallax",
+)  # fmt: skip
+
 MIN_IN_CELL = 3
 """Sources without which a cell's fraction is not shown."""
 
@@ -52,7 +56,11 @@ def reliable_fraction(
     ]
     count = passed = np.zeros((len(edges[0]) - 1, len(edges[1]) - 1))
     for table in tables:
-        colour, magnitude = _place(table)
+        require_columns(table, COLUMNS)
+        g, bp, rp, fitted, observed = (float_column(table[name]) for name in COLUMNS)
+        parallax = np.where(np.isfinite(fitted), fitted, observed)
+        parallax = np.where(parallax > 0, parallax, np.nan)
+        colour, magnitude = bp - rp, g + 5.0 * np.log10(parallax / 100.0)
         known = np.isfinite(colour) & np.isfinite(magnitude)
         good = known & passes(table, ["basic"])
         count = count + np.histogram2d(colour[known], magnitude[known], edges)[0]
@@ -64,13 +72,3 @@ def reliable_fraction(
         )
     fraction = np.where(count >= MIN_IN_CELL, passed / np.maximum(count, 1), np.nan)
     return fraction, count.astype(int), *edges
-
-
-def _place(table: Table) -> tuple[np.ndarray, np.ndarray]:
-    """BP - RP and absolute G of every row."""
-    names = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "parallax", "gaia_parallax")
-    require_columns(table, names)
-    g, bp, rp, fitted, observed = (float_column(table[name]) for name in names)
-    parallax = np.where(np.isfinite(fitted), fitted, observed)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return bp - rp, g + 5.0 * np.log10(np.where(parallax > 0, parallax, np.nan) / 100.0)

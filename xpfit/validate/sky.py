@@ -64,9 +64,7 @@ class SkyMeans:
         if nside < 1 or nside & (nside - 1):
             raise InputError(f"nside must be a power of two, such as {NSIDE}, got {nside}")
         self.healpix = HEALPix(nside=nside, order="nested", frame="galactic")
-        self._count = np.zeros(self.healpix.npix)
-        self._weight = np.zeros(self.healpix.npix)
-        self._sum = np.zeros(self.healpix.npix)
+        self._count, self._weight, self._sum = np.zeros((3, self.healpix.npix))
 
     def add(self, cells: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Add stars.
@@ -163,14 +161,12 @@ class ExtinctionMaps:
 
     def _since_known(self) -> tuple[np.ndarray, np.ndarray]:
         """Differences in E (mag) and distance (pc) to the last slice before that is known."""
-        middle = 500.0 * (self.edges[1:] + self.edges[:-1])
-        difference, distance = (np.full_like(self.cumulative, np.nan) for _ in range(2))
-        last, place = np.zeros(self.healpix.npix), np.zeros(self.healpix.npix)
-        for i, values in enumerate(self.cumulative):
-            difference[i], distance[i] = values - last, middle[i] - place
-            known = np.isfinite(values)
-            last, place = np.where(known, values, last), np.where(known, middle[i], place)
-        return difference, distance
+        distance = np.concatenate([[0.0], 500.0 * (self.edges[1:] + self.edges[:-1])])
+        extinction = np.vstack([np.zeros(self.healpix.npix), self.cumulative])
+        known = np.isfinite(extinction) * np.arange(len(distance))[:, None]
+        last = np.maximum.accumulate(known)[:-1]
+        difference = extinction[1:] - np.take_along_axis(extinction, last, axis=0)
+        return difference, distance[1:, None] - distance[last]
 
 
 def extinction_maps(
@@ -236,8 +232,8 @@ def extinction_maps(
 def good_for_maps(table: Table, max_parallax_rel_err: float = MAX_PARALLAX_REL_ERR) -> np.ndarray:
     """Stars that ZGR23 use for maps of extinction (fig. 22): ndarray of bool, shape (n_star,)."""
     require_columns(table, MAP_COLUMNS[:7])
-    parallax, parallax_err, extinction, extinction_err = (
-        float_column(table[name]) for name in ("parallax", "parallax_err", *MAP_COLUMNS[3:5])
+    extinction, extinction_err, parallax, parallax_err = (
+        float_column(table[name]) for name in MAP_COLUMNS[3:7]
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         keep = (chi2_per_dof(table) <= MAX_CHI2_PER_DOF) & (parallax > 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 from astropy.table import Table
@@ -14,9 +13,8 @@ from ..errors import InputError
 from ..quality import is_reliable
 from ..quantities import factors
 from ..read.tables import integer_ids, match_ids
-from ..simulate import read_truth, survey_ids
-from ..statistics import robust_width
-from .metrics import GIANT_LOGG
+from ..simulate import read_truth
+from .metrics import GIANT_LOGG, magnitude_groups, residual_numbers
 
 LEVELS = (0.68, 0.95)
 """Probabilities of the regions whose coverage is counted."""
@@ -49,9 +47,8 @@ def attach_truth(fitted: Table, survey: str | os.PathLike) -> dict[str, np.ndarr
     truth = read_truth(survey)
     if "label_names" not in truth:
         raise InputError(f"{survey}: simulated by an older xpfit; simulate it again")
-    ids = survey_ids(survey)
     wanted = integer_ids(fitted, "the catalogue")
-    rows, matched = match_ids(wanted, ids, "the survey")
+    rows, matched = match_ids(wanted, truth["source_id"], "the survey")
     if not matched.any():
         raise InputError(f"{survey}: none of the catalogue's stars is in this survey")
     names = [name.decode() for name in truth["label_names"]]
@@ -88,16 +85,11 @@ def coverage(
     parallax and exponential in log g, so that the narrow ridge along which the two are degenerate
     is straight there. In the parallax itself it is curved, and leaves the ellipsoid.
     """
-    from scipy.stats import chi2
-
-    names = [
-        name
-        for i, name in enumerate(STELLAR_PARAMETERS)
-        if np.isfinite(fitted["stellar_params_est"][:, i]).any()
-    ]
-    index = [STELLAR_PARAMETERS.index(name) for name in names]
+    estimate = np.asarray(fitted["stellar_params_est"])
+    index = np.flatnonzero(np.isfinite(estimate).any(axis=0)).tolist()
+    names = [STELLAR_PARAMETERS[i] for i in index]
     true = np.column_stack([truth[name] for name in names])
-    residual = np.asarray(fitted["stellar_params_est"])[:, index] - true
+    residual = estimate[:, index] - true
     scale = factors(names)
     pull = residual / np.asarray(fitted["stellar_params_err"])[:, index]
     distance = _mahalanobis(*_in_ln_parallax(fitted, index, true))
@@ -112,10 +104,7 @@ def coverage(
             for k, name in enumerate(names)
         }
         joint = {"n": int(used.sum())}
-        for level in LEVELS:
-            inside = distance[used] < chi2.ppf(level, len(names))
-            joint[f"cover{100 * level:.0f}"] = _mean(inside)
-        result[group]["joint"] = joint
+        result[group]["joint"] = joint | _coverages(distance[used], len(names))
     return result
 
 
@@ -123,11 +112,7 @@ def _groups(fitted: Table, truth: Mapping[str, np.ndarray]) -> dict[str, np.ndar
     """Rows of all stars, of giants and dwarfs, and of ranges of G."""
     giant, g = truth["logg"] < GIANT_LOGG, np.asarray(fitted["phot_g_mean_mag"])
     groups = {"all": np.full(len(fitted), True), "giants": giant, "dwarfs": ~giant}
-    for low, high in pairwise(G_EDGES):
-        rows = (g >= low) & (g < high)
-        if rows.any():
-            groups[f"G {low:g}-{high:g}"] = rows
-    return groups
+    return groups | magnitude_groups(g, G_EDGES)
 
 
 def _in_ln_parallax(
@@ -163,20 +148,12 @@ def _mahalanobis(covariance: np.ndarray, residual: np.ndarray) -> np.ndarray:
 
 def _numbers(residual: np.ndarray, pull: np.ndarray) -> dict[str, float]:
     """Bias, robust scatter, pull width and coverage of one parameter."""
+    return residual_numbers(residual, pull, np.nan) | _coverages(pull**2, 1)
+
+
+def _coverages(distance: np.ndarray, dof: int) -> dict[str, float]:
+    """Fractions with a squared distance within that of each level of chi2; NaN without stars."""
     from scipy.stats import chi2
 
-    numbers: dict[str, float] = {"n": len(residual)}
-    if not len(residual):
-        residual = pull = np.array([np.nan])
-    numbers["bias"] = float(np.median(residual))
-    for name, values in (("scatter", residual), ("pull", pull)):
-        numbers[name] = robust_width(values)
-    for level in LEVELS:
-        half_width = np.sqrt(chi2.ppf(level, 1))
-        numbers[f"cover{100 * level:.0f}"] = _mean(np.abs(pull) < half_width)
-    return numbers
-
-
-def _mean(inside: np.ndarray) -> float:
-    """Fraction that is true, NaN if there are no values."""
-    return float(np.mean(inside)) if len(inside) else float("nan")
+    inside = {f"cover{100 * level:.0f}": distance < chi2.ppf(level, dof) for level in LEVELS}
+    return {name: float(np.mean(x)) if len(x) else np.nan for name, x in inside.items()}

@@ -1,0 +1,91 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import xpfit
+from xpfit import InputError
+from xpfit.companion import load_companion
+from xpfit.validate.attention import model_derivative_spectrum
+from xpfit.validate.latent import alpha_classifiers, latent_tracks
+from xpfit.validate.reconstruction import reconstruction_errors
+
+
+@pytest.fixture(scope="module")
+def uncertain(companion_path):
+    return load_companion(companion_path)
+
+
+@pytest.fixture(scope="module")
+def svae(companion_path):
+    return load_companion(companion_path.with_name("companion_svae.h5"))
+
+
+@pytest.fixture(scope="module")
+def stars(svae, sample_path):
+    return xpfit.read_spectra(sample_path, space=svae.space)
+
+
+def test_the_forward_model_s_slope_is_that_of_its_relative_flux(uncertain, stars):
+    model = xpfit.load_model()
+    star = stars[np.flatnonzero(np.abs(stars.labels["logg"] - 2.4) < 0.1)[:1]]
+    slope = model_derivative_spectrum(uncertain, model, star, "feh")
+    labels = np.array([[star.labels[name][0] for name in model.label_names]])
+    moved = labels.copy()
+    moved[0, model.label_names.index("feh")] += 0.01
+    used, relative = uncertain.features_.channels, []
+    for at in (labels, moved):
+        flux = np.nan_to_num(model.predict(at, 0.7, 1.0, extrapolate=True)[0])
+        relative.append((flux / (flux @ uncertain.features_.reference))[used])
+    change = (relative[1] / relative[0] - 1.0) / 0.01
+    assert np.corrcoef(change, slope[used])[0, 1] > 0.99
+
+
+def test_reconstruction_errors_are_those_of_each_model(svae, stars):
+    some, training = stars[np.arange(150)], stars[np.arange(500, 1500)]
+    errors = reconstruction_errors(svae, some, training, xpfit.load_model())
+    assert list(errors.errors) == ["auto-encoder", "principal components", "forward model"]
+    features = svae.features_
+    true = features.relative_flux(features.inputs(some))
+    np.testing.assert_allclose(
+        errors.errors["auto-encoder"], svae.predict(some).flux / true - 1.0, equal_nan=True
+    )
+    inputs = features.inputs(training)
+    centred = inputs - inputs.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:6]
+    back = (features.inputs(some) - inputs.mean(axis=0)) @ axes.T @ axes + inputs.mean(axis=0)
+    expected = features.relative_flux(back) / true - 1.0
+    np.testing.assert_allclose(errors.errors["principal components"], expected, rtol=1e-6)
+    assert np.median(errors.scatter("forward model")[40:80]) < 0.03
+    assert errors.share_better("auto-encoder", "principal components", (550.0, 900.0)) > 0.8
+
+
+def test_tracks_follow_their_label_through_latent_space(rng):
+    """Latent numbers that are labels but for noise give tracks that are straight in them."""
+    n = 100_000
+    labels = {
+        "teff": rng.uniform(3.6, 7.5, n), "logg": rng.uniform(0.5, 5.0, n),
+        "feh": rng.uniform(-1.6, 0.4, n), "alpha_m": rng.uniform(-0.02, 0.3, n),
+    }  # fmt: skip
+    latent = np.column_stack([*labels.values(), rng.standard_normal((n, 2))])
+    tracks = {track.name: track for track in latent_tracks(latent, labels)}
+    assert len(tracks) == 4
+    for track in tracks.values():
+        column = list(labels).index(track.along)
+        np.testing.assert_allclose(track.latent[:, column], track.labels[track.along])
+        assert np.all(np.diff(track.latent[:, column]) > 0)
+        assert column in track.directions(latent.std(axis=0))
+
+
+def test_latent_numbers_tell_the_sequences_of_giants_apart(svae, stars):
+    table = alpha_classifiers(svae, stars, np.random.default_rng(1))
+    assert list(table["inputs"]) == ["[Fe/H]", "labels", "labels and colours", "latent variables"]
+    for row in table:
+        counts = np.array([row[name] for name in table.colnames[4:]])
+        assert row["accuracy"] == pytest.approx((counts[0] + counts[3]) / counts.sum())
+        assert row["high_value"] == pytest.approx(counts[0] / counts[:2].sum())
+        assert row["low_value"] == pytest.approx(counts[3] / counts[2:].sum())
+    assert table["accuracy"][3] > 0.7
+    few = replace(stars, labels={**stars.labels, "alpha_m": np.zeros(len(stars))})
+    with pytest.raises(InputError, match="too few to classify"):
+        alpha_classifiers(svae, few, np.random.default_rng(1))
