@@ -40,9 +40,7 @@ def with_arrays(value: T, asarray: Callable[[np.ndarray], Any]) -> T:
         return value
     twin = copy.copy(value)
     # Not by setattr: observation spaces are frozen.
-    twin.__dict__.update(
-        {name: with_arrays(item, asarray) for name, item in vars(value).items()},
-    )
+    twin.__dict__.update({name: with_arrays(item, asarray) for name, item in vars(value).items()})
     return twin
 
 

@@ -12,11 +12,10 @@ from astropy.table import Column, Table, vstack
 
 from .._version import __version__
 from ..constants import FLUX_UNIT_SI
-from ..data import CoefficientSpace, FitFlag, InputFlag, Spectra
+from ..data import CoefficientSpace, FitFlag, InputFlag, Spectra, id_flags
 from ..fit import FitResult
 from ..healpix import position_of_id
 from ..model import XPModel
-from ..prepare.sources import id_flags
 from ..quality import Confidence, confidence_for, fit_flags, quality_flags
 from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
 from .describe import Description, describe

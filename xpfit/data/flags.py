@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntFlag
 
+import numpy as np
+
 
 class DescribedFlag(IntFlag):
     """Bits of a flag column, each with a description: ``NAME = bit, description``."""
@@ -69,3 +71,23 @@ class FitFlag(DescribedFlag):
 
 UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
 """Fit flags with which parameters should not be used; the other fit flags are information."""
+
+
+def id_flags(source_id: np.ndarray) -> np.ndarray:
+    """Flags of missing and of repeated source ids.
+
+    Parameters
+    ----------
+    source_id : ndarray of int64, shape (n_star,)
+        Zero where missing.
+
+    Returns
+    -------
+    ndarray of int32, shape (n_star,)
+        Sum of `InputFlag` values.
+    """
+    missing = source_id <= 0
+    _, inverse, counts = np.unique(source_id, return_inverse=True, return_counts=True)
+    repeated = ~missing & (counts[inverse] > 1)
+    flags = missing * int(InputFlag.MISSING_ID) + repeated * int(InputFlag.DUPLICATE_ID)
+    return flags.astype(np.int32)

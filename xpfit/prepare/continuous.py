@@ -9,9 +9,16 @@ import numpy as np
 from astropy.table import Table
 
 from ..constants import BANDS, WAVELENGTH
-from ..data.preparation import Preparation, XPSettings
-from ..data.space import CoefficientSpace, ObservationSpace, SampledSpace
-from ..data.spectra import InputFlag, Spectra
+from ..data import (
+    CoefficientSpace,
+    InputFlag,
+    ObservationSpace,
+    Preparation,
+    SampledSpace,
+    Spectra,
+    XPSettings,
+    id_flags,
+)  # fmt: skip
 from ..errors import InputError
 from ..read import XP_BANDS
 from ..read.tables import float_column
@@ -21,7 +28,6 @@ from .coefficient import coefficient_vectors
 from .corrections import FluxCorrection, identifier_of
 from .covariance import DataVectors
 from .sampled import sample_continuous, take_samples
-from .sources import id_flags
 from .whitening import whiten_covariances
 
 BLOCK = 64

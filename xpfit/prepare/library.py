@@ -6,15 +6,20 @@ import numpy as np
 from astropy.table import Table
 
 from ..constants import AK_PER_EXTINCTION, BANDS, FLUX_UNIT_SI, WAVELENGTH
-from ..data.preparation import LibrarySettings, Preparation
-from ..data.space import ObservationSpace, SampledSpace
-from ..data.spectra import InputFlag, Spectra
+from ..data import (
+    InputFlag,
+    LibrarySettings,
+    ObservationSpace,
+    Preparation,
+    SampledSpace,
+    Spectra,
+    id_flags,
+)  # fmt: skip
 from ..errors import InputError
 from ..quantities import quantity
 from ..read import LIBRARY_WAVELENGTH
 from ..read.tables import float_column
 from .magnitudes import band_flux
-from .sources import id_flags
 
 LIBRARY_LABELS = {"teff": "teff", "feh": "fe_h", "logg": "logg", "alpha_m": "alpha_m"}
 """xpfit's label names and the library's columns."""
@@ -53,23 +58,20 @@ def library_spectra(
     settings = settings or LibrarySettings()
     space = space or SampledSpace(WAVELENGTH)
     xp_flux, xp_err = _xp_flux(table, _library_samples(space), settings.xp_error_floor)
+    magnitudes = [float_column(table[name]) for name in ("j", "h", "k")]
+    magnitudes += [np.full(len(table), np.nan)] * (len(BANDS) - len(magnitudes))
     bands = [
-        band_flux(float_column(table[name]), settings.magnitude_err, band)
-        for name, band in zip(("j", "h", "k"), BANDS[:3], strict=True)
+        band_flux(magnitude, settings.magnitude_err, band)
+        for magnitude, band in zip(magnitudes, BANDS, strict=True)
     ]
-    n_absent = len(BANDS) - len(bands)
-    flux = np.column_stack([xp_flux, *[f for f, _ in bands], np.zeros((len(table), n_absent))])
-    flux_err = np.column_stack(
-        [xp_err, *[e for _, e in bands], np.full((len(table), n_absent), np.inf)]
-    )
     extinction, extinction_err = _extinction_estimate(table, settings)
     labels, label_err = _labels(table)
     source_id = np.ma.filled(table["gaiaedr3_source_id"], 0).astype(np.int64)
     return Spectra(
         source_id=source_id,
         space=space,
-        flux=flux,
-        flux_err=flux_err,
+        flux=np.column_stack([xp_flux, *[flux for flux, _ in bands]]),
+        flux_err=np.column_stack([xp_err, *[error for _, error in bands]]),
         extinction=extinction,
         extinction_err=extinction_err,
         labels=labels,
@@ -79,7 +81,7 @@ def library_spectra(
             name: float_column(table[f"gaiaedr3_{name}"])
             for name in ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
         },
-        input_flags=_input_flags(source_id, xp_err, [e for _, e in bands]),
+        input_flags=_input_flags(source_id, xp_err, [error for _, error in bands[:3]]),
         preparation=Preparation(settings),
     )
 
@@ -135,7 +137,7 @@ def _labels(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
 def _input_flags(source_id: np.ndarray, xp_err: np.ndarray, band_errs: list) -> np.ndarray:
     """Sum of `InputFlag` values per star."""
-    flags = np.zeros(len(source_id), dtype=np.int32)
+    flags = id_flags(source_id)
     flags[np.isinf(xp_err).any(axis=1)] |= int(InputFlag.MASKED_SAMPLES)
     flags[np.isinf(np.column_stack(band_errs)).any(axis=1)] |= int(InputFlag.MISSING_BAND)
-    return flags | id_flags(source_id)
+    return flags

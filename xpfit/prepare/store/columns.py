@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 import numpy as np
 
+from ...data import ObservationSpace, Spectra, unpack
 from ...data.hdf5 import FileFormat
-from ...data.space import ObservationSpace
-from ...data.spectra import Spectra
-from ...data.whitener import unpack
 from ...errors import InputError
 
 FORMAT = FileFormat(
@@ -17,20 +16,21 @@ FORMAT = FileFormat(
 )
 
 _FIELDS = {
-    "source_id": "source_id",
-    "flux": "flux",
-    "flux_err": "flux_err",
-    "parallax": "parallax",
-    "parallax_error": "parallax_err",
-    "extinction": "extinction",
-    "extinction_error": "extinction_err",
-    "snr": "snr",
-    "input_flags": "input_flags",
-}
+    **{name: name for name in ("source_id", "flux", "flux_err")},
+    "parallax": "parallax", "parallax_error": "parallax_err",
+    "extinction": "extinction", "extinction_error": "extinction_err",
+    "snr": "snr", "input_flags": "input_flags",
+}  # fmt: skip
 """Columns and the fields of `Spectra` that they hold."""
 
 GROUPS = ("labels", "label_err", "gaia")
 """Fields of `Spectra` that hold several columns, called GROUP/NAME."""
+
+
+def attributes(spectra: Spectra) -> dict:
+    """What a file records of all its stars, besides the arrays of their space."""
+    preparation = json.dumps(spectra.preparation.to_dict(), sort_keys=True)
+    return {**FORMAT.header, "space": spectra.space.name, "preparation": preparation}
 
 
 def to_columns(spectra: Spectra) -> dict[str, np.ndarray]:
@@ -64,19 +64,16 @@ def from_columns(
     KeyError
         If a column is missing.
     """
-    by_kind = {
-        kind: {
-            name.removeprefix(f"{kind}/"): values
-            for name, values in columns.items()
-            if name.startswith(f"{kind}/")
-        }
-        for kind in GROUPS
-    }
+    groups: dict[str, dict] = {group: {} for group in GROUPS}
+    for path, values in columns.items():
+        group, _, name = path.partition("/")
+        if group in groups:
+            groups[group][name] = values
     return Spectra(
         space=space,
         whitener=unpack(columns["whitener"], space.n_obs),
         preparation=preparation,
-        **by_kind,
+        **groups,
         **{field: columns[name] for name, field in _FIELDS.items()},
     )
 

@@ -27,15 +27,13 @@ from pathlib import Path
 
 import h5py
 
-from ...data.space import ObservationSpace, space_from_datasets
-from ...data.spectra import Spectra
+from ...data import Spectra, id_flags, space_from_datasets
 from ...errors import InputError
 from ...files import atomic_output, existing_file
 from ...read.formats import recognise
 from ...read.formats.parquet import Parquet
-from ..sources import id_flags
 from . import parquet
-from .columns import FORMAT, GROUPS, from_columns, require_alike, to_columns
+from .columns import FORMAT, GROUPS, attributes, from_columns, require_alike, to_columns
 
 ROWS_PER_CHUNK = 256
 """Stars that HDF5 keeps together on disk."""
@@ -168,9 +166,7 @@ def _write_hdf5(parts: Iterator[Spectra], path: Path) -> int:
 def _create(file: h5py.File, spectra: Spectra, columns: dict) -> None:
     """Make empty datasets that can grow."""
     arrays = spectra.space.datasets()
-    file.attrs.update(FORMAT.header)
-    file.attrs["space"] = spectra.space.name
-    file.attrs["preparation"] = json.dumps(spectra.preparation.to_dict(), sort_keys=True)
+    file.attrs.update(attributes(spectra))
     file.attrs["wavelength"] = arrays.pop("wavelength")
     for name, values in arrays.items():
         file[name] = values
@@ -189,16 +185,12 @@ def _iterate_hdf5(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]
         yield part
 
 
-def _space(file: h5py.File) -> ObservationSpace:
-    """Observation space of an open file."""
-    arrays = {f"space/{name}": values[()] for name, values in file.get("space", {}).items()}
-    arrays["wavelength"] = file.attrs["wavelength"]
-    return space_from_datasets(str(file.attrs["space"]), arrays)
-
-
 def _read(file: h5py.File, rows: slice) -> Spectra:
     """Some stars of an open, checked file."""
+    arrays = {f"space/{name}": values[()] for name, values in file.get("space", {}).items()}
+    arrays["wavelength"] = file.attrs["wavelength"]
+    space = space_from_datasets(str(file.attrs["space"]), arrays)
     names = [name for name, node in file.items() if isinstance(node, h5py.Dataset)]
     names += [f"{kind}/{name}" for kind in GROUPS for name in file.get(kind, ())]
     columns = {name: file[name][rows] for name in names}
-    return from_columns(columns, _space(file), json.loads(file.attrs["preparation"]))
+    return from_columns(columns, space, json.loads(file.attrs["preparation"]))

@@ -17,10 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from ...arrow import pyarrow_modules, to_arrow, to_numpy
-from ...data.space import ObservationSpace, space_from_datasets
-from ...data.spectra import InputFlag, Spectra
+from ...data import InputFlag, ObservationSpace, Spectra, space_from_datasets
 from ...errors import InputError, OutputError
-from .columns import FORMAT, from_columns, to_columns
+from .columns import FORMAT, attributes, from_columns, to_columns
 
 SUFFIX = ".parquet"
 
@@ -140,12 +139,7 @@ def _table(pa, spectra: Spectra):
 
 def _metadata(spectra: Spectra) -> dict[str, bytes]:
     """Metadata of the schema."""
-    metadata = {
-        **{name: str(value) for name, value in FORMAT.header.items()},
-        "space": spectra.space.name,
-        "preparation": json.dumps(spectra.preparation.to_dict(), sort_keys=True),
-    }
-    encoded = {key: value.encode() for key, value in metadata.items()}
+    encoded = {key: str(value).encode() for key, value in attributes(spectra).items()}
     for name, values in spectra.space.datasets().items():
         buffer = BytesIO()
         np.save(buffer, values, allow_pickle=False)

@@ -21,8 +21,8 @@ import numpy as np
 from astropy.table import MaskedColumn, Table, join, vstack
 from tqdm.auto import tqdm
 
-from ...errors import ArchiveError, InputError, OutputError
-from ...files import atomic_output
+from ...errors import ArchiveError, InputError
+from ...files import atomic_output, output_directory
 from ..formats.base import require_columns
 from ..tables import read_table
 from .client import ArchiveClient
@@ -86,11 +86,8 @@ class Download:
                 f"the archive takes 1 to {MAX_BATCH} sources at once, not {batch_size}"
             )
         self.directory, self.client, self.batch_size = Path(directory), client, batch_size
-        try:
-            for name in ("spectra", "gaia_source", "photometry"):
-                (self.directory / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{directory}: cannot make this directory ({error})") from error
+        for name in ("spectra", "gaia_source", "photometry"):
+            output_directory(self.directory / name)
         self.accounts = self._read_accounts()
 
     def run(self, source_id: Iterable[int], *, progress: bool = True) -> None:
