@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..arrays import batches
-from ..data.spectra import Spectra
+from ..data import Spectra
 from .labels import LabelCompanion
 
 ROWS_AT_A_TIME = 2000

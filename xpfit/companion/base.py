@@ -13,9 +13,7 @@ import numpy as np
 
 from ..arrays import StarRows, batches
 from ..constraints import require
-from ..data.preparation import Preparation
-from ..data.space import ObservationSpace
-from ..data.spectra import Spectra
+from ..data import ObservationSpace, Preparation, Spectra
 from ..errors import InputError
 from ..nn import LoopState, Network, Task, TrainingLoop
 from .draws import SEED

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..constants import AMPLITUDE_WINDOW
-from ..data.space import CoefficientSpace, ObservationSpace
-from ..data.spectra import Spectra
+from ..data import ObservationSpace, Spectra
 from ..errors import InputError
 from .draws import star_generator
 
@@ -74,19 +73,17 @@ class Features:
             raise InputError("most of the spectra's values are unusable; there is nothing to learn")
         reference = _reference(spectra.space, known)
         channels = known.copy()
-        if isinstance(spectra.space, CoefficientSpace):
+        if not spectra.space.is_flux:
             channels &= reference == 0  # which is one for all stars
         pseudo = np.isfinite(_pseudo_magnitude(spectra)[0]).mean() >= MIN_KNOWN
         if spectrum_only:
-            channels, pseudo = channels & ~_is_band(spectra.space), False
-        n_input = int(channels.sum()) + bool(pseudo)
-        raw = cls(spectra.space, channels, reference, bool(pseudo), np.zeros(n_input),
-                  np.ones(n_input))._raw(spectra)  # fmt: skip
+            channels, pseudo = channels & ~spectra.space.is_band_channel, False
+        unit = np.zeros(1), np.ones(1)  # inputs as they are
+        features = cls(spectra.space, channels, reference, bool(pseudo), *unit)
+        raw = features._raw(spectra)
         spread = np.nanstd(raw, axis=0)
-        return cls(
-            spectra.space, channels, reference, bool(pseudo), np.nanmean(raw, axis=0),
-            np.where(spread > 0, spread, 1.0),
-        )  # fmt: skip
+        scale = np.where(spread > 0, spread, 1.0)
+        return replace(features, mean=np.nanmean(raw, axis=0), scale=scale)
 
     @property
     def n_input(self) -> int:
@@ -96,9 +93,8 @@ class Features:
     @property
     def input_wavelength(self) -> np.ndarray:
         """Wavelength (nm) of each input; NaN for coefficients and the pseudo-absolute magnitude."""
-        wavelength = self.space.wavelength[-self.space.n_obs :]
-        if isinstance(self.space, CoefficientSpace):
-            wavelength = np.where(_is_band(self.space), wavelength, np.nan)
+        known = self.space.is_band_channel | self.space.is_flux
+        wavelength = np.where(known, self.space.wavelength[-self.space.n_obs :], np.nan)
         return np.append(wavelength[self.channels], [np.nan] * self.with_parallax)
 
     def inputs(self, spectra: Spectra) -> np.ndarray:
@@ -154,7 +150,7 @@ class Features:
         weights = self._weights(known)[:, None, :]
         slope = (slope - along[:, :, None] * weights) / level[:, None, None]
         slope = np.where(known[:, None, :] & np.isfinite(slope), slope, 0.0)
-        variance = _propagate(spectra, slope)
+        variance = np.sum(spectra.whitener.solve_adjoint(slope) ** 2, axis=2)
         if self.with_parallax:
             _, error = _pseudo_magnitude(spectra)
             last = jacobian[:, :, -1] * np.nan_to_num(error / self.scale[-1], nan=0.0)[:, None]
@@ -180,7 +176,7 @@ class Features:
         """Relative values (n_star, n_channel) from standardised inputs."""
         n_spectral = int(self.channels.sum())
         raw = inputs[:, :n_spectral] * self.scale[:n_spectral] + self.mean[:n_spectral]
-        return raw if isinstance(self.space, CoefficientSpace) else SOFTENING * np.sinh(raw)
+        return SOFTENING * np.sinh(raw) if self.space.is_flux else raw
 
     def _check(self, spectra: Spectra) -> None:
         """Refuse spectra of another space."""
@@ -194,7 +190,7 @@ class Features:
         """Inputs before they are standardised; NaN where unknown."""
         _, relative = self._relative(spectra)
         raw = relative[:, self.channels]
-        if not isinstance(self.space, CoefficientSpace):
+        if self.space.is_flux:
             raw = np.arcsinh(raw / SOFTENING)
         if self.with_parallax:
             raw = np.column_stack([raw, _pseudo_magnitude(spectra)[0]])
@@ -217,9 +213,7 @@ class Features:
 
     def _stretch_slope(self, relative: np.ndarray) -> np.ndarray:
         """Derivative of an input with respect to the relative flux."""
-        if isinstance(self.space, CoefficientSpace):
-            return np.ones_like(relative)
-        return 1.0 / np.hypot(SOFTENING, relative)
+        return 1.0 / np.hypot(SOFTENING, relative) if self.space.is_flux else np.ones_like(relative)
 
 
 def draw_noise(spectra: Spectra, n: int, seed: int) -> np.ndarray:
@@ -244,20 +238,15 @@ def draw_noise(spectra: Spectra, n: int, seed: int) -> np.ndarray:
     return np.swapaxes(spectra.whitener.solve(np.swapaxes(normal, 0, 1)), 0, 1)
 
 
-def _is_band(space: ObservationSpace) -> np.ndarray:
-    """Values of a data vector that are photometric bands, the last ones."""
-    return np.arange(space.n_obs) >= space.n_obs - space.n_bands
-
-
 def _reference(space: ObservationSpace, known: np.ndarray) -> np.ndarray:
     """Weights of the normalisation, summing to one."""
     weights = np.zeros(len(known))
-    if isinstance(space, CoefficientSpace):
-        weights[space.bp_basis.shape[0]] = 1.0
-    else:
+    if space.is_flux:
         low, high = AMPLITUDE_WINDOW
         window = known & ~space.is_band & (space.wavelength >= low) & (space.wavelength <= high)
         weights[window] = 1.0
+    else:
+        weights[space.bp_basis.shape[0]] = 1.0
     if not weights.any():
         raise InputError("the spectra have no values at 592-782 nm to be normalised by")
     return weights / weights.sum()
@@ -270,8 +259,3 @@ def _pseudo_magnitude(spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
     known = np.isfinite(spectra.parallax_err)
     parallax = np.where(known, spectra.parallax, np.nan)
     return parallax * brightness, np.where(known, spectra.parallax_err, np.nan) * brightness
-
-
-def _propagate(spectra: Spectra, slope: np.ndarray) -> np.ndarray:
-    """Variances s C s^T of slopes (n_star, n_output, n_obs), from errors or full whiteners."""
-    return np.sum(spectra.whitener.solve_adjoint(slope) ** 2, axis=2)

@@ -6,17 +6,9 @@ from abc import abstractmethod
 
 import numpy as np
 
-from ..data.spectra import Spectra
+from .. import nn
+from ..data import Spectra
 from ..errors import InputError
-from ..nn import (
-    CosineSchedule,
-    LoopSettings,
-    LoopState,
-    Network,
-    Optimiser,
-    Task,
-    TrainingLoop,
-)
 from .base import Companion, Examples
 from .draws import SEED
 
@@ -35,17 +27,17 @@ class LabelCompanion(Companion):
         Of the training stars, in the units in which the network learns labels.
     """
 
-    optimiser_kind: type[Optimiser]
+    optimiser_kind: type[nn.Optimiser]
     label_mean_: np.ndarray
     label_scale_: np.ndarray
 
     @property
     @abstractmethod
-    def network(self) -> Network:
+    def network(self) -> nn.Network:
         """The layers; the first outputs are standardised labels."""
 
     @property
-    def networks(self) -> tuple[Network, ...]:
+    def networks(self) -> tuple[nn.Network, ...]:
         """See `Companion.networks`."""
         return (self.network,)
 
@@ -101,15 +93,15 @@ class LabelCompanion(Companion):
             raise InputError("a label is the same for all training stars; nothing can be learned")
         return Examples(spectra[used], labels, errors[used])
 
-    def _loop(self, task: Task) -> TrainingLoop:
+    def _loop(self, task: nn.Task) -> nn.TrainingLoop:
         """See `Companion._loop`."""
         settings = self.settings
-        schedule = CosineSchedule(settings.learning_rate, settings.n_epochs)
+        schedule = nn.CosineSchedule(settings.learning_rate, settings.n_epochs)
         decay = getattr(settings, "weight_decay", 0.0)
-        length = LoopSettings(settings.n_epochs, settings.batch_size, decay)
-        return TrainingLoop(task, self.optimiser_kind(), schedule, length)
+        length = nn.LoopSettings(settings.n_epochs, settings.batch_size, decay)
+        return nn.TrainingLoop(task, self.optimiser_kind(), schedule, length)
 
-    def _card(self, examples: Examples, state: LoopState) -> dict:
+    def _card(self, examples: Examples, state: nn.LoopState) -> dict:
         """See `Companion._card`; with the labels and their ranges."""
         labels = examples.labels
         ranges = np.array([np.nanmin(labels, axis=0), np.nanmax(labels, axis=0)]).T

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..model.prior import GaussianMixture
+from ..model import GaussianMixture
 
 FALSE_ALARMS = 0.02
 """Share of training-set stars that are flagged."""

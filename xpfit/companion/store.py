@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import h5py
 import numpy as np
 
+from ..data import space_from_datasets
 from ..data.hdf5 import FileFormat, arrays_of
-from ..data.space import space_from_datasets
 from .base import Companion
 from .features import Features
 from .gaianet import GaiaNet

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import nn
 from ..constraints import AT_LEAST_1, BETWEEN_0_AND_1, CheckedSettings, each
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from .base import Companion, Examples
 from .draws import SEED

@@ -14,7 +14,7 @@ import numpy as np
 from .. import nn
 from ..arrays import batches
 from ..constraints import AT_LEAST_1, BELOW_1, CheckedSettings, each
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..statistics import robust_width
 from .base import ROWS_AT_A_TIME, Examples

@@ -31,6 +31,8 @@ class ObservationSpace(ABC):
     ----------
     name : str
         ``"sampled"`` or ``"coefficient"``.
+    is_flux : bool
+        Whether the data vector holds fluxes at wavelengths, not coefficients.
     second_order : bool
         Whether dust needs a term in E^2, because it acts after the instrument has blurred.
     wavelength : ndarray, shape (n_grid,)
@@ -40,6 +42,7 @@ class ObservationSpace(ABC):
     """
 
     name: str
+    is_flux: bool
     second_order: bool
     wavelength: np.ndarray
     covered: np.ndarray
@@ -120,6 +123,11 @@ class ObservationSpace(ABC):
         """Grid points that are photometric bands, bool, shape (n_grid,)."""
         return np.arange(self.n_grid) >= self.n_grid - self.n_bands
 
+    @property
+    def is_band_channel(self) -> np.ndarray:
+        """Values of the data vector that are photometric bands, bool, shape (n_obs,)."""
+        return np.arange(self.n_obs) >= self.n_obs - self.n_bands
+
     def band_channel(self, wavelength: float) -> int:
         """Place of a photometric band in the data vector.
 
@@ -156,6 +164,7 @@ class SampledSpace(ObservationSpace):
     wavelength: np.ndarray
     covered: np.ndarray = field(init=False)
     name = "sampled"
+    is_flux = True
     second_order = False
 
     def __post_init__(self) -> None:
@@ -215,6 +224,7 @@ class CoefficientSpace(ObservationSpace):
     rp_basis: np.ndarray
     inverses: tuple[np.ndarray, np.ndarray] = field(init=False)
     name = "coefficient"
+    is_flux = False
     second_order = True
 
     MAX_CONDITION = 2.0

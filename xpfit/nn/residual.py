@@ -1,4 +1,4 @@
-"""Chains of layers with a way around them."""
+"""Residual connections: the input of a chain of layers is added to its output."""
 
 from __future__ import annotations
 

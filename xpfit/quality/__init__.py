@@ -1,6 +1,6 @@
 """Reliability flags, and confidence classifiers."""
 
-from ..data.flags import UNRELIABLE, FitFlag, QualityFlag
+from ..data import UNRELIABLE, FitFlag, QualityFlag
 from .calibration import calibration, calibration_report
 from .confidence import CONFIDENCE_LABELS, Confidence, confidence_for
 from .features import confidence_features

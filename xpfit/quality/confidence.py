@@ -13,8 +13,8 @@ from importlib import resources
 import numpy as np
 from scipy.special import expit
 
+from ..data import Spectra
 from ..data.hdf5 import FileFormat
-from ..data.spectra import Spectra
 from ..errors import InputError
 from ..fit import FitResult
 from ..model import XPModel

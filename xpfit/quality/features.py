@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..fit import FitResult
 from ..model import XPModel
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data.flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag
-from ..data.spectra import Spectra
+from ..data import UNRELIABLE, FitFlag, InputFlag, QualityFlag, Spectra
 from ..fit import FitResult, FitStatus
 from ..model import XPModel
 

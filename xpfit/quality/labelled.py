@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import StarRows
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..fit import FitResult
 from ..model import XPModel

@@ -8,7 +8,7 @@ from enum import IntFlag
 
 import numpy as np
 
-from ..data.spectra import InputFlag, Spectra
+from ..data import InputFlag, Spectra
 from ..errors import InputError
 from .recipe import Recipe
 from .stars import StarConstraints

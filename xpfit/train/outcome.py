@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..constants import AB_ZERO_POINT_SI, AMPLITUDE_WINDOW, FLUX_UNIT_SI, SPEED_OF_LIGHT
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..model import ForwardModel, GaussianMixture, XPModel
 from ..model.covariance import ModelCovariance
 from ..model.gauge import amplitude_channels

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import StarRows, batches
 from ..data import Whitener
-from ..model.forward import ForwardModel
+from ..model import ForwardModel
 from ..model.terms import (
     Penalty,
     Terms,

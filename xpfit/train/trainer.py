@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError, XpfitError
 from ..model import ForwardModel
 from ..model.gauge import fix_gauge, reddest_channel, standardise_variation

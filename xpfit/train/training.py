@@ -10,7 +10,7 @@ from functools import wraps
 
 import numpy as np
 
-from ..data.spectra import Spectra
+from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
 from .cleaning import clean_reasons, trainable

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..model.forward import ForwardModel
+from ..model import ForwardModel
 from ..model.gauge import best_ln_parallax
 from ..nn import Adam
 from .stars import StarData, loss_derivatives, stellar_loss
