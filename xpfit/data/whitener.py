@@ -85,7 +85,6 @@ class Whitener(ABC):
             Standard errors; infinite for no weight.
         """
 
-    @abstractmethod
     def inflate(self, scale: Array, root: Array) -> Triangular:
         """Whiteners of the covariance plus ``s s^T M``, element by element; array code.
 
@@ -101,6 +100,11 @@ class Whitener(ABC):
         With L C L^T = 1 and A = L s root, the sum becomes 1 + A A^T = K K^T, whose eigenvalues are
         1 or more: K^-1 L is a whitener of it, and nothing needs to be clipped.
         """
+        xp, whitener = array_namespace(self.array), _dense(self.rows)
+        spread = whitener @ (scale[:, :, None] * root)
+        total = spread @ xp.matrix_transpose(spread)
+        total = total + xp.eye(self.n_obs, dtype=total.dtype, device=device(total))
+        return Triangular(xp.linalg.solve(xp.linalg.cholesky(total), whitener))
 
     @abstractmethod
     def covariance(self) -> Array:
@@ -173,9 +177,6 @@ class Diagonal(Whitener):
         array = self.array.copy()
         array[:, channels] = 1.0 / error
         return Diagonal(array)
-
-    def inflate(self, scale: Array, root: Array) -> Triangular:
-        return Triangular(_dense(self.rows)).inflate(scale, root)
 
     def covariance(self) -> Array:
         out = np.zeros((*self.array.shape, self.n_obs))
@@ -253,13 +254,6 @@ class Triangular(Whitener):
         array = self.marginal(keep).array
         array[:, channels, channels] = 1.0 / error
         return Triangular(array)
-
-    def inflate(self, scale: Array, root: Array) -> Triangular:
-        xp = array_namespace(self.array)
-        spread = self.array @ (scale[:, :, None] * root)
-        total = spread @ xp.matrix_transpose(spread)
-        total = total + xp.eye(self.n_obs, dtype=total.dtype, device=device(total))
-        return Triangular(xp.linalg.solve(xp.linalg.cholesky(total), self.array))
 
     def covariance(self) -> Array:
         inverse = np.linalg.inv(self._invertible()) * self.has_weight[:, None, :]

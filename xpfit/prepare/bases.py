@@ -88,10 +88,7 @@ def coefficient_space(n_bp: int = 55, n_rp: int = 55) -> CoefficientSpace:
     """
     with _quiet_gaiaxpy() as gaiaxpy:
         spectra, _ = gaiaxpy.convert(
-            _unit_spectra(n_bp, n_rp),
-            sampling=PSEUDO_WAVELENGTH,
-            truncation=False,
-            save_file=False,
+            _unit_spectra(n_bp, n_rp), sampling=PSEUDO_WAVELENGTH, truncation=False, save_file=False
         )
         wavelength, covered = [], []
         for band in XP_BANDS:

@@ -69,17 +69,13 @@ def training_cuts(
         If a column is missing.
     """
     cuts = cuts or TrainingCuts()
-    columns = {
-        name: float_column(table[name]) for name in table.colnames if _is_number(table[name])
-    }
+    numbers = [name for name in table.colnames if _is_number(table[name])]
+    columns = {name: float_column(table[name]) for name in numbers}
     if {"parallax", "parallax_error"} <= set(columns):
         columns.setdefault("parallax_over_error", columns["parallax"] / columns["parallax_error"])
     excess = "bp_rp_flux_excess" if "bp_rp_flux_excess" in columns else "phot_bp_rp_excess_factor"
-    snr = (
-        ("snr",)
-        if "snr" in columns and not set(LAMOST_SNR_COLUMNS) & set(columns)
-        else LAMOST_SNR_COLUMNS
-    )
+    has_one = "snr" in columns and not columns.keys() & LAMOST_SNR_COLUMNS
+    snr = ("snr",) if has_one else LAMOST_SNR_COLUMNS
     tests = [(name, np.greater, cuts.min_snr) for name in snr]
     tests += [
         ("teff_err", np.less, cuts.max_teff_err),

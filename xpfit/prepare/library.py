@@ -26,9 +26,7 @@ LIBRARY_LABELS = {"teff": "teff", "feh": "fe_h", "logg": "logg", "alpha_m": "alp
 
 
 def library_spectra(
-    table: Table,
-    settings: LibrarySettings | None = None,
-    space: ObservationSpace | None = None,
+    table: Table, settings: LibrarySettings | None = None, space: ObservationSpace | None = None
 ) -> Spectra:
     """Turn rows of the library into data vectors.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ...arrow import pyarrow_modules, to_arrow, to_numpy
-from ...data import InputFlag, ObservationSpace, Spectra, space_from_datasets
+from ...data import InputFlag, Spectra, space_from_datasets
 from ...errors import InputError, OutputError
 from .columns import FORMAT, attributes, from_columns, to_columns
 
@@ -127,7 +127,15 @@ def _opened(path: Path) -> Iterator[tuple]:
     with FORMAT.explained(path), pq.ParquetFile(path) as file:
         stored = file.metadata.metadata or {}
         metadata = {key.decode(): value for key, value in stored.items()}
-        space, preparation = _check(metadata, path)
+        header = {name: metadata[name].decode() for name in FORMAT.header if name in metadata}
+        FORMAT.check(header, path, "a Parquet file")
+        arrays = {
+            name: np.load(BytesIO(value), allow_pickle=False)
+            for name, value in metadata.items()
+            if name == "wavelength" or name.startswith("space/")
+        }
+        space = space_from_datasets(metadata["space"].decode(), arrays)
+        preparation = json.loads(metadata["preparation"])
         repeated = np.array(json.loads(metadata["duplicate_ids"]), dtype=np.int64)
         yield file, space, preparation, repeated
 
@@ -145,16 +153,3 @@ def _metadata(spectra: Spectra) -> dict[str, bytes]:
         np.save(buffer, values, allow_pickle=False)
         encoded[name] = buffer.getvalue()
     return encoded
-
-
-def _check(metadata: dict[str, bytes], path: Path) -> tuple[ObservationSpace, dict]:
-    """Observation space and settings of a file of the right kind and version."""
-    header = {name: value.decode() for name, value in metadata.items() if name in FORMAT.header}
-    FORMAT.check(header, path, "a Parquet file")
-    arrays = {
-        name: np.load(BytesIO(value), allow_pickle=False)
-        for name, value in metadata.items()
-        if name == "wavelength" or name.startswith("space/")
-    }
-    space = space_from_datasets(metadata["space"].decode(), arrays)
-    return space, json.loads(metadata["preparation"])
