@@ -14,24 +14,25 @@ FLOOR = 1e-7
 STELLAR_LABELS = ("teff", "logg", "feh")
 """Labels whose estimates and errors are features, in the paper's order."""
 
-SNR_COLUMNS = {
-    "asinh_g_snr": "phot_g_mean_flux_over_error",
-    "asinh_bp_snr": "phot_bp_mean_flux_over_error",
-    "asinh_rp_snr": "phot_rp_mean_flux_over_error",
+
+def _ln(values: np.ndarray) -> np.ndarray:
+    """ln max(x, 1e-7); NaN stays."""
+    return np.log(np.maximum(values, FLOOR))
+
+
+GAIA_FEATURES = {
+    "asinh_g_snr": (np.arcsinh, "phot_g_mean_flux_over_error"),
+    "asinh_bp_snr": (np.arcsinh, "phot_bp_mean_flux_over_error"),
+    "asinh_rp_snr": (np.arcsinh, "phot_rp_mean_flux_over_error"),
+    "ln_phot_bp_rp_excess_factor": (_ln, "phot_bp_rp_excess_factor"),
+    "phot_g_mean_mag": (np.asarray, "phot_g_mean_mag"),
+    "ln_ruwe": (_ln, "ruwe"),
+    "fidelity_v2": (np.asarray, "fidelity_v2"),
+    "norm_dg": (np.asarray, "norm_dg"),
+    "ln_bp_chi_squared": (_ln, "bp_chi_squared"),
+    "ln_rp_chi_squared": (_ln, "rp_chi_squared"),
 }
-"""Features that are the asinh of a ratio in Gaia's tables."""
-
-PLAIN_COLUMNS = ("phot_g_mean_mag", "fidelity_v2", "norm_dg")
-"""Features that are columns of Gaia's tables."""
-
-LN_COLUMNS = {
-    "ln_phot_bp_rp_excess_factor": "phot_bp_rp_excess_factor",
-    "ln_ruwe": "ruwe",
-    "ln_bp_chi_squared": "bp_chi_squared",
-    "ln_rp_chi_squared": "rp_chi_squared",
-}
-"""Features that are the logarithm of a column of Gaia's tables."""
-
+"""Features that are functions of a column of Gaia's tables."""
 
 FEATURES = (
     "ln_rchi2_opt",
@@ -40,14 +41,7 @@ FEATURES = (
     *(f"{name}_est" for name in STELLAR_LABELS),
     *(f"{name}_est_err" for name in STELLAR_LABELS),
     "asinh_plx_snr",
-    *SNR_COLUMNS,
-    "ln_phot_bp_rp_excess_factor",
-    "phot_g_mean_mag",
-    "ln_ruwe",
-    "fidelity_v2",
-    "norm_dg",
-    "ln_bp_chi_squared",
-    "ln_rp_chi_squared",
+    *GAIA_FEATURES,
 )
 """Names in the paper's order; the residuals follow."""
 
@@ -85,18 +79,11 @@ def confidence_features(
             features |= {f"{name}_{suffix}": value(name) for name in STELLAR_LABELS}
         snr = np.arcsinh(spectra.parallax / spectra.parallax_err)
         features["asinh_plx_snr"] = np.where(known, snr, np.nan)
-        for name, column in SNR_COLUMNS.items():
-            features[name] = np.arcsinh(gaia.get(column, unknown))
-        features |= {name: gaia.get(name, unknown) for name in PLAIN_COLUMNS}
-        features |= {name: _ln(gaia.get(column, unknown)) for name, column in LN_COLUMNS.items()}
+        for name, (function, column) in GAIA_FEATURES.items():
+            features[name] = function(gaia.get(column, unknown))
         residuals = np.arcsinh(_normalised_residuals(model, spectra, result))
     features = {name: features[name] for name in FEATURES}
     return features | {f"asinh_residual_{k}": column for k, column in enumerate(residuals.T)}
-
-
-def _ln(values: np.ndarray) -> np.ndarray:
-    """ln max(x, 1e-7); NaN stays."""
-    return np.log(np.maximum(values, FLOOR))
 
 
 def _normalised_residuals(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:

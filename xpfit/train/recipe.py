@@ -8,17 +8,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ..constraints import (
-    AT_LEAST_1,
-    BELOW_1,
-    FRACTION,
-    NOT_NEGATIVE,
-    POSITIVE,
-    RATE,
-    CheckedSettings,
-    each,
-    one_of,
-)
+from .. import constraints as allowed
+from ..constraints import CheckedSettings, each, one_of
 from ..nn import CosineSchedule, StepSchedule
 
 if sys.version_info >= (3, 11):
@@ -30,16 +21,16 @@ RECIPE_FOLDER = Path(__file__).parent / "recipes"
 """Where the recipes that come with xpfit are: one TOML file each."""
 
 PHASE_CONSTRAINTS = {
-    "n_cycles": AT_LEAST_1,
+    "n_cycles": allowed.AT_LEAST_1,
     "stars": one_of("kept", "all", "high_quality", "low_extinction"),
     "optimiser": one_of("adam", "sgd"),
-    "momentum": BELOW_1,
+    "momentum": allowed.BELOW_1,
     "schedule": one_of("cosine", "steps"),
     "milestones": (lambda m: all(epoch > 0 for epoch in m), "positive epochs"),
     "drop": (lambda x: 0 < x <= 1, "above 0, at most 1"),
     "star_step": one_of("none", "gauss-newton", "projected", "sgd", "adam"),
-    **each(NOT_NEGATIVE, "n_epochs", "star_iterations"),
-    **each(RATE, "learning_rate", "final_learning_rate", "star_learning_rate"),
+    **each(allowed.NOT_NEGATIVE, "n_epochs", "star_iterations"),
+    **each(allowed.RATE, "learning_rate", "final_learning_rate", "star_learning_rate"),
 }
 """Of each setting of a phase by itself."""
 
@@ -75,12 +66,12 @@ PHASE_CONSISTENCY = {
 RECIPE_CONSTRAINTS = {
     "phases": (len, "at least one phase"),
     "hidden_layers": (lambda n: n and all(x >= 1 for x in n), "one or more positive widths"),
-    "batch_size": AT_LEAST_1,
-    "clean_fraction": FRACTION,
-    "flux_error_floor": BELOW_1,
-    **each(NOT_NEGATIVE, "label_error_floor", "clean_label_floor", "covariance_rank"),
-    **each(POSITIVE, "turnover", "gradient_clip", "high_quality", "clean_sigma"),
-    **each(POSITIVE, "clean_flux_sigma", "clean_chi2", "clean_binary_sigma"),
+    "batch_size": allowed.AT_LEAST_1,
+    "clean_fraction": allowed.FRACTION,
+    "flux_error_floor": allowed.BELOW_1,
+    **each(allowed.NOT_NEGATIVE, "label_error_floor", "clean_label_floor", "covariance_rank"),
+    **each(allowed.POSITIVE, "turnover", "gradient_clip", "high_quality", "clean_sigma"),
+    **each(allowed.POSITIVE, "clean_flux_sigma", "clean_chi2", "clean_binary_sigma"),
 }
 """Of each setting of a recipe; of mappings, for each of their values."""
 
