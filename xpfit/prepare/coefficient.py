@@ -7,8 +7,7 @@ from functools import lru_cache
 import numpy as np
 from astropy.table import Table
 
-from ..data.preparation import XPSettings
-from ..data.space import CoefficientSpace
+from ..data import CoefficientSpace, XPSettings
 from ..read import XP_BANDS
 from .band import read_band
 from .bases import sampled_design

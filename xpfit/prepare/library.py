@@ -63,7 +63,6 @@ def library_spectra(
         for magnitude, band in zip(magnitudes, BANDS, strict=True)
     ]
     extinction, extinction_err = _extinction_estimate(table, settings)
-    labels, label_err = _labels(table)
     source_id = np.ma.filled(table["gaiaedr3_source_id"], 0).astype(np.int64)
     return Spectra(
         source_id=source_id,
@@ -72,8 +71,8 @@ def library_spectra(
         flux_err=np.column_stack([xp_err, *[error for _, error in bands]]),
         extinction=extinction,
         extinction_err=extinction_err,
-        labels=labels,
-        label_err=label_err,
+        labels=_labels(table),
+        label_err=_labels(table, "_err"),
         snr=float_column(table["snr"]),
         gaia={
             name: float_column(table[f"gaiaedr3_{name}"])
@@ -123,14 +122,12 @@ def _extinction_estimate(table: Table, settings: LibrarySettings) -> tuple[np.nd
     return np.where(known, extinction, np.nan), np.where(known, error, np.inf)
 
 
-def _labels(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Labels and errors by xpfit's names, temperatures in kK."""
-    labels, errors = {}, {}
-    for name, column in LIBRARY_LABELS.items():
-        factor = quantity(name).factor
-        labels[name] = float_column(table[column]) / factor
-        errors[name] = float_column(table[f"{column}_err"]) / factor
-    return labels, errors
+def _labels(table: Table, suffix: str = "") -> dict[str, np.ndarray]:
+    """Labels, or with suffix ``_err`` their errors, by xpfit's names; temperatures in kK."""
+    return {
+        name: float_column(table[column + suffix]) / quantity(name).factor
+        for name, column in LIBRARY_LABELS.items()
+    }
 
 
 def _input_flags(source_id: np.ndarray, xp_err: np.ndarray, band_errs: list) -> np.ndarray:

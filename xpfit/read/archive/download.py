@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from enum import Enum
+from functools import partial, reduce
 from pathlib import Path
 
 import h5py
@@ -130,10 +131,8 @@ class Download:
 
     def completed(self) -> np.ndarray:
         """Sources for which no request has failed, int64."""
-        done = np.ones(len(self.accounts), dtype=bool)
-        for name in REQUESTS:
-            done &= np.asarray(self.accounts[name]) != Status.FAILED.value
-        return np.asarray(self.accounts["source_id"])[done]
+        failed = [np.asarray(self.accounts[name]) == Status.FAILED.value for name in REQUESTS]
+        return np.asarray(self.accounts["source_id"])[~np.any(failed, axis=0)]
 
     def summary(self) -> str:
         """Sources received, absent and failed, by request."""
@@ -164,8 +163,7 @@ class Download:
             except ArchiveError:
                 continue
             there = np.isin(batch, np.asarray(tables[name]["source_id"]))
-            status[name][there] = Status.RECEIVED.value
-            status[name][~there] = Status.ABSENT.value
+            status[name] = np.where(there, Status.RECEIVED.value, Status.ABSENT.value)
         if "gaia_source" in tables:
             self._write_table("gaia_source", number, tables["gaia_source"])
             status["spectrum"] = self._spectra(batch, tables["gaia_source"], number)
@@ -299,9 +297,7 @@ def _join(tables: list[Table], sources: Table | None) -> Table:
     filled = [table for table in tables if len(table)]
     if not filled:
         return tables[0]
-    joined = filled[0]
-    for other in filled[1:]:
-        joined = join(joined, other, keys="source_id", join_type="outer")
+    joined = reduce(partial(join, keys="source_id", join_type="outer"), filled)
     if sources is not None and len(sources):
         joined = join(joined, sources["source_id", "norm_dg"], keys="source_id", join_type="left")
     return joined

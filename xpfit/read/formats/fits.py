@@ -142,10 +142,8 @@ def broken_fits_explained(path: str | os.PathLike) -> Iterator[None]:
 
 def _row_index(rows, n_rows: int, path: Path):
     """Check a row selection against the number of rows in the file."""
-    if rows is None:
-        return slice(None)
-    if isinstance(rows, slice):
-        return rows
+    if rows is None or isinstance(rows, slice):
+        return rows or slice(None)
     rows = np.asarray(rows)
     if rows.dtype == bool and rows.shape != (n_rows,):
         raise InputError(f"{path}: a mask of shape {rows.shape} for {n_rows} rows")
