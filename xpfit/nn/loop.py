@@ -20,6 +20,9 @@ from .schedules import Schedule
 CHECKPOINT_EVERY = 20
 """Epochs."""
 
+LOOP_FACTS = ("best_loss", "n_stale", "history")
+"""Attributes of `LoopState` that are no arrays."""
+
 
 def minibatches(n_samples: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Indices of one epoch: every sample once, in random order.
@@ -226,13 +229,8 @@ class TrainingLoop:
         arrays = {"parameters": state.parameters, "best": state.best}
         arrays |= {f"optimiser/{name}": x for name, x in self.optimiser.state().items()}
         arrays |= {f"task/{name}": x for name, x in self.task.state.items()}
-        facts = {
-            "fingerprint": fingerprint,
-            "rng": rng.bit_generator.state,
-            "best_loss": state.best_loss,
-            "n_stale": state.n_stale,
-            "history": state.history,
-        }
+        facts = {"fingerprint": fingerprint, "rng": rng.bit_generator.state}
+        facts |= {name: getattr(state, name) for name in LOOP_FACTS}
         write_checkpoint(path, arrays, facts)
 
     def _restore(self, path, fingerprint: str, rng: np.random.Generator) -> LoopState:
@@ -244,5 +242,5 @@ class TrainingLoop:
             values[:] = arrays[f"task/{name}"]
         for _, validation in facts["history"]:
             self.schedule.observe(validation)
-        names = ("best_loss", "n_stale", "history")
-        return LoopState(arrays["parameters"], arrays["best"], *(facts[name] for name in names))
+        values = (facts[name] for name in LOOP_FACTS)
+        return LoopState(arrays["parameters"], arrays["best"], *values)

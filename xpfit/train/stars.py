@@ -9,15 +9,7 @@ import numpy as np
 
 from ..arrays import StarRows, batches
 from ..data import Whitener
-from ..model import ForwardModel
-from ..model.terms import (
-    Penalty,
-    Terms,
-    flux_terms,
-    gaussian_term,
-    positive_penalty,
-    xi_penalty,
-)
+from ..model import ForwardModel, terms
 from ..nn import chi2
 from ..quantities import Layout
 
@@ -66,7 +58,7 @@ class StarConstraints(StarRows):
             difference = np.where(measured, parallax - self.parallax, 0.0)
         return np.column_stack([label, difference / self.parallax_err])
 
-    def penalties(self, theta: np.ndarray, layout: Layout) -> Iterator[Penalty]:
+    def penalties(self, theta: np.ndarray, layout: Layout) -> Iterator[terms.Penalty]:
         """Terms of the loss besides chi2 of the flux.
 
         Parameters
@@ -79,18 +71,20 @@ class StarConstraints(StarRows):
         ------
         Penalty
         """
-        labels = gaussian_term(theta[:, layout.labels], np.ones(1), self.labels, self.label_err)
+        labels = terms.gaussian_term(
+            theta[:, layout.labels], np.ones(1), self.labels, self.label_err
+        )
         for column in range(layout.n_label):
-            yield Penalty(column, *(term[:, column] for term in labels))
+            yield terms.Penalty(column, *(term[:, column] for term in labels))
         with_jacobian = {"jacobian": self.jacobian_terms}
-        yield positive_penalty(
+        yield terms.positive_penalty(
             theta, layout.extinction, self.extinction, self.extinction_err, **with_jacobian
         )
         if self.absolute:
-            yield positive_penalty(
+            yield terms.positive_penalty(
                 theta, layout.parallax, self.parallax, self.parallax_err, **with_jacobian
             )
-        yield from xi_penalty(theta, layout)
+        yield from terms.xi_penalty(theta, layout)
 
 
 @dataclass
@@ -159,8 +153,8 @@ def loss_derivatives(forward: ForwardModel, theta: np.ndarray, data: StarData) -
     """
     predicted, jacobian = forward.flux_and_jacobian(theta)
     residual = data.whitener(predicted - data.flux)
-    value, gradient, information = flux_terms(data.whitener, residual, jacobian)
+    value, gradient, information = terms.flux_terms(data.whitener, residual, jacobian)
     # The penalties' sum is added to chi2 at the end, in the same order as in `stellar_loss`.
-    terms = Terms(np.zeros(len(theta)), gradient, 2.0 * information)
-    terms.add(data.constraints.penalties(theta, forward.layout))
-    return value + terms.value, terms.gradient, terms.gauss_newton
+    total = terms.Terms(np.zeros(len(theta)), gradient, 2.0 * information)
+    total.add(data.constraints.penalties(theta, forward.layout))
+    return value + total.value, total.gradient, total.gauss_newton

@@ -20,14 +20,8 @@ from .record import TrainingIO
 from .stars import chi2_per_dof
 from .trainer import MIN_TRAINING_STARS, Trainer
 
-OLD_OPTIONS = {
-    "progress": "progress",
-    "log": "log",
-    "checkpoint": "checkpoint",
-    "checkpoint_minutes": "minutes",
-    "resume": "resume",
-}
-"""Options of `train_model` before 0.2 that are now fields of `TrainingIO`."""
+OLD_OPTIONS = ("progress", "log", "checkpoint", "checkpoint_minutes", "resume")
+"""Options of `train_model` before 0.2 that are now fields of `TrainingIO` (``minutes`` there)."""
 
 
 @dataclass
@@ -87,7 +81,8 @@ def _accept_old_options(function):
                 stacklevel=2,
             )
             io = options.get("io") or TrainingIO()
-            options["io"] = replace(io, **{OLD_OPTIONS[n]: value for n, value in old.items()})
+            new = {name.removeprefix("checkpoint_"): value for name, value in old.items()}
+            options["io"] = replace(io, **new)
         return function(*args, **options)
 
     return wrapper
