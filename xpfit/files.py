@@ -70,8 +70,7 @@ def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent}: no such directory; create it first")
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise OutputError(f"{path.parent}: cannot write here ({error.strerror})") from error
     return path
@@ -96,8 +95,7 @@ def output_directory(path: str | os.PathLike) -> Path:
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
+        tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
         raise OutputError(
             f"{path}: not a directory that can be written to ({error.strerror})"

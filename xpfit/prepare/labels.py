@@ -95,13 +95,12 @@ def attach_labels(
         column = labels[name] if name in labels.colnames else np.full(len(labels), unknown)
         return matched_values(column, rows, matched, unknown)
 
-    names = [name for name in LABELS if name in labels.colnames]
-    factor = {name: quantity(name).factor for name in names}
+    factor = {name: quantity(name).factor for name in LABELS if name in labels.colnames}
     extinction, extinction_err = take("extinction"), take("extinction_err", np.inf)
     known = np.isfinite(extinction) & np.isfinite(extinction_err)
     changes = {
-        "labels": {name: take(name) / factor[name] for name in names},
-        "label_err": {name: take(f"{name}_err") / factor[name] for name in names},
+        "labels": {name: take(name) / f for name, f in factor.items()},
+        "label_err": {name: take(f"{name}_err") / f for name, f in factor.items()},
         "snr": take("snr"),
     }
     if "extinction" in labels.colnames:

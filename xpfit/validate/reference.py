@@ -9,7 +9,7 @@ from ..catalogue import REFERENCE_PREFIX
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..read.tables import float_column, integer_ids, match_ids
+from ..read.tables import float_column, integer_ids, match_ids, matched_values
 
 REFERENCE_COLUMNS = {
     "teff": ("teff",),
@@ -72,8 +72,7 @@ class ReferenceLabels:
         joined = fitted.copy()
         joined.remove_columns([n for n in joined.colnames if n.startswith(REFERENCE_PREFIX)])
         for name, values in self._columns.items():
-            taken = np.full(len(joined), np.nan)
-            taken[matched] = values[rows[matched]]
+            taken = matched_values(values, rows, matched)
             joined[REFERENCE_PREFIX + name] = MaskedColumn(taken, mask=~np.isfinite(taken))
         return joined
 
