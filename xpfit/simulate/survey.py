@@ -14,7 +14,7 @@ import numpy as np
 
 from ..constants import LN_PER_MAG
 from ..constraints import FRACTION, POSITIVE, CheckedSettings, each
-from ..data import Preparation, SampledSpace, Spectra
+from ..data import Preparation, SampledSpace, Spectra, XPSettings
 from ..errors import InputError
 from ..healpix import first_source_id
 from ..model import XPModel
@@ -170,7 +170,9 @@ class _Simulator:
             raise InputError("none of the given types lies in the range of the model")
         # A separate stream: positions do not change the other random numbers.
         (self.sky,) = rng.spawn(1)
-        self.noise = XPNoise(model.space.wavelength[~model.space.is_band])
+        # As the model's training data were, so that it can be compared with the survey.
+        xp_settings = model.preparation.settings_of(XPSettings)
+        self.noise = XPNoise(model.space.wavelength[~model.space.is_band], xp_settings)
 
     def draw(self, first: int, n: int) -> Survey:
         """Simulate stars number `first`, `first` + 1, ..."""

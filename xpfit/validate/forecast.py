@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..constants import LN_PER_MAG
-from ..data import SampledSpace
+from ..data import SampledSpace, XPSettings
 from ..errors import InputError
 from ..fit.fisher import fisher_matrix, safe_inverse
 from ..model import XPModel
@@ -103,7 +103,8 @@ def fisher_forecast(
     error = gaia_parallax_err(np.full(len(types), g))
     if not (parallax and model.absolute):
         error = np.full(len(types), np.inf)
-    noise = XPNoise(model.wavelength[: model.space.n_obs - model.space.n_bands])
+    wavelength = model.wavelength[: model.space.n_obs - model.space.n_bands]
+    noise = XPNoise(wavelength, model.preparation.settings_of(XPSettings))
     n = len(model.parameter_names)
     covariance = np.full((*n_bins, n, n), np.nan)
     for start in range(0, len(types), ROWS_AT_A_TIME):
