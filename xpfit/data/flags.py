@@ -21,7 +21,7 @@ class DescribedFlag(IntFlag):
 
     @property
     def text(self) -> str:
-        """What it means that the bit is set, for people; empty for combinations of bits."""
+        """Meaning of the bit; empty for combinations of bits."""
         return getattr(self, "_text", "")
 
 

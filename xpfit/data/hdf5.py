@@ -1,4 +1,4 @@
-"""HDF5 files that xpfit writes: header, version, checksum, and clear errors for all of them."""
+"""HDF5 files that xpfit writes: header, version, checksum and errors."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class FileFormat:
 
     @contextmanager
     def explained(self, path: str | os.PathLike[str]) -> Iterator[None]:
-        """Turn the errors of readers at damaged files into one clear error."""
+        """Raise `error` in place of what reading a damaged file raises."""
         try:
             yield
         except XpfitError:
@@ -106,7 +106,7 @@ class FileFormat:
         path: str | os.PathLike[str],
         container: str = "an HDF5 file",
     ) -> None:
-        """Refuse the header of another format, or of a newer version.
+        """Raise `error` for the header of another format or of a newer version.
 
         Raises
         ------

@@ -47,7 +47,7 @@ class Settings(CheckedSettings):
             raise InputError(f"unknown setting of the preparation ({error})") from error
 
     def differences(self, other: Settings, names: tuple[str, ...]) -> list[str]:
-        """Which of some settings differ from others of the same kind, as texts."""
+        """Named settings that differ from those of another object of the same kind, as texts."""
         return [
             f"{name} is {getattr(self, name)}, not {getattr(other, name)}"
             for name in names
@@ -284,7 +284,7 @@ class Preparation:
                 f"the flux correction is {self.flux_correction!r}, not {other.flux_correction!r}"
             )
         if self.settings and other.settings:
-            # The library's spectra are sampled as XPSettings' defaults have it.
+            # The library's spectra were sampled with the defaults of XPSettings.
             xp_settings = self.settings_of(XPSettings)
             flux += xp_settings.differences(
                 other.settings_of(XPSettings), xp_settings.flux_settings

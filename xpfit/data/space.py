@@ -24,7 +24,7 @@ from ..errors import InputError
 class ObservationSpace(ABC):
     """What the data vector of a star is, and its relation to the spectrum on the grid.
 
-    Both maps are linear; each comes with its adjoint, which gradients go through. All act on the
+    Both maps are linear; each has an adjoint, for gradients. All act on the
     last axis of arrays of any number of dimensions.
 
     Attributes
@@ -34,11 +34,11 @@ class ObservationSpace(ABC):
     is_flux : bool
         Whether the data vector holds fluxes at wavelengths, not coefficients.
     second_order : bool
-        Whether dust needs a term in E^2, because it acts after the instrument has blurred.
+        Whether dust needs a term in E^2, because the instrument has blurred the spectrum before.
     wavelength : ndarray, shape (n_grid,)
         nm; the photometric bands come last.
     covered : ndarray of bool, shape (n_grid,)
-        Grid points that the instrument sees light at.
+        Grid points in the instrument's passbands.
     """
 
     name: str
@@ -50,7 +50,7 @@ class ObservationSpace(ABC):
     @property
     def n_grid(self) -> int:
         """Number of grid points."""
-        return len(self.wavelength)
+        return int(self.wavelength.shape[0])
 
     @property
     @abstractmethod
@@ -60,7 +60,7 @@ class ObservationSpace(ABC):
     @property
     @abstractmethod
     def n_bands(self) -> int:
-        """How many photometric bands end the grid and the data vector."""
+        """Number of photometric bands at the end of the grid and of the data vector."""
 
     @abstractmethod
     def observe(self, spectrum: np.ndarray, /) -> np.ndarray:
@@ -93,9 +93,9 @@ class ObservationSpace(ABC):
 
     @abstractmethod
     def scale(self, values: np.ndarray, /) -> np.ndarray:
-        """What the emulator's fractional residuals are fractions of, (n_star, n_obs).
+        """Flux that fractional residuals of the emulator refer to, (n_star, n_obs).
 
-        Of what was observed, as in ZGR23's calibration terms (eq. 2): where that is mostly noise,
+        The observed one, as in ZGR23's calibration terms (eq. 2): where that is mostly noise,
         the noise outweighs this term.
 
         Parameters
@@ -106,7 +106,7 @@ class ObservationSpace(ABC):
 
     @abstractmethod
     def datasets(self) -> dict[str, np.ndarray]:
-        """Arrays from which `space_from_datasets` makes the space again."""
+        """Arrays from which `space_from_datasets` restores the space."""
 
     def kernel_arrays(self) -> tuple[np.ndarray, ...]:
         """Basis functions of BP, their pseudo-inverse, and the same of RP; empty if there are none.
@@ -129,7 +129,7 @@ class ObservationSpace(ABC):
         return np.arange(self.n_obs) >= self.n_obs - self.n_bands
 
     def band_channel(self, wavelength: float) -> int:
-        """Place of a photometric band in the data vector.
+        """Index of a photometric band in the data vector.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class ObservationSpace(ABC):
 
 @dataclass(frozen=True, eq=False)
 class SampledSpace(ObservationSpace):
-    """Flux at some wavelengths: ZGR23's data vector.
+    """Flux at given wavelengths: ZGR23's data vector.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ class SampledSpace(ObservationSpace):
 
     @property
     def n_obs(self) -> int:
-        return len(self.wavelength)
+        return int(self.wavelength.shape[0])
 
     @cached_property
     def n_bands(self) -> int:
@@ -205,17 +205,17 @@ class CoefficientSpace(ObservationSpace):
     Parameters
     ----------
     wavelength : ndarray, shape (2 n_u + n_bands,)
-        nm; at the grid points, that of the light that lands there.
+        nm; of the light that falls on each grid point.
     covered : ndarray of bool, same shape
-        Grid points that the instrument sees light at.
+        Grid points in the instrument's passbands.
     bp_basis, rp_basis : ndarray, shape (n_coefficient, n_u)
         Basis functions on the pseudo-wavelengths.
 
     Raises
     ------
     InputError
-        If the shapes disagree, or a basis is ill-conditioned, so that coefficients cannot be told
-        from a spectrum.
+        If the shapes disagree, or a basis is ill-conditioned, so that a spectrum does not
+        determine its coefficients.
     """
 
     wavelength: np.ndarray
@@ -259,11 +259,11 @@ class CoefficientSpace(ObservationSpace):
 
     @property
     def n_obs(self) -> int:
-        return len(self.bp_basis) + len(self.rp_basis) + self.n_bands
+        return int(self.bp_basis.shape[0] + self.rp_basis.shape[0]) + self.n_bands
 
     @property
     def n_bands(self) -> int:
-        return int(len(self.wavelength) - self.bp_basis.shape[1] - self.rp_basis.shape[1])
+        return int(self.wavelength.shape[0] - self.bp_basis.shape[1] - self.rp_basis.shape[1])
 
     def observe(self, spectrum: Array) -> Array:
         return _by_band(spectrum, self.inverses)

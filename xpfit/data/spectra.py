@@ -1,6 +1,6 @@
 """`Spectra`: the data vectors, whiteners, parallaxes and labels of N stars.
 
-Validated on construction and unchangeable from then on, so that nobody needs to check again.
+Validated on construction and read-only afterwards.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Spectra:
     source_id : array_like of int64, shape (n_star,)
         Zero where unknown.
     space : ObservationSpace or array_like of float, shape (n_obs,)
-        What the data vector is. Wavelengths in nm stand for sampled space.
+        What the data vector is. Wavelengths in nm mean sampled space.
     flux : array_like, shape (n_star, n_obs)
         1e-18 W m-2 nm-1; in coefficient space, photo-electrons per second. Values without weight
         are set to zero here.
@@ -47,7 +47,7 @@ class Spectra:
     snr : array_like, shape (n_star,), optional
         Signal-to-noise ratio of the spectrum that the reference labels came from.
     gaia : mapping of str to array_like of shape (n_star,), optional
-        What Gaia's tables say of the sources, by the names there (`xpfit.prepare.GAIA_COLUMNS`);
+        Columns of Gaia's tables, by their names there (`xpfit.prepare.GAIA_COLUMNS`);
         NaN where unknown.
     input_flags : array_like of int, shape (n_star,), optional
         Sum of `InputFlag` values.
@@ -62,7 +62,7 @@ class Spectra:
 
     Notes
     -----
-    Arrays are copied and made read-only. `replace` makes spectra of which something else is known.
+    Arrays are copied and made read-only. `replace` makes modified copies.
     """
 
     source_id: np.ndarray
@@ -86,7 +86,7 @@ class Spectra:
         self._validate({f.name for f in fields(self)} - {"source_id", "space"})
 
     def replace(self, **changes: Any) -> Spectra:
-        """Spectra in which some fields are others; only these are validated, the rest is shared.
+        """Copy with changed fields; only these are validated, the other arrays are shared.
 
         Parameters
         ----------
@@ -111,7 +111,7 @@ class Spectra:
             object.__setattr__(self, name, value)
 
     def _validate(self, names: set[str]) -> None:
-        """Check the fields of these names, and put what is absent as unknown."""
+        """Check the fields of these names, and fill absent ones with the values for unknown."""
         n_star = len(self)
         self._set(preparation=Preparation.of(self.preparation))
         for name in names & _OPTIONAL:
@@ -144,7 +144,7 @@ class Spectra:
             row = int(np.argmax(bad))
             raise InputError(
                 f"source {self.source_id[row]} (row {row}): parallax {self.parallax[row]:g} +- "
-                f"{self.parallax_err[row]:g} mas; give an infinite parallax_err where none is known"
+                f"{self.parallax_err[row]:g} mas; give an infinite parallax_err where unknown"
             )
 
     def _validate_flux(self) -> None:
@@ -224,7 +224,7 @@ class Spectra:
         return part
 
     def keep_channels(self, keep: np.ndarray) -> Spectra:
-        """Take all weight from some channels, marginalising over what was measured there.
+        """Keep the weight of some channels, marginalising over the others.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Spectra:
     def concatenate(parts: Sequence[Spectra]) -> Spectra:
         """Join spectra in the same observation space, with the same labels, in order.
 
-        What Gaia's tables say may differ; it is unknown where a part lacks it.
+        Columns of Gaia's tables may differ; they are NaN for a part that lacks them.
 
         Raises
         ------

@@ -4,8 +4,8 @@ A whitener turns residuals into independent ones of unit variance, so that
 chi2 = ``|L (f_pred - f_obs)|^2`` (ZGR23, eq. 4). Each kind is a class; what it does with a vector
 is array code (NumPy, CuPy, strict), what it does with covariances is NumPy.
 
-A value without weight has zeros in its row and its column of L. That marks it: the diagonal of L
-is zero there and nowhere else.
+A value without weight has zeros in its row and its column of L. The diagonal of L is zero there
+and nowhere else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Whitener(ABC):
     kind : str
         ``"diagonal"`` or ``"triangular"``.
     array : ndarray
-        What the whiteners consist of, stars first.
+        The elements of the whiteners, stars first.
     """
 
     array: Array
@@ -112,7 +112,7 @@ class Whitener(ABC):
 
     @abstractmethod
     def packed(self) -> Array:
-        """What a file keeps: (n_star, n_obs), or the lower triangles (n_star, n (n + 1) / 2)."""
+        """Elements to store: (n_star, n_obs), or the lower triangles (n_star, n (n + 1) / 2)."""
 
     def __len__(self) -> int:
         return int(self.array.shape[0])
@@ -133,7 +133,7 @@ class Whitener(ABC):
 
     @staticmethod
     def concatenate(parts: Sequence[Whitener]) -> Whitener:
-        """Whiteners of several groups of stars; diagonal ones become triangular beside such."""
+        """Whiteners of several groups of stars; triangular if the groups are of both kinds."""
         if len({part.kind for part in parts}) > 1:
             parts = [Triangular(_dense(part.rows)) for part in parts]
         return type(parts[0])(np.concatenate([part.array for part in parts]))
@@ -237,11 +237,11 @@ class Triangular(Whitener):
         drop = ~np.asarray(keep, dtype=bool)
         weight = self.has_weight
         out = self.array.copy()
-        # Of the last channels of a lower triangle, the rest is the leading block.
+        # Marginalised over its last channels, a lower triangle is its leading block.
         last_kept = np.where(weight & ~drop, np.arange(self.n_obs), -1).max(axis=1, initial=-1)
         first_dropped = np.where(weight & drop, np.arange(self.n_obs), self.n_obs).min(axis=1)
         for i in np.flatnonzero(first_dropped < last_kept):
-            # Where they are not the last, they are made so.
+            # Other dropped channels are moved to the end first.
             used = np.r_[np.flatnonzero(weight[i] & ~drop), np.flatnonzero(weight[i] & drop)]
             out[i] = _lower(self.array[i], used)
         out[:, drop, :] = 0.0
@@ -308,7 +308,7 @@ def as_whitener(whitener: Whitener | np.ndarray) -> Whitener:
     weight = array.any(axis=1)
     diagonal = np.diagonal(array, axis1=1, axis2=2)
     is_lower = ~array[(slice(None), *upper)].any(axis=1)
-    # A row without weight holds nothing either.
+    # A value without weight has no row either.
     is_lower &= ~(array.any(axis=2) & ~weight).any(axis=1) & ((diagonal != 0) == weight).all(axis=1)
     for i in np.flatnonzero(~is_lower & np.isfinite(array).all(axis=(1, 2))):
         array[i] = _lower(array[i], np.flatnonzero(weight[i]))

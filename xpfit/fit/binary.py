@@ -1,4 +1,4 @@
-"""Two stars in one spectrum, against one: which sources are unresolved binaries.
+"""Fits of two stars to one spectrum, compared with one: which sources are unresolved binaries.
 
 Both stars share distance, extinction and chemical composition; each has its own temperature and
 gravity.
@@ -32,7 +32,7 @@ COMPANION_LABELS = ("teff", "logg")
 """Labels in which the companion differs from the primary."""
 
 START_MASS_RATIOS = (0.5, 0.65, 0.8, 0.95)
-"""Companions that descents start from, on the main sequence of the fitted star."""
+"""Mass ratios to start from, on the main sequence of the fitted star."""
 
 STARS_AT_A_TIME = 500
 
@@ -49,8 +49,8 @@ class BinaryObjective(Posterior):
     Notes
     -----
     The parameters are those of the primary, then the companion's own labels. Each star's theta is
-    a linear map of them, so that the derivatives of chi2 are those of `ForwardModel` under these
-    maps. The prior is p(Theta_1) p(Theta_2 | the labels that both share).
+    a linear map of them, with which the derivatives of `ForwardModel` are multiplied. The prior is
+    p(Theta_1) p(Theta_2 | the labels that both share).
     """
 
     def __init__(self, single: Objective, label_names: tuple[str, ...]):
@@ -97,7 +97,7 @@ class BinaryObjective(Posterior):
 
 @dataclass
 class BinaryResult:
-    """The best two-star model of each source beside the best single star.
+    """The best two-star model of each source, compared with the best single star.
 
     Attributes
     ----------
@@ -113,7 +113,7 @@ class BinaryResult:
     delta_loss : ndarray, shape (n_star,)
         The same of -2 ln posterior.
     delta_bic : ndarray, shape (n_star,)
-        `delta_chi2` less the price of two more parameters, 2 ln n_obs: the difference of the
+        `delta_chi2` minus the penalty for two more parameters, 2 ln n_obs: the difference of the
         Bayesian information criterion, evidence for a binary where positive.
     converged : ndarray of bool, shape (n_star,)
     """
@@ -146,11 +146,11 @@ def fit_binaries(
     Parameters
     ----------
     model : XPModel
-        Where it knows luminosities, stars that are too bright for their spectrum count as evidence;
-        else the shape of the spectrum alone does.
+        If it is absolute, stars that are too bright for their spectrum count as evidence; otherwise
+        only the shape of the spectrum does.
     spectra : Spectra
     result : FitResult, optional
-        Fit of single stars to `spectra` by the model; by default it is made first.
+        Fit of single stars to `spectra` by the model; by default they are fitted first.
     n_jobs : int
         Threads of that fit.
 
@@ -161,12 +161,14 @@ def fit_binaries(
     Raises
     ------
     InputError
-        If `result` is of other stars.
+        If `result` and `spectra` are not of the same stars.
     """
     if result is None:
         result = Fitter(model, n_jobs=n_jobs).fit(spectra, progress=False)
     if not np.array_equal(result.source_id, spectra.source_id):
-        raise InputError("the fits are of other stars than the spectra; give those of these")
+        raise InputError(
+            "result and spectra are not of the same stars: pass the result for these spectra"
+        )
     n, names = len(result), (*model.parameter_names, *map("companion_{}".format, COMPANION_LABELS))
     unknown: dict[str, Any] = {f.name: np.full(n, np.nan) for f in fields(BinaryResult)}
     unknown |= {"source_id": result.source_id, "converged": np.zeros(n, dtype=bool)}
@@ -188,13 +190,15 @@ def _fit(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, Array
     data = fit_data(model, spectra, model.covariance)
     single = Objective(model.forward, model.prior, model.absolute, data)
     objective = BinaryObjective(single, model.label_names)
-    alone, scale = result.theta, model.forward.scale
-    settings = LMSettings(np.concatenate([scale, scale[_own(model)]]))
+    single_theta, scale = result.theta, model.forward.scale
+    settings = LMSettings(np.concatenate([scale, scale[_companion_columns(model)]]))
     best: Any = None
     for mass_ratio in START_MASS_RATIOS:
-        start = Descents.empty(np.arange(len(spectra)), _start(model, alone, mass_ratio), settings)
+        start = Descents.empty(
+            np.arange(len(spectra)), _start(model, single_theta, mass_ratio), settings
+        )
         start.set_evaluation(objective.evaluate(start.theta))
-        with np.errstate(over="ignore", invalid="ignore"):  # a step too far is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # a step too far is rejected
             for done, there in iterate(objective, settings, start, FitSettings.max_iterations):
                 start.put(done, there)
         if best is None:
@@ -202,9 +206,9 @@ def _fit(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, Array
         else:
             better = np.flatnonzero(start.loss < best.loss)
             best.put(better, start.take(better))
-    at_single = single.evaluate(alone)
+    at_single = single.evaluate(single_theta)
     theta, flux_ratio = _brighter_first(model, best.theta, objective.maps[1])
-    delta_chi2 = (at_single.chi2 + _parallax_chi2(single, alone)) - (
+    delta_chi2 = (at_single.chi2 + _parallax_chi2(single, single_theta)) - (
         best.chi2 + _parallax_chi2(single, best.theta)
     )
     return {
@@ -217,25 +221,25 @@ def _fit(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, Array
     }
 
 
-def _own(model: XPModel) -> list[int]:
-    """Places of the companion's own labels among all."""
+def _companion_columns(model: XPModel) -> list[int]:
+    """Columns of the labels in which the companion differs."""
     return [model.label_names.index(name) for name in COMPANION_LABELS]
 
 
-def _start(model: XPModel, alone: np.ndarray, mass_ratio: float) -> np.ndarray:
-    """A pair as bright as the single star.
+def _start(model: XPModel, single_theta: np.ndarray, mass_ratio: float) -> np.ndarray:
+    """Parameters of a pair as bright as the single star.
 
-    The companion stands down the main sequence, where Teff ~ M^0.6 and g ~ M^-0.6; gravities are
-    higher by what it adds to the light, which goes as M^3.
+    The companion is on the main sequence, where Teff ~ M^0.6 and g ~ M^-0.6; gravities are higher
+    by the factor of its contribution to the flux, which scales as M^3.
     """
-    teff, logg = _own(model)
-    own = alone[:, [teff, logg]].copy()
+    teff, logg = _companion_columns(model)
+    own = single_theta[:, [teff, logg]].copy()
     own[:, 0] *= mass_ratio**0.6
     own[:, 1] -= 0.6 * np.log10(mass_ratio)
-    start = np.concatenate([alone, own], axis=1)
-    dimmer = np.log10(1.0 + mass_ratio**3.0)
+    start = np.concatenate([single_theta, own], axis=1)
+    flux_factor = 1.0 + mass_ratio**3.0
     low, high = model.label_ranges[logg]
-    start[:, [logg, -1]] = np.clip(start[:, [logg, -1]] + dimmer, low, high)
+    start[:, [logg, -1]] = np.clip(start[:, [logg, -1]] + np.log10(flux_factor), low, high)
     start[:, -2] = np.maximum(start[:, -2], model.label_ranges[teff, 0])
     if not model.absolute:
         start[:, model.forward.layout.parallax] -= 0.5 * np.log1p(mass_ratio**3.0)
@@ -245,7 +249,7 @@ def _start(model: XPModel, alone: np.ndarray, mass_ratio: float) -> np.ndarray:
 def _brighter_first(
     model: XPModel, theta: np.ndarray, companion: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Exchange the stars where the companion is the brighter; and companion over primary."""
+    """Parameters with the brighter star first, and the flux ratio companion over primary."""
     n = model.forward.n_stellar
     low, high = AMPLITUDE_WINDOW
     window = (model.wavelength >= low) & (model.wavelength <= high) & model.trained_channels
@@ -256,14 +260,14 @@ def _brighter_first(
         for star in (theta[:, :n], theta @ companion.T)
     ]
     ratio = flux[1] / flux[0]
-    own, swapped = _own(model), theta.copy()
+    own, swapped = _companion_columns(model), theta.copy()
     swapped[:, own], swapped[:, n:] = theta[:, n:], theta[:, own]
     swap = ratio > 1.0
     return np.where(swap[:, None], swapped, theta), np.where(swap, 1.0 / ratio, ratio)
 
 
 def _parallax_chi2(single: Objective, theta: np.ndarray) -> Array:
-    """((varpi - varpi_obs) / s)^2, zero where none is known."""
+    """((varpi - varpi_obs) / s)^2, zero where no parallax was observed."""
     if not single.absolute:
         return np.zeros(len(theta))
     parallax = np.exp(theta[:, single.forward.layout.parallax])

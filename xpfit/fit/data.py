@@ -1,4 +1,4 @@
-"""The data as a fit compares them with a model."""
+"""Data of stars in the form in which a fit compares them with a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FitData:
     ----------
     flux : ndarray, shape (n_star, n_obs)
     whitener : Whitener
-        Of flux and model errors together.
+        Of the covariance of flux and model errors.
     parallax, parallax_err : ndarray, shape (n_star,)
         mas; an infinite error means that none was observed.
     """
@@ -42,9 +42,8 @@ class FitData:
 
     def __getitem__(self, rows: Any) -> FitData:
         """Some of the stars: a slice or an array of indices."""
-        parts = (take(x, rows) for x in (self.flux, self.parallax, self.parallax_err))
-        flux, parallax, parallax_err = parts
-        return FitData(flux, self.whitener[rows], parallax, parallax_err)
+        flux, *parallax = (take(x, rows) for x in (self.flux, self.parallax, self.parallax_err))
+        return FitData(flux, self.whitener[rows], *parallax)
 
 
 def fit_data(
@@ -55,7 +54,7 @@ def fit_data(
     asarray: Callable[[np.ndarray], Any] = np.asarray,
     inflate: Callable[[Whitener, Any, Any], Whitener] | None = None,
 ) -> FitData:
-    """The data as a fit compares them with a model.
+    """Data and errors in the form in which a fit compares them with a model.
 
     Channels that the model was not trained on have no weight, and the error of the emulator is
     added to that of every star.
@@ -65,9 +64,9 @@ def fit_data(
     model : XPModel
     spectra : Spectra
     covariance : ModelCovariance, optional
-        Usually the model's own; None takes the emulator to be exact.
+        Usually the model's own; None treats the emulator as exact.
     asarray : callable
-        Makes NumPy arrays into those of another namespace or device.
+        Converts NumPy arrays to those of another namespace or device.
     inflate : callable, optional
         A faster `xpfit.data.Whitener.inflate`.
 
@@ -80,7 +79,5 @@ def fit_data(
     if covariance is not None:
         scale, root = asarray(spectra.space.scale(spectra.flux)), asarray(covariance.root())
         whitener = inflate(whitener, scale, root) if inflate else whitener.inflate(scale, root)
-    flux, parallax, parallax_err = (
-        asarray(x) for x in (spectra.flux, spectra.parallax, spectra.parallax_err)
-    )
-    return FitData(flux, whitener, parallax, parallax_err)
+    parallax, parallax_err = asarray(spectra.parallax), asarray(spectra.parallax_err)
+    return FitData(asarray(spectra.flux), whitener, parallax, parallax_err)

@@ -22,16 +22,16 @@ COMPACT_BELOW = 0.75
 
 
 @dataclass
-class Descents:
+class Descents(Evaluation):
     """Current state of descents: minimisations of one star's loss from one start each.
 
     Attributes
     ----------
+    loss, chi2, ln_prior, gradient, information, gauss_newton, hessian : ndarray
+        As in `xpfit.fit.objective.Evaluation`, at `theta`.
     star : ndarray of int64, shape (n_descent,)
         Row of the star.
     theta : ndarray, shape (n_descent, n_parameter)
-    loss, chi2, ln_prior, gradient, information, gauss_newton, hessian : ndarray
-        As in `xpfit.fit.objective.Evaluation`, at `theta`.
     damping : ndarray, shape (n_descent,)
     n_iterations : ndarray of int64, shape (n_descent,)
     finished : ndarray of bool, shape (n_descent,)
@@ -40,13 +40,6 @@ class Descents:
 
     star: Array
     theta: Array
-    loss: Array
-    chi2: Array
-    ln_prior: Array
-    gradient: Array
-    information: Array
-    gauss_newton: Array
-    hessian: Array
     damping: Array
     n_iterations: Array
     finished: Array
@@ -58,16 +51,15 @@ class Descents:
     def empty(cls, star: Array, theta: Array, settings: LMSettings) -> Descents:
         """Descents at their starts, not yet evaluated, in NumPy arrays."""
         n, p = theta.shape
+        shapes: dict[str, tuple[int, ...]] = {"gradient": (p,)}
+        shapes |= dict.fromkeys(("information", "gauss_newton", "hessian"), (p, p))
+        values: dict[str, Any] = {
+            f.name: np.full((n, *shapes.get(f.name, ())), np.nan) for f in fields(Evaluation)
+        }
         return cls(
+            **values | {"loss": np.full(n, np.inf)},
             star=np.asarray(star, dtype=np.int64),
             theta=np.array(theta, dtype=float),
-            loss=np.full(n, np.inf),
-            chi2=np.full(n, np.nan),
-            ln_prior=np.full(n, np.nan),
-            gradient=np.full((n, p), np.nan),
-            information=np.full((n, p, p), np.nan),
-            gauss_newton=np.full((n, p, p), np.nan),
-            hessian=np.full((n, p, p), np.nan),
             damping=np.full(n, settings.initial_damping),
             n_iterations=np.zeros(n, dtype=np.int64),
             finished=np.zeros(n, dtype=bool),

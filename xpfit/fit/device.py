@@ -1,4 +1,4 @@
-"""Where array code runs: NumPy on the processor, CuPy on a GPU."""
+"""Devices for array code: NumPy on the processor, CuPy on a GPU."""
 
 from __future__ import annotations
 
@@ -82,14 +82,8 @@ def gpu() -> Device:
         held = pool.total_bytes() - pool.used_bytes()
         return float(GPU_SHARE * (cupy.cuda.Device().mem_info[0] + held))
 
-    return Device(
-        "gpu",
-        cupy.asarray,
-        cupy.asnumpy,
-        free_bytes,
-        # Waits for copies made outside of it, such as that of the model.
-        cupy.cuda.Stream,
-    )
+    # A stream waits for copies made outside of it, such as that of the model.
+    return Device("gpu", cupy.asarray, cupy.asnumpy, free_bytes, cupy.cuda.Stream)
 
 
 def get_device(name: str) -> Device:
@@ -109,8 +103,6 @@ def get_device(name: str) -> Device:
     InputError
         If there is no such device.
     """
-    if name == "cpu":
-        return CPU
-    if name == "gpu":
-        return gpu()
-    raise InputError(f"device must be 'cpu' or 'gpu', got {name!r}")
+    if name not in ("cpu", "gpu"):
+        raise InputError(f"device must be 'cpu' or 'gpu', got {name!r}")
+    return CPU if name == "cpu" else gpu()

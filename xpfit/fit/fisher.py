@@ -38,8 +38,8 @@ def fisher_matrix(
     Notes
     -----
     ZGR23, eqs. 21 and 22: I = J^T C^-1 J + diag(0, 0, 0, 0, 1 / s^2). Their eq. 22 prints s^2.
-    Where the extinction curve varies, the prior of xi adds its 1: without it stars with little dust
-    would know nothing of xi, nor of what correlates with it.
+    Where the extinction curve varies, the prior of xi adds its 1: without it, xi and what
+    correlates with it would be unconstrained for stars with little dust.
     """
     # d/dE = (1/E) d/dlnE, and likewise for the parallax.
     factor = 1.0 / layout.jacobian(theta)
@@ -73,5 +73,5 @@ def safe_inverse(
 
 
 def _symmetric(matrix: Array) -> Array:
-    """Mean of matrices and their transposes, which rounding may have set apart."""
+    """Mean of matrices and their transposes, which differ by rounding."""
     return 0.5 * (matrix + np.swapaxes(matrix, 1, 2))

@@ -11,7 +11,7 @@ from joblib import Parallel, cpu_count, delayed
 from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
-from ..arrays import Array, batches, with_arrays
+from ..arrays import batches, with_arrays
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
@@ -24,18 +24,18 @@ from .settings import FitSettings
 from .starts import GAP, STARTS, complete_guesses
 
 STARS_PER_CHUNK = 250
-"""Stars handed to a worker at a time: 9 MB of whiteners for 66 values."""
+"""Stars that a worker fits at a time: 9 MB of whiteners for 66 values."""
 
 STARS_PER_CHUNK_ON_GPU = 20_000
-"""The same for a GPU, which needs many to be busy."""
+"""The same on a GPU, which is efficient only with many stars."""
 
 STARS_PER_SEARCH = 64
-"""Stars for which starts are looked for together: their tables stay in the caches."""
+"""Stars for which starts are searched together: few enough for the processor's caches."""
 
 STARS_PER_SEARCH_ON_GPU = 2048
 
 THREADS_PER_GPU = 2
-"""One thread's stars are transferred while another's are computed with."""
+"""The stars of one thread are transferred while those of the other are fitted."""
 
 
 class Fitter:
@@ -46,20 +46,20 @@ class Fitter:
     model : XPModel
     settings : FitSettings, optional
     n_jobs : int
-        Threads to work in, or processes for scipy; -1 for one per processor. A GPU has two threads
+        Threads to work in, or processes for scipy; -1 for one per processor. On a GPU two threads
         take turns in transferring and computing.
     **options
-        Fields of `FitSettings`, instead of or on top of `settings`.
+        Fields of `FitSettings`, which take precedence over `settings`.
 
     Attributes
     ----------
     settings : FitSettings
-        With the engine that was chosen.
+        With the name of the engine that was chosen.
 
     Raises
     ------
     InputError
-        If an option is out of range, or an engine or device is not there.
+        If an option is out of range, or an engine or device is not available.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Fitter:
         self._starts = with_arrays(STARTS[settings.starts](model), self._device.asarray)
 
     def data(self, spectra: Spectra) -> FitData:
-        """The data as this fitter compares them with the model, in the engine's namespace.
+        """Data and errors as compared with the model, in the engine's namespace.
 
         Parameters
         ----------
@@ -99,13 +99,8 @@ class Fitter:
         FitData
         """
         covariance = self.model.covariance if self.settings.model_covariance else None
-        return fit_data(
-            self.model,
-            spectra,
-            covariance,
-            asarray=self._device.asarray,
-            inflate=self.engine.inflate,
-        )
+        options: dict[str, Any] = {"asarray": self._device.asarray, "inflate": self.engine.inflate}
+        return fit_data(self.model, spectra, covariance, **options)
 
     def fit(
         self, spectra: Spectra, progress: bool | tqdm = True, guesses: np.ndarray | None = None
@@ -116,28 +111,28 @@ class Fitter:
         ----------
         spectra : Spectra
         progress : bool or tqdm
-            Show a progress bar, or move one that is there already.
+            Show a progress bar, or update an existing one.
         guesses : ndarray, shape (n_star, n_guess, n_label), optional
-            Labels to start from instead of looking for starts, such as
+            Labels to start from instead of a search for starts, such as
             `xpfit.companion.UncertainNetwork.guesses`. Those outside the trained range are moved
-            to its edge; those that are NaN are left out, and a star with none is started as usual.
+            to its edge; NaN are ignored, and a star without guesses is started as usual.
 
         Returns
         -------
         FitResult
             One row per star, in the order of `spectra`. A star with too little data, or one that
-            does not converge, says so in its `status`; it never stops the others.
+            does not converge, is marked in `status`; other stars are not affected.
 
         Raises
         ------
         InputError
             If the spectra do not match the model's observation space, if parallaxes are given to a
-            model that is not absolute, or if the flux was prepared otherwise than in training.
+            model that is not absolute, or if the flux was not prepared as in training.
 
         Warns
         -----
         UserWarning
-            If only the errors were prepared otherwise.
+            If only the errors were prepared differently.
         """
         self._check(spectra)
         n_label = len(self.model.label_names)
@@ -148,7 +143,9 @@ class Fitter:
                 f"guesses must have shape ({len(spectra)}, any, {n_label}), got {guesses.shape}"
             )
         result = FitResult.empty(self.model, spectra)
-        chunks = self._chunks(len(spectra))
+        # Small enough for every worker to have some.
+        most = STARS_PER_CHUNK_ON_GPU if self._on_gpu else STARS_PER_CHUNK
+        chunks = batches(len(spectra), max(1, min(most, -(-len(spectra) // self.n_jobs))))
         prefer = "threads" if self.engine.thread_safe else "processes"
         workers = Parallel(min(self.n_jobs, len(chunks) or 1), prefer=prefer, return_as="generator")
         own = isinstance(progress, bool)
@@ -171,7 +168,7 @@ class Fitter:
         return result
 
     def _check(self, spectra: Spectra) -> None:
-        """Refuse what cannot be fitted, with the reason."""
+        """Raise if these spectra cannot be fitted with this model."""
         model = self.model
         if not spectra.space.matches(model.space):
             raise InputError(
@@ -188,29 +185,26 @@ class Fitter:
         differences = spectra.preparation.differences(model.preparation)
         if differences.flux and not self.settings.ignore_preparation:
             raise InputError(
-                "these spectra were prepared otherwise than the model's training data: "
+                "these spectra were not prepared like the model's training data: "
                 f"{'; '.join(differences.flux)}. Prepare them for the model (read_spectra(path, "
                 "model=model), xpfit prepare --model), or pass ignore_preparation=True"
             )
         if differences.errors:
             warnings.warn(
-                "the errors of these spectra were prepared otherwise than those of the model's "
+                "the errors of these spectra were not prepared like those of the model's "
                 f"training data: {'; '.join(differences.errors)}",
                 stacklevel=3,
             )
-
-    def _chunks(self, n_star: int) -> list[slice]:
-        """Chunks of stars, small enough for every worker to have some."""
-        most = STARS_PER_CHUNK_ON_GPU if self._on_gpu else STARS_PER_CHUNK
-        size = max(1, min(most, -(-n_star // self.n_jobs)))
-        return batches(n_star, size)
 
     def _fit_chunk(self, spectra: Spectra, guesses: np.ndarray | None) -> FitResult:
         """Fit some stars in this worker."""
         result = FitResult.empty(self.model, spectra)
         kept = spectra.keep_channels(self.model.trained_channels)
         result.n_obs[:] = kept.n_obs
-        rows = np.flatnonzero(_has_enough(kept, len(self.model.parameter_names)))
+        # As many values as parameters, and some positive flux.
+        n_used = np.sum(kept.whitener.has_weight & np.isfinite(kept.flux_err), axis=1)
+        enough = n_used >= len(self.model.parameter_names)
+        rows = np.flatnonzero(enough & (kept.flux > 0).any(axis=1))
         if not len(rows):
             return result
         if len(rows) < len(kept):
@@ -222,9 +216,9 @@ class Fitter:
 
     def _search(self, data: FitData, guesses: np.ndarray | None) -> Optima:
         """Optima of stars that can be fitted."""
-        stars = self.engine.load(data)
+        stars, most_starts = self.engine.load(data), self.settings.most_starts
         if guesses is None:
-            starts = self._find_starts(data, self.settings.most_starts, self._gap)
+            starts = self._find_starts(data, most_starts, self._gap)
         else:
             starts = self._complete(data, guesses)
         multistart = self.settings.multistart is not None
@@ -235,7 +229,9 @@ class Fitter:
             max_iterations=self.settings.max_iterations,
             cut=not multistart and self.engine.can_pause,
             second_modes=multistart,
-            more_starts=lambda rows: self._more_starts(data, rows),
+            more_starts=lambda rows: self._find_starts(
+                data[self._device.asarray(rows)], most_starts + MAX_RESTARTS, np.inf
+            )[:, most_starts:],
         )
 
     def _find_starts(self, data: FitData, n_starts: int, gap: float) -> np.ndarray:
@@ -244,14 +240,14 @@ class Fitter:
         parts = []
         for rows in batches(len(data), size):
             # Always as many stars at a time, the last one repeated: matrix products of other
-            # shapes are rounded otherwise, and a star's result would depend on its neighbours.
+            # shapes are rounded differently, and a star's result would depend on its neighbours.
             padded = np.minimum(np.arange(rows.start, rows.start + size), len(data) - 1)
             found = self._starts.find(data[self._device.asarray(padded)], n_starts, gap)
             parts.append(self._device.to_numpy(found)[: rows.stop - rows.start])
         return np.concatenate(parts)
 
     def _complete(self, data: FitData, guesses: np.ndarray) -> np.ndarray:
-        """Starts from guessed labels; of stars without any, the first that is found otherwise."""
+        """Starts from guessed labels; for stars without any, the best of the usual search."""
         low, high = self.model.label_ranges.T
         inside = np.clip(guesses, low, high)
         known = np.isfinite(inside).all(axis=2)
@@ -267,16 +263,10 @@ class Fitter:
             starts[without, 0] = self._find_starts(remaining, 1, self._gap)[:, 0]
         return starts
 
-    def _more_starts(self, data: FitData, rows: np.ndarray) -> np.ndarray:
-        """Starts of some stars beyond those that they had."""
-        n_starts = self.settings.most_starts
-        chosen = data[self._device.asarray(rows)]
-        return self._find_starts(chosen, n_starts + MAX_RESTARTS, np.inf)[:, n_starts:]
-
     def _fill(self, result: FitResult, rows: np.ndarray, spectra: Spectra, optima: Optima) -> None:
         """Write the optima of some stars into a result, with uncertainties."""
         best, layout = optima.best, self.model.forward.layout
-        # Where the loss overflows everywhere, a start is all there is: no result.
+        # Where the loss overflows everywhere, only the start remains: no result.
         found = np.isfinite(best.loss)[:, None]
         result.parameters[rows] = np.where(found, layout.to_linear(best.theta), np.nan)
         values = {f.name: getattr(optima, f.name) for f in fields(optima)}
@@ -302,7 +292,7 @@ def fit_spectra(
     model : XPModel
     spectra : Spectra
     progress : bool or tqdm
-        Show a progress bar, or move one that is there already.
+        Show a progress bar, or update an existing one.
     **options
         Those of `Fitter`, such as ``n_jobs`` or ``engine``.
 
@@ -310,7 +300,7 @@ def fit_spectra(
     -------
     FitResult
         One row per star, in the order of `spectra`. A star with too little data, or one that does
-        not converge, says so in its `status`; it never stops the others.
+        not converge, is marked in `status`; other stars are not affected.
 
     Raises
     ------
@@ -323,9 +313,3 @@ def fit_spectra(
     depend on the number of workers.
     """
     return Fitter(model, **options).fit(spectra, progress)
-
-
-def _has_enough(spectra: Spectra, n_parameter: int) -> Array:
-    """Stars with as many values as parameters, and with any light at all."""
-    n_used = np.sum(spectra.whitener.has_weight & np.isfinite(spectra.flux_err), axis=1)
-    return (n_used >= n_parameter) & (spectra.flux > 0).any(axis=1)

@@ -72,7 +72,7 @@ class Posterior(ABC):
         labels : slice or ndarray, shape (n_label, n_parameter)
             Columns of theta, or a matrix that maps theta to labels.
         value, gradient, hessian, curvature : ndarray
-            By these labels; the last is what Gauss-Newton takes for minus the Hessian.
+            By these labels; the last replaces minus the Hessian in the Gauss-Newton matrix.
         """
 
     @abstractmethod
@@ -125,7 +125,7 @@ class Objective(Posterior):
     forward : ForwardModel
     prior : GaussianMixture
     absolute : bool
-        Whether the model knows luminosities.
+        Whether the model predicts luminosities.
     data : FitData
 
     Notes

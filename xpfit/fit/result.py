@@ -22,7 +22,7 @@ class FitStatus(IntEnum):
 
     CONVERGED = 0
     NOT_CONVERGED = 1
-    """The optimiser stopped before the loss was flat: do not trust the parameters."""
+    """The optimiser stopped before the loss was minimal: the parameters are unreliable."""
     NOT_FITTED = 2
     """Fewer usable values than parameters, or no positive flux: there are no parameters."""
 
@@ -36,8 +36,8 @@ class FitResult:
     parameter_names : tuple of str
         The labels, then `extinction` and `parallax`, then `xi` if the extinction curve varies.
     absolute : bool
-        Whether `parallax` is one. If not it is the square root of the amplitude, in the gauge of
-        `xpfit.model.gauge`.
+        Whether `parallax` is a parallax. If not, it is the square root of the amplitude, in the
+        gauge of `xpfit.model.gauge`.
     source_id : ndarray of int64, shape (n_star,)
     parameters : ndarray, shape (n_star, n_parameter)
         Linear, in kK, dex, mag, mas.
@@ -52,12 +52,12 @@ class FitResult:
     n_iterations : ndarray of int, shape (n_star,)
         Of the optimiser, over all starts.
     n_restarts : ndarray of int, shape (n_star,)
-        Further starts that the star was given because it had not converged.
+        Additional starts, used because the star had not converged.
     gradient_norm, min_hessian_eigenvalue : ndarray, shape (n_star,)
         Of the loss at the best fit, exact, in standardised parameters.
     second_mode : ndarray, shape (n_star,)
         How much lower ln posterior is at the second best mode; NaN where none was found, or none
-        was looked for (see `multistart` of `xpfit.fit.Fitter`).
+        was searched for (see `multistart` of `xpfit.fit.Fitter`).
     """
 
     parameter_names: tuple[str, ...]
@@ -79,7 +79,7 @@ class FitResult:
 
     @classmethod
     def empty(cls, model: XPModel, spectra: Spectra) -> FitResult:
-        """Result of stars none of which was fitted yet."""
+        """Result of stars that have not been fitted yet."""
         n_star, n_parameter = len(spectra), len(model.parameter_names)
         square = (n_parameter, n_parameter)
         shapes: dict[str, tuple[int, ...]] = {

@@ -1,4 +1,4 @@
-"""Samples of one star's posterior by emcee, which optimum and errors are checked against."""
+"""Samples of one star's posterior by emcee, to check the optimum and the errors of a fit."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ WALKERS_PER_PARAMETER = 8
 """Walkers of the ensemble: four times as many as emcee asks for at least."""
 
 MIN_AUTOCORRELATION_TIMES = 50
-"""Length of a chain, in autocorrelation times, from which emcee takes their estimate to hold."""
+"""Length of a chain, in autocorrelation times, above which emcee trusts their estimate."""
 
 MAX_CHANGE = 0.03
-"""Relative change of the autocorrelation times since the last look, at most."""
+"""Largest relative change of the autocorrelation times since the previous check."""
 
-STEPS_BETWEEN_LOOKS = 250
+STEPS_BETWEEN_CHECKS = 250
 
 KEEP_EVERY = 5
-"""Steps of which one is kept: chains on disk cost time, and neighbours are much alike."""
+"""One step in so many is kept: storing takes time, and successive steps are correlated."""
 
 MAX_STEPS = 20_000
 
 
 @dataclass(frozen=True)
 class PosteriorSample:
-    """Samples of the posterior of one star, and the optimum beside them.
+    """Samples of the posterior of one star, and the optimum.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class PosteriorSample:
     converged : bool
         Whether the autocorrelation criterion holds.
     acceptance : float
-        Share of proposals accepted.
+        Fraction of proposals accepted.
     """
 
     source_id: int
@@ -103,13 +103,13 @@ def sample_posterior(
         Of one star.
     rng : numpy.random.Generator
     result : FitResult, optional
-        Its fit, with the same `model_covariance`; made here if it is not given.
+        Its fit, with the same `model_covariance`; by default it is fitted here.
     model_covariance : bool
         Add the emulator's own error, as in the fit.
     max_steps : int
-        Where sampling ends in any case.
+        Largest number of steps.
     backend : emcee.backends.HDFBackend, optional
-        Keeps the chain on disk. One that holds steps already is gone on with.
+        Keeps the chain on disk. Sampling resumes from the steps that it holds.
     progress : bool
         Show a progress bar.
 
@@ -178,7 +178,7 @@ def _start(objective: Objective, theta: np.ndarray, rng: np.random.Generator) ->
     """Walkers about the optimum, shape (n_walker, n_parameter)."""
     hessian = 0.5 * objective.evaluate(theta[None]).hessian[0]
     values, vectors = np.linalg.eigh(hessian)
-    # A direction that does not curve upwards is explored from nearby.
+    # A direction of small or negative curvature gets unit spread.
     spread = vectors / np.sqrt(np.maximum(values, 1.0))
     n_walker, walkers = WALKERS_PER_PARAMETER * len(theta), np.empty((0, len(theta)))
     shrink = 1.0
@@ -191,13 +191,13 @@ def _start(objective: Objective, theta: np.ndarray, rng: np.random.Generator) ->
 
 
 def _run(sampler: Any, start: Any, max_steps: int, progress: bool) -> tuple[np.ndarray, bool]:
-    """Step until the autocorrelation times are known, or the steps are used up."""
+    """Sample until the autocorrelation times have converged, or up to `max_steps`."""
     done = KEEP_EVERY * sampler.backend.iteration
     before = tau = _autocorrelation(sampler) if done else np.full(sampler.ndim, np.inf)
     converged = False
     with tqdm(total=max_steps, initial=done, unit="step", disable=not progress) as bar:
         while done + KEEP_EVERY <= max_steps and not converged:
-            n_kept = min(STEPS_BETWEEN_LOOKS, max_steps - done) // KEEP_EVERY
+            n_kept = min(STEPS_BETWEEN_CHECKS, max_steps - done) // KEEP_EVERY
             with np.errstate(all="ignore"):
                 sampler.run_mcmc(start, n_kept, thin_by=KEEP_EVERY, skip_initial_state_check=True)
             start = None

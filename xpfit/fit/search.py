@@ -121,11 +121,11 @@ def search(
         best,
         *check_convergence(best, settings),
         n_iterations,
-        np.zeros(n_star, dtype=np.int32),
-        _second_modes(descents.take(active), best, settings)
-        if second_modes
-        else np.full(n_star, np.nan),
+        n_restarts=np.zeros(n_star, dtype=np.int32),
+        second_mode=np.full(n_star, np.nan),
     )
+    if second_modes:
+        optima.second_mode = _second_modes(descents.take(active), best, settings)
     _restart(stars, optima, settings, more_starts, max_iterations)
     return optima
 
@@ -156,9 +156,8 @@ def check_convergence(
     along = (gradient[finite][:, None, :] @ vectors)[:, 0]
     with np.errstate(divide="ignore"):
         decrement = 0.5 * np.sum(along**2 / values, axis=1)
-    converged = np.zeros(len(descents), dtype=bool)
+    converged, (norm, smallest) = finite.copy(), np.full((2, len(finite)), np.nan)
     converged[finite] = (values[:, 0] > 0) & (decrement < CONVERGED_DECREMENT)
-    norm, smallest = np.full(len(descents), np.nan), np.full(len(descents), np.nan)
     norm[finite] = np.linalg.norm(gradient[finite], axis=1)
     smallest[finite] = values[:, 0]
     return converged, norm, smallest
@@ -228,6 +227,6 @@ def _restart(
         improved = descents.take(better)
         rows = rows[better]
         optima.best.put(rows, improved)
-        criteria = check_convergence(improved, settings)
-        optima.converged[rows], optima.gradient_norm[rows] = criteria[:2]
-        optima.min_hessian_eigenvalue[rows] = criteria[2]
+        converged, norm, smallest = check_convergence(improved, settings)
+        optima.converged[rows], optima.gradient_norm[rows] = converged, norm
+        optima.min_hessian_eigenvalue[rows] = smallest

@@ -13,7 +13,7 @@ STARTS = ("profile", "grid")
 
 @dataclass(frozen=True)
 class FitSettings(CheckedSettings):
-    """What the results of a fit depend on besides model and data.
+    """Options on which the results of a fit depend, besides model and data.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class FitSettings(CheckedSettings):
     starts : {"profile", "grid"}
         How starts are found (see `xpfit.fit.starts`).
     n_starts : int
-        Starts per star. Those that fall behind are given up on the way; the best is kept.
+        Starts per star. Those with a much higher loss are stopped early; the best is kept.
     multistart : int, optional
         Run this many starts to convergence instead, and report secondary modes.
     max_iterations : int
@@ -33,8 +33,8 @@ class FitSettings(CheckedSettings):
     model_covariance : bool
         Add the emulator's own error, if the model has one, to each star's covariance.
     ignore_preparation : bool
-        Fit data whose flux was prepared otherwise than the model's training data (truncated, or
-        with another correction).
+        Fit data whose flux was not prepared like the model's training data (truncated, or with
+        another correction).
 
     Raises
     ------

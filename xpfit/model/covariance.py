@@ -1,4 +1,4 @@
-"""The model covariance: how wrong the emulator itself is, learned from its residuals."""
+"""The model covariance: the error of the emulator itself, learned from its residuals."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ On 2,500 validation stars neither scatters nor pulls differ between 30 and 70.
 """
 
 CLIP = 4.0
-"""Robust standard deviations beyond which a residual is pulled in, so that no star dominates."""
+"""Robust standard deviations at which residuals are clipped, so that no star dominates."""
 
 MIN_VARIANCE = 1e-8
-"""Smallest independent variance (of the fractional residual), which keeps all positive definite."""
+"""Smallest independent variance of fractional residuals: the covariance is positive definite."""
 
 WEIGHT_SCALE = 0.01
-"""Fractional error up to which stars count alike; noisier ones say little of the emulator."""
+"""Fractional error up to which stars have equal weights; noisier stars have less."""
 
 SHRINKAGE_STARS = 100.0
-"""Stars whose weight the independent part has over the correlations: they count n / (n + this)."""
+"""Correlations from n stars are multiplied by n / (n + this)."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class ModelCovariance:
     def fit(
         cls, residual: np.ndarray, variance: np.ndarray, *, rank: int = RANK
     ) -> ModelCovariance:
-        """Learn from the residuals of many stars what their measurement errors do not explain.
+        """Estimate it from the part of the residuals that measurement errors do not explain.
 
         Parameters
         ----------
@@ -76,16 +76,16 @@ class ModelCovariance:
 
         Notes
         -----
-        Each pair of channels is averaged over the stars that have both, with weights
-        1 / (variance + `WEIGHT_SCALE`^2) of both: noisy stars would drown the emulator's error in
-        the uncertainty of their own. What is left after taking off the measurement covariance has
-        its negative eigenvalues cut; correlations are shrunk by n / (n + `SHRINKAGE_STARS`); the
-        largest components are kept and what they miss of the variances goes to the diagonal.
+        Each pair of channels is averaged over the stars that have both, with weights 1 / (variance
+        + `WEIGHT_SCALE`^2) of both: with equal weights the measurement errors of noisy stars would
+        dominate. The measurement covariance is subtracted, and negative eigenvalues of the
+        remainder are set to zero; correlations are shrunk by n / (n + `SHRINKAGE_STARS`); the
+        largest components are kept, and the rest of the variances goes to the diagonal.
         """
         known = np.isfinite(residual)
         index = np.arange(residual.shape[1])
-        own = variance if variance.ndim == 2 else variance[:, index, index]
-        weight = np.where(known, 1.0 / (own + WEIGHT_SCALE**2), 0.0)
+        measured = variance if variance.ndim == 2 else variance[:, index, index]
+        weight = np.where(known, 1.0 / (measured + WEIGHT_SCALE**2), 0.0)
         filled = _clipped(np.where(known, residual, 0.0) * np.sqrt(weight), known)
         total = weight.T @ weight
         pairs = np.where(total > 0, total, 1.0)
@@ -93,7 +93,7 @@ class ModelCovariance:
         excess = weighted.T @ weighted / pairs
         if variance.ndim == 2:
             excess[index, index] -= (
-                np.sum(weight**2 * np.where(known, own, 0.0), axis=0) / (pairs[index, index])
+                np.sum(weight**2 * np.where(known, measured, 0.0), axis=0) / (pairs[index, index])
             )
         else:
             both = weight[:, :, None] * weight[:, None, :]
@@ -105,10 +105,10 @@ class ModelCovariance:
         values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
         loadings = vectors * np.sqrt(np.maximum(values, 0.0))
         rest = np.diag(shrunk) - np.sum(loadings**2, axis=1)
-        seen = np.diag(count) > 0
+        observed = np.diag(count) > 0
         return cls(
-            np.where(seen[:, None], loadings, 0.0),
-            np.where(seen, np.maximum(rest, MIN_VARIANCE), 0.0),
+            np.where(observed[:, None], loadings, 0.0),
+            np.where(observed, np.maximum(rest, MIN_VARIANCE), 0.0),
         )
 
     def root(self) -> Array:
@@ -119,7 +119,7 @@ class ModelCovariance:
 
 
 def _clipped(residual: np.ndarray, known: np.ndarray) -> Array:
-    """Residuals pulled in to `CLIP` robust standard deviations of their channel."""
+    """Residuals clipped to `CLIP` robust standard deviations of their channel."""
     with np.errstate(invalid="ignore"):
         masked: Any = np.ma.masked_array(np.abs(residual), ~known)
         median = np.ma.median(masked, axis=0)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The published extinction curve that training starts from and is compared with."""
+"""The published extinction curve from which training starts, and for comparison."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ..arrays import Array
 from ..constants import LN_PER_MAG
 
 CCM_RANGE = (300.0, 5000.0)
-"""Wavelengths (nm) at which `ccm89` answers.
+"""Wavelengths (nm) at which `ccm89` is defined.
 
 CCM89 gives the infrared law down to 0.3 um-1 (3.3 um); it is a power law, used here to 5 um so that
 it covers W1 and W2.
 """
 
 R_V_SPREAD = 0.3
-"""Change of R(V) that xi = 1 stands for where training starts; what it learns decides."""
+"""Change of R(V) per unit of xi at the start of training, which then learns the variation."""
 
 R_V_RANGE = (2.0, 6.0)
-"""R(V) that `r_v_of_curve` may answer."""
+"""Range of R(V) that `r_v_of_curve` searches."""
 
 _OPTICAL_A = (1.0, 0.17699, -0.50447, -0.02427, 0.72085, 0.01979, -0.77530, 0.32999)
 _OPTICAL_B = (0.0, 1.41338, 2.28305, 1.07233, -5.38434, -0.62251, 5.30260, -2.09002)
@@ -114,7 +114,7 @@ def r_v_of_curve(wavelength: np.ndarray, curve: np.ndarray) -> np.ndarray:
     shapes -= shapes.mean(axis=1, keepdims=True)
     shape = np.log(curve)
     shape -= shape.mean(axis=1, keepdims=True)
-    # |shape - shapes|^2 but for |shape|^2, which does not depend on R(V).
+    # |shape - shapes|^2 without |shape|^2, which does not depend on R(V).
     distance = np.sum(shapes**2, axis=1) - 2.0 * shape @ shapes.T
     best = np.clip(np.argmin(distance, axis=1), 1, len(trial) - 2)
     left, centre, right = (distance[np.arange(len(best)), best + i] for i in (-1, 0, 1))

@@ -1,7 +1,7 @@
 """The forward model: stellar parameters -> observed flux, with its exact derivatives.
 
-Internally a star's parameters are `theta` = (teff in kK, feh, logg[, alpha_m], ln E, ln varpi[,
-xi]); the logarithms keep extinction and parallax positive (ZGR23, section 4.1).
+A star's parameters are `theta` = (teff in kK, feh, logg[, alpha_m], ln E, ln varpi[, xi]); the
+logarithms keep extinction and parallax positive (ZGR23, section 4.1).
 """
 
 from __future__ import annotations
@@ -80,14 +80,11 @@ class ForwardModel:
             Start with the variation of CCM89's curve with R(V) too.
         """
         network = multilayer_perceptron(labels.shape[1], hidden, space.n_grid)
-        curve = ccm89_curve(space.wavelength)
-        second_order = np.zeros(space.n_grid if space.second_order else 0)
-        variation = ccm89_variation(space.wavelength) if curve_varies else np.empty(0)
-        parameters = np.concatenate(
-            [network.initialise(rng), np.log(curve), second_order, variation]
-        )
+        parts = [network.initialise(rng), np.log(ccm89_curve(space.wavelength))]
+        parts += [np.zeros(space.n_grid)] * space.second_order
+        parts += [ccm89_variation(space.wavelength)] if curve_varies else []
         mean, scale = labels.mean(axis=0), labels.std(axis=0)
-        return cls(network, parameters, mean, scale, space, curve_varies)
+        return cls(network, np.concatenate(parts), mean, scale, space, curve_varies)
 
     @property
     def n_label(self) -> int:
@@ -106,10 +103,7 @@ class ForwardModel:
 
     @property
     def scale(self) -> Array:
-        """Lengths that make a star's parameters comparable, shape (n_stellar,).
-
-        The labels' spread in training, and one in ln E, ln varpi and xi.
-        """
+        """Typical changes in `theta`: the labels' spread in training, and 1 for the rest."""
         return np.concatenate([self.label_scale, np.ones(self.n_stellar - self.n_label)])
 
     @property
@@ -150,39 +144,19 @@ class ForwardModel:
         return np.concatenate([self.network.is_weight, np.zeros(n_other, dtype=bool)])
 
     def channel_mask(self, channels: Array) -> Array:
-        """Which of `parameters` act on one of the given grid points.
+        """Which of `parameters`, (n_parameters,), act on the given grid points, bool (n_grid,).
 
-        Parameters
-        ----------
-        channels : ndarray of bool, shape (n_grid,)
-
-        Returns
-        -------
-        ndarray of bool, shape (n_parameters,)
-            True for all hidden layers, and for the output weights, biases, b and a of `channels`;
-            also for their Q, except in photometric bands, which are taken as monochromatic.
+        All hidden layers, and output weights, biases, b and a of `channels`; also their Q, except
+        in photometric bands, which are treated as monochromatic.
         """
-        n_last = self.output_layer.n_parameters
-        hidden = np.ones(self.network.n_parameters - n_last, dtype=bool)
-        last = np.ones(n_last, dtype=bool)
-        weights, bias = self.output_layer.split(last)
-        weights[:] = channels
-        bias[:] = channels
+        network = np.ones(self.network.n_parameters, dtype=bool)
+        for part in self.output_layer.split(network[self.network.slices[-1]]):
+            part[:] = channels
         second_order = (channels & ~self.space.is_band)[: len(self.second_order)]
-        variation = channels[: len(self.variation)]
-        return np.concatenate([hidden, last, channels, second_order, variation])
+        return np.concatenate([network, channels, second_order, channels[: len(self.variation)]])
 
     def ln_absolute_flux(self, labels: Array) -> Array:
-        """g(Theta): ln flux at 1 kpc without dust.
-
-        Parameters
-        ----------
-        labels : ndarray, shape (n_star, n_label)
-
-        Returns
-        -------
-        ndarray, shape (n_star, n_grid)
-        """
+        """g(Theta): ln flux at 1 kpc without dust, (n_star, n_grid), of (n_star, n_label)."""
         standardised = (labels - self.label_mean) / self.label_scale
         return self.network.forward(self.weights, standardised)[0]
 
@@ -192,6 +166,7 @@ class ForwardModel:
         Parameters
         ----------
         theta : ndarray, shape (n_star, n_stellar)
+            Labels, ln E, ln varpi, and xi if the curve varies.
 
         Returns
         -------
@@ -265,8 +240,7 @@ class ForwardModel:
         -------
         flux : ndarray, shape (n_star, n_obs)
         pullback : callable
-            Takes d loss / d flux, shape (n_star, n_obs), and returns the gradient with respect to
-            `parameters`, shape (n_parameters,).
+            From d loss / d flux (n_star, n_obs) to d loss / d `parameters` (n_parameters,).
         """
         at, space = self._predict(theta), self.space
         extinction = np.exp(theta[:, self.n_label])

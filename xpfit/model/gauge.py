@@ -25,7 +25,7 @@ from .extinction import ccm89_curve
 from .forward import ForwardModel
 
 MIN_CURVE = 1e-3
-"""Smallest R that the shift of gauge may leave: R = exp(b) has to stay positive."""
+"""Smallest R after the change of gauge: R = exp(b) is positive."""
 
 
 def amplitude_channels(space: ObservationSpace) -> Array:
@@ -35,10 +35,10 @@ def amplitude_channels(space: ObservationSpace) -> Array:
 
 
 def fix_gauge(forward: ForwardModel, trained: np.ndarray) -> None:
-    """Bring a model without parallaxes into the documented gauge, in place.
+    """Transform a model without parallaxes to the gauge defined above, in place.
 
-    The spectral shapes that it predicts do not change; amplitudes of stars do and have to be solved
-    again (see `best_ln_parallax`).
+    The spectral shapes that it predicts do not change; amplitudes of stars do, and must be
+    determined again (see `best_ln_parallax`).
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def standardise_variation(
     xi_variance : ndarray, shape (n_star,)
         Uncertainty of each xi, squared.
     dusty : ndarray of bool, shape (n_star,)
-        Stars that xi is known of.
+        Stars with enough dust to constrain xi.
 
     Returns
     -------

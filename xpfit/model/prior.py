@@ -13,7 +13,7 @@ N_COMPONENTS = 16
 """Number of Gaussians that ZGR23 use."""
 
 PRIOR_MASS = 0.999
-"""Share of the prior's mass that counts as populated (see `GaussianMixture.ln_p_threshold`)."""
+"""Fraction of the prior's mass that counts as populated (see `GaussianMixture.ln_p_threshold`)."""
 
 
 @dataclass
@@ -119,10 +119,10 @@ class GaussianMixture:
         xp = array_namespace(labels)
         ln_components, slopes = self._ln_components(labels)
         ln_p = _ln_sum_exp(ln_components)
-        share = xp.exp(ln_components - ln_p[:, None])
-        weighted = share[:, :, None] * slopes
+        responsibility = xp.exp(ln_components - ln_p[:, None])
+        weighted = responsibility[:, :, None] * slopes
         gradient = xp.sum(weighted, axis=1)
-        precision = xp.sum(share[:, :, None, None] * self.precisions, axis=1)
+        precision = xp.sum(responsibility[:, :, None, None] * self.precisions, axis=1)
         hessian = xp.matrix_transpose(weighted) @ slopes - precision
         hessian = hessian - gradient[:, :, None] * gradient[:, None, :]
         return ln_p, gradient, hessian, precision
@@ -135,7 +135,7 @@ class GaussianMixture:
         return self.means[component] + np.einsum("nkl,nl->nk", factors[component], normal)
 
     def ln_p_threshold(self, rng: np.random.Generator, mass: float = PRIOR_MASS) -> float:
-        """ln p above which a share `mass` of the prior lies (-7.43 for ZGR23's prior).
+        """ln p above which a fraction `mass` of the prior lies (-7.43 for ZGR23's prior).
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The model file: everything that a trained model is, in one HDF5 file.
+"""The model file: a trained model in one HDF5 file.
 
 Layout (format version 1)::
 
@@ -14,10 +14,10 @@ Layout (format version 1)::
     extinction/second_order             (n_grid,)  Q; in coefficient space only
     extinction/variation                (n_grid,)  a = d ln R / d xi; if the curve varies
     prior/weights, prior/means, prior/covariances
-    covariance/loadings, covariance/diagonal  of the emulator's own error, if it was learned
+    covariance/loadings, covariance/diagonal  of the emulator's error, if it was learned
     training/source_ids                 int64
     training/clean_flags                int16, why each was dropped (see `xpfit.train.cleaning`)
-    diagnostics/...                     numbers of the training stars for pictures
+    diagnostics/...                     quantities of the training stars, for figures
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ..arrays import Array
+from ..data import space_from_datasets
 from ..data.hdf5 import FileFormat, arrays_of, digest
-from ..data.space import space_from_datasets
 from ..nn import Dense, multilayer_perceptron
 from .covariance import ModelCovariance
 from .forward import ForwardModel
@@ -95,7 +96,7 @@ def load_model(path: str | os.PathLike[str] | None = None) -> XPModel:
 
 
 def fingerprint(model: XPModel) -> str:
-    """SHA-256 over all that a model's fits depend on, whatever version of xpfit wrote it.
+    """SHA-256 of everything that fits with a model depend on, independent of the version of xpfit.
 
     Parameters
     ----------
@@ -106,31 +107,25 @@ def fingerprint(model: XPModel) -> str:
     str
         Hexadecimal digits.
     """
-    arrays = {
-        name: values
-        for name, values in _datasets(model).items()
-        if not name.startswith(("training/", "diagnostics/"))
-    }
-    attributes = {"format": FORMAT.name, **_attributes(model)}
-    del attributes["training"]
-    return digest(arrays, attributes)
+    unused = ("training", "diagnostics/")
+    arrays = {k: v for k, v in _datasets(model).items() if not k.startswith(unused)}
+    attributes = {k: v for k, v in _attributes(model).items() if not k.startswith(unused)}
+    return digest(arrays, {"format": FORMAT.name, **attributes})
 
 
 def _datasets(model: XPModel) -> dict[str, np.ndarray]:
     """Arrays of the file by name."""
     forward, prior = model.forward, model.prior
     hidden = [layer.n_out for layer in forward.network.layers if isinstance(layer, Dense)][:-1]
-    optional = {}
-    if model.space.second_order:
-        optional["extinction/second_order"] = forward.second_order
-    if forward.curve_varies:
-        optional["extinction/variation"] = forward.variation
-    if model.covariance:
-        optional["covariance/loadings"] = model.covariance.loadings
-        optional["covariance/diagonal"] = model.covariance.diagonal
+    optional = {
+        "extinction/second_order": forward.second_order if model.space.second_order else None,
+        "extinction/variation": forward.variation if forward.curve_varies else None,
+        "covariance/loadings": model.covariance and model.covariance.loadings,
+        "covariance/diagonal": model.covariance and model.covariance.diagonal,
+    }
     return {
         **model.space.datasets(),
-        **optional,
+        **{name: values for name, values in optional.items() if values is not None},
         "trained_channels": model.trained_channels,
         "labels/names": np.array([name.encode() for name in model.label_names]),
         "labels/ranges": model.label_ranges,
@@ -161,48 +156,38 @@ def _attributes(model: XPModel) -> dict[str, Any]:
 
 def _build(file: h5py.File) -> XPModel:
     """Model from an open, checked file."""
+
+    def read(name: str) -> Array:
+        return file[name][()]
+
     space = space_from_datasets(str(file.attrs["space"]), file)
-    label_names = tuple(name.decode() for name in file["labels/names"][()])
-    network = multilayer_perceptron(
-        len(label_names), file["network/hidden"][()].tolist(), space.n_grid
-    )
-    names = ["network/parameters", "extinction/ln_curve"]
-    names += ["extinction/second_order"] if space.second_order else []
+    label_names = tuple(name.decode() for name in read("labels/names"))
+    hidden = read("network/hidden").tolist()
+    network = multilayer_perceptron(len(label_names), hidden, space.n_grid)
     curve_varies = "extinction/variation" in file
-    names += ["extinction/variation"] if curve_varies else []
-    forward = ForwardModel(
-        network,
-        np.concatenate([file[name][()] for name in names]),
-        file["network/label_mean"][()],
-        file["network/label_scale"][()],
-        space,
-        curve_varies,
-    )
-    prior = GaussianMixture(
-        *(file[f"prior/{name}"][()] for name in ("weights", "means", "covariances"))
-    )
-    covariance = None
+    names = ["network/parameters", "extinction/ln_curve"]
+    names += ["extinction/second_order"] * space.second_order
+    names += ["extinction/variation"] * curve_varies
+    parameters = np.concatenate([read(name) for name in names])
+    mean, scale = read("network/label_mean"), read("network/label_scale")
+    forward = ForwardModel(network, parameters, mean, scale, space, curve_varies)
+    optional: dict[str, Any] = {}
     if "covariance" in file:
-        covariance = ModelCovariance(
-            *(file[f"covariance/{name}"][()] for name in ("loadings", "diagonal"))
-        )
+        loadings, diagonal = read("covariance/loadings"), read("covariance/diagonal")
+        optional["covariance"] = ModelCovariance(loadings, diagonal)
+    if "training/clean_flags" in file:
+        optional["clean_flags"] = read("training/clean_flags")
     return XPModel(
         forward=forward,
-        prior=prior,
-        trained_channels=file["trained_channels"][()],
+        prior=GaussianMixture(*(read(f"prior/{x}") for x in ("weights", "means", "covariances"))),
+        trained_channels=read("trained_channels"),
         label_names=label_names,
-        label_ranges=file["labels/ranges"][()],
+        label_ranges=read("labels/ranges"),
         absolute=bool(file.attrs["absolute"]),
         ln_prior_threshold=float(file.attrs["ln_prior_threshold"]),
         preparation=json.loads(file.attrs["preparation"]),
         training=json.loads(file.attrs["training"]),
-        source_ids=file["training/source_ids"][()],
-        clean_flags=_optional(file, "training/clean_flags", np.empty(0, dtype=np.int16)),
-        covariance=covariance,
+        source_ids=read("training/source_ids"),
         diagnostics=arrays_of(file.get("diagnostics", {})),
+        **optional,
     )
-
-
-def _optional(file: h5py.File, name: str, default: np.ndarray) -> np.ndarray:
-    """An array that files of older versions lack."""
-    return file[name][()] if name in file else default

@@ -35,13 +35,14 @@ class XPModel:
     label_ranges : ndarray, shape (n_label, 2)
         Lowest and highest label trained on.
     absolute : bool
-        Whether the model knows luminosities. A model trained without parallaxes knows shapes only:
-        its amplitude gauge is that of `xpfit.model.gauge`, and it infers no parallax.
+        Whether the model predicts luminosities. One trained without parallaxes predicts only the
+        shapes of spectra: its amplitude gauge is that of `xpfit.model.gauge`, and it infers no
+        parallax.
     ln_prior_threshold : float
         ln p above which 99.9 % of the prior's mass lies.
     preparation : Preparation
-        How the training data were prepared; data to be fitted are prepared alike. A mapping is
-        taken for the flat record of it.
+        How the training data were prepared; data to be fitted must be prepared in the same way. A
+        mapping is the flat record of it.
     training : dict
         Recipe, seed and outcome of the training.
     source_ids : ndarray of int64, shape (n_star,)
@@ -49,9 +50,9 @@ class XPModel:
     clean_flags : ndarray of int16, shape (n_star,)
         Why each of them was dropped as an outlier (`xpfit.train.cleaning`); zero if it was kept.
     covariance : ModelCovariance, optional
-        How wrong the emulator itself is; without it, fits take the emulator to be exact.
+        Of the emulator's own error; without it, fits treat the emulator as exact.
     diagnostics : dict of str to ndarray
-        Numbers of the training stars for pictures (see `xpfit.train.outcome`).
+        Quantities of the training stars, for figures (see `xpfit.train.outcome`).
     """
 
     forward: ForwardModel
@@ -80,7 +81,7 @@ class XPModel:
 
     @property
     def fingerprint(self) -> str:
-        """What the model is, as SHA-256 over all that fits depend on, in hexadecimal digits."""
+        """SHA-256 of everything that fits depend on, in hexadecimal digits."""
         from .store import fingerprint
 
         return fingerprint(self)
@@ -130,8 +131,8 @@ class XPModel:
         parallax : array_like, shape (n_star,), optional
             mas. For a model that is not absolute: the square root of the amplitude.
         xi : array_like, shape (n_star,), optional
-            Place of the dust's curve among all curves, in units of their spread; for models whose
-            extinction curve varies.
+            Variation of the extinction curve, in units of its standard deviation, for models whose
+            curve varies.
         extrapolate : bool
             Allow labels outside the range trained on.
 
@@ -198,7 +199,7 @@ class XPModel:
         low, high = self.label_ranges[column]
         raise InputError(
             f"star {row}: {self.label_names[column]} = {labels[row, column]:g} is outside the "
-            f"trained range {low:.3g} .. {high:.3g} (teff is in kK); pass extrapolate=True to go on"
+            f"trained range {low:.3g} .. {high:.3g} (teff in kK); pass extrapolate=True to allow it"
         )
 
     def in_range(self, labels: np.ndarray) -> np.ndarray:

@@ -51,7 +51,10 @@ def choose_engine(
     place = get_device(device)
     if engine == "auto":
         # Only the array engine runs on a GPU or in single precision.
-        engine = "array" if device == "gpu" or single else _fastest()
+        engine = "array" if device == "gpu" or single else "numba"
+        if engine == "numba" and not _has_numba():
+            warnings.warn(NO_NUMBA, stacklevel=3)
+            engine = "array"
     if engine != "array" and (device == "gpu" or single):
         raise InputError(
             f"the {engine} engine runs in double precision on the processor: "
@@ -69,14 +72,6 @@ def choose_engine(
     from .numba import NumbaEngine
 
     return NumbaEngine(model)
-
-
-def _fastest() -> str:
-    """Name of the fastest engine that is installed."""
-    if _has_numba():
-        return "numba"
-    warnings.warn(NO_NUMBA, stacklevel=4)
-    return "array"
 
 
 def _has_numba() -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...data import Triangular, Whitener
@@ -90,26 +92,17 @@ def _kernel_model(model: XPModel) -> kernel.KernelModel:
             "the numba engine supports only networks of dense layers with tanh between them; "
             "use the array engine for this model"
         )
-    bp_basis, bp_inverse, rp_basis, rp_inverse = map(_plain, model.space.kernel_arrays())
     widths = [forward.n_label, *(layer.n_out for layer in layers if isinstance(layer, Dense))]
-    return kernel.KernelModel(
-        widths=np.array(widths),
-        parameters=_plain(forward.weights),
-        label_mean=_plain(forward.label_mean),
-        label_scale=_plain(forward.label_scale),
-        curve=_plain(forward.extinction_curve),
-        second_order=_plain(forward.second_order),
-        variation=_plain(forward.variation),
-        bp_basis=bp_basis,
-        bp_inverse=bp_inverse,
-        rp_basis=rp_basis,
-        rp_inverse=rp_inverse,
-        ln_norm=_plain(prior.ln_norm),
-        means=_plain(prior.means),
-        precisions=_plain(prior.precisions),
-        absolute=bool(model.absolute),
-    )
-
-
-def _plain(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values, dtype=float)
+    bases = ("bp_basis", "bp_inverse", "rp_basis", "rp_inverse")
+    arrays: dict[str, Any] = {
+        "parameters": forward.weights,
+        "curve": forward.extinction_curve,
+        **{
+            x: getattr(forward, x)
+            for x in ("label_mean", "label_scale", "second_order", "variation")
+        },
+        **dict(zip(bases, model.space.kernel_arrays(), strict=True)),
+        **{x: getattr(prior, x) for x in ("ln_norm", "means", "precisions")},
+    }
+    arrays = {name: np.ascontiguousarray(x, dtype=float) for name, x in arrays.items()}
+    return kernel.KernelModel(widths=np.array(widths), absolute=bool(model.absolute), **arrays)

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.linalg import LinAlgError
 from scipy.optimize import minimize
 
-from ...model import XPModel
 from ..data import FitData
 from ..descent import Descents
 from ..objective import Evaluation, Objective
@@ -22,9 +21,6 @@ class ScipyEngine(ArrayEngine):
     name = "scipy"
     can_pause = False
     thread_safe = False
-
-    def __init__(self, model: XPModel) -> None:
-        super().__init__(model)
 
     def load(self, data: FitData) -> ScipyStars:
         """See `Engine.load`."""
@@ -93,6 +89,6 @@ def minimise(
             options={"gtol": GRADIENT_TOLERANCE, "maxiter": max_iterations},
         )
     except (LinAlgError, ValueError):
-        # The Hessian overflows: the star keeps its start.
+        # The Hessian overflows: the star stays at its start.
         return start, 0
     return found.x * scale, int(found.nit)

@@ -13,7 +13,7 @@ def make_inflate(digest: str) -> Callable[..., Any]:
 
     @entry_point
     def inflate(whitener, scale, root):
-        """Fast twin of `xpfit.model.covariance.inflate`; triangular whiteners stay triangular."""
+        """Fast twin of `xpfit.data.Whitener.inflate`; triangular whiteners stay triangular."""
         _ = digest
         n_star, n_obs = scale.shape
         out = np.zeros((n_star, n_obs, n_obs))
@@ -36,23 +36,18 @@ def make_inflate(digest: str) -> Callable[..., Any]:
                 times(out[s, i], scaled, ends[i], spread[i])
             factorise(spread, factor)
             for i in range(n_obs):
-                row = out[s, i]
+                row, line = out[s, i], factor[i]
                 whole = i - i % 4
                 for k in range(0, whole, 4):
-                    f0, f1, f2, f3 = (
-                        factor[i, k],
-                        factor[i, k + 1],
-                        factor[i, k + 2],
-                        factor[i, k + 3],
-                    )
+                    f0, f1, f2, f3 = line[k], line[k + 1], line[k + 2], line[k + 3]
                     r0, r1, r2, r3 = out[s, k], out[s, k + 1], out[s, k + 2], out[s, k + 3]
                     for j in range(max(ends[k], ends[k + 1], ends[k + 2], ends[k + 3])):
                         row[j] -= f0 * r0[j] + f1 * r1[j] + f2 * r2[j] + f3 * r3[j]
                 for k in range(whole, i):
-                    f0, r0 = factor[i, k], out[s, k]
+                    f0, r0 = line[k], out[s, k]
                     for j in range(ends[k]):
                         row[j] -= f0 * r0[j]
-                inverse = 1.0 / factor[i, i]
+                inverse = 1.0 / line[i]
                 for j in range(n_obs):
                     row[j] *= inverse
         return out

@@ -2,62 +2,33 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from typing import NamedTuple
 
 import numpy as np
 
 from .linalg import compiled
 
+KernelModel = namedtuple(
+    "KernelModel",
+    "widths parameters label_mean label_scale curve second_order variation "
+    "bp_basis bp_inverse rp_basis rp_inverse ln_norm means precisions absolute",
+)
+"""The model: network, extinction curve, observation space and prior."""
 
-class KernelModel(NamedTuple):
-    """The model: network, extinction curve, observation space and prior."""
+KernelStars = namedtuple("KernelStars", "flux whitener ends parallax parallax_err")
+"""The data. Diagonal whiteners have shape (n_star, 1, n_obs).
 
-    widths: np.ndarray
-    parameters: np.ndarray
-    label_mean: np.ndarray
-    label_scale: np.ndarray
-    curve: np.ndarray
-    second_order: np.ndarray
-    variation: np.ndarray
-    bp_basis: np.ndarray
-    bp_inverse: np.ndarray
-    rp_basis: np.ndarray
-    rp_inverse: np.ndarray
-    ln_norm: np.ndarray
-    means: np.ndarray
-    precisions: np.ndarray
-    absolute: bool
+`ends` (n_star, n_obs) is the number of elements of each row of a full whitener up to the last
+non-zero one: most whiteners are triangular.
+"""
 
-
-class KernelStars(NamedTuple):
-    """The data. Diagonal whiteners have shape (n_star, 1, n_obs).
-
-    `ends` (n_star, n_obs) is the number of elements of each row of a full whitener up to the last
-    non-zero one: most whiteners are triangular.
-    """
-
-    flux: np.ndarray
-    whitener: np.ndarray
-    ends: np.ndarray
-    parallax: np.ndarray
-    parallax_err: np.ndarray
-
-
-class KernelState(NamedTuple):
-    """The arrays of `xpfit.fit.descent.Descents`, which the kernel changes in place."""
-
-    star: np.ndarray
-    theta: np.ndarray
-    loss: np.ndarray
-    chi2: np.ndarray
-    ln_prior: np.ndarray
-    gradient: np.ndarray
-    information: np.ndarray
-    gauss_newton: np.ndarray
-    hessian: np.ndarray
-    damping: np.ndarray
-    n_iterations: np.ndarray
-    finished: np.ndarray
+KernelState = namedtuple(
+    "KernelState",
+    "star theta loss chi2 ln_prior gradient information gauss_newton hessian "
+    "damping n_iterations finished",
+)
+"""The arrays of `xpfit.fit.descent.Descents`, which the kernel changes in place."""
 
 
 class Workspace(NamedTuple):
@@ -98,26 +69,11 @@ def new_workspace(model, n_obs):
     square = (n_parameter, n_parameter)
     return Workspace(
         np.empty((len(model.widths), 1 + n_label, widest)),
-        np.empty(n_grid),
-        np.empty(n_grid),
-        np.empty(n_grid),
-        np.empty((1 + n_label, n_grid)),
-        np.zeros((2, n_grid)),
-        np.zeros((2, n_grid)),
-        np.empty(n_grid),
-        np.empty(widest, dtype=np.int64),
-        np.empty((2, widest)),
-        np.empty((1 + n_parameter, n_obs)),
-        np.empty((1 + n_parameter, n_obs)),
-        np.empty(n_obs),
-        np.empty((len(model.ln_norm), 1 + n_label)),
-        np.empty(n_parameter),
-        np.empty(square),
-        np.empty(square),
-        np.empty(square),
-        np.empty(square),
-        np.empty(square),
-        np.empty(n_parameter),
-        np.empty(n_parameter),
-        np.empty(2),
-    )
+        np.empty(n_grid), np.empty(n_grid), np.empty(n_grid),
+        np.empty((1 + n_label, n_grid)), np.zeros((2, n_grid)), np.zeros((2, n_grid)),
+        np.empty(n_grid), np.empty(widest, dtype=np.int64), np.empty((2, widest)),
+        np.empty((1 + n_parameter, n_obs)), np.empty((1 + n_parameter, n_obs)), np.empty(n_obs),
+        np.empty((len(model.ln_norm), 1 + n_label)), np.empty(n_parameter),
+        np.empty(square), np.empty(square), np.empty(square), np.empty(square), np.empty(square),
+        np.empty(n_parameter), np.empty(n_parameter), np.empty(2),
+    )  # fmt: skip

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 import numpy as np
-from array_api_compat import array_namespace
-from array_api_compat import device as device_of_array
+from array_api_compat import array_namespace, device
 
 from ...arrays import Array
 from ...model import XPModel
@@ -141,7 +140,7 @@ def pick(values: Array, columns: Array) -> Array:
 
 def flat_indices(values: Array, columns: Array) -> Array:
     """Indices, in the flattened first two axes of `values`, of `columns` in every row."""
-    rows = array_namespace(columns).arange(values.shape[0], device=device_of_array(columns))
+    rows = array_namespace(columns).arange(values.shape[0], device=device(columns))
     return rows[:, None] * values.shape[1] + columns
 
 

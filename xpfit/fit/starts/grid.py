@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from array_api_compat import array_namespace
-from array_api_compat import device as device_of_array
+from array_api_compat import array_namespace, device
 
 from ...arrays import Array, batches
 from ...model import XPModel
@@ -73,7 +72,7 @@ class GridStarts(Starts):
         shape = (flux.shape[0], self.types.shape[0], n_extinction)
         gain, ratio = xp.reshape(gain, shape), xp.reshape(ratio, shape)
         best = xp.argmax(gain, axis=2)
-        which = xp.arange(self.types.shape[0], device=device_of_array(flux))
+        which = xp.arange(self.types.shape[0], device=device(flux))
         cell = which * n_extinction + best
         ln_parallax = 0.5 * xp.log(pick(xp.reshape(ratio, (shape[0], -1)), cell))
         pairs = xp.stack([take(self.ln_extinction, best), ln_parallax], axis=2)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from array_api_compat import array_namespace
-from array_api_compat import device as device_of_array
+from array_api_compat import array_namespace, device
 
 from ...arrays import Array
 from ...model import XPModel
@@ -130,7 +129,7 @@ class ProfileStarts(Starts):
         # From here on only the best type of each tile.
         n_tile = loss.shape[1] // tile
         in_tile = xp.argmin(xp.reshape(loss, (-1, n_tile, tile)), axis=2)
-        which = xp.arange(n_tile, device=device_of_array(loss)) * tile + in_tile
+        which = xp.arange(n_tile, device=device(loss)) * tile + in_tile
         loss, free, negative = (pick(x, which) for x in (loss, free, negative))
         # The extinction that minimises ((E - free) / error)^2 - 2 ln E is positive.
         root = profile.inverse_error
