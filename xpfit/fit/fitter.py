@@ -177,7 +177,7 @@ class Fitter:
             )
         if not model.absolute and np.isfinite(spectra.parallax_err).any():
             raise InputError(
-                "this model was trained without parallaxes (absolute = False): it knows the shapes "
+                "this model was trained without parallaxes (absolute = False): it predicts shapes "
                 "of spectra, not luminosities, so an observed parallax cannot be compared with it; "
                 "leave the parallax out (parallax_err = inf), or use a model trained with "
                 "parallaxes"
