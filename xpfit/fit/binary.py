@@ -166,9 +166,7 @@ def fit_binaries(
     if result is None:
         result = Fitter(model, n_jobs=n_jobs).fit(spectra, progress=False)
     if not np.array_equal(result.source_id, spectra.source_id):
-        raise InputError(
-            "result and spectra are not of the same stars: pass the result for these spectra"
-        )
+        raise InputError("result is of other stars than spectra: pass the fit of these spectra")
     n, names = len(result), (*model.parameter_names, *map("companion_{}".format, COMPANION_LABELS))
     unknown: dict[str, Any] = {f.name: np.full(n, np.nan) for f in fields(BinaryResult)}
     unknown |= {"source_id": result.source_id, "converged": np.zeros(n, dtype=bool)}
