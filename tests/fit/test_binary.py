@@ -97,6 +97,15 @@ def test_single_stars_are_not_taken_for_binaries(model, rng):
     assert -6.0 < np.median(binary.delta_chi2) < 4.0
 
 
+def test_pairs_are_fitted_in_coefficient_space_too(rng):
+    model, spectra, theta = situation("coefficients", 4, rng)
+    binary = fit_binaries(model, spectra)
+    assert binary.converged.all()
+    assert np.all((binary.flux_ratio > 0.0) & (binary.flux_ratio <= 1.0))
+    off = np.abs(binary.parameters[:, 0] - theta[:, 0]) / theta[:, 0]
+    assert np.median(off) < 0.1
+
+
 def test_sources_without_a_fit_are_unknown_and_the_rest_go_on(model, rng):
     _, spectra = simulate(model, 4, rng, relative_error=0.01)
     spectra = without_weight(spectra, 1)

@@ -14,10 +14,10 @@ import numpy as np
 from astropy.table import Table
 
 from ..arrays import Array, batches
-from ..constants import AMPLITUDE_WINDOW
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
+from ..model.gauge import amplitude_channels
 from ..model.terms import Penalty, gaussian_term
 from ..quantities import quantity
 from .data import fit_data
@@ -249,14 +249,14 @@ def _brighter_first(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Parameters with the brighter star first, and the flux ratio companion over primary."""
     n = model.forward.n_stellar
-    low, high = AMPLITUDE_WINDOW
-    window = (model.wavelength >= low) & (model.wavelength <= high) & model.trained_channels
+    window = amplitude_channels(model.space) & model.trained_grid
     if not window.any():
-        window = model.trained_channels
-    flux = [
-        np.maximum(model.forward.flux(star)[:, window].sum(axis=1), 1e-300)
+        window = model.trained_grid
+    spectra = (
+        model.space.spectrum(model.forward.flux(star))
         for star in (theta[:, :n], theta @ companion.T)
-    ]
+    )
+    flux = [np.maximum(spectrum[:, window].sum(axis=1), 1e-300) for spectrum in spectra]
     ratio = flux[1] / flux[0]
     own, swapped = _companion_columns(model), theta.copy()
     swapped[:, own], swapped[:, n:] = theta[:, n:], theta[:, own]
