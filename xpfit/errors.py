@@ -1,4 +1,4 @@
-"""The errors that xpfit raises on purpose, so that scripts can tell them apart."""
+"""The errors that xpfit raises on purpose, so that scripts can distinguish them."""
 
 from __future__ import annotations
 

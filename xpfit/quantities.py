@@ -89,7 +89,7 @@ QUANTITIES = {
         ),
         Quantity(
             "parallax", "parallax", r"$\varpi$",
-            "parallax from spectrum and astrometry; NaN if the model knows no luminosities",
+            "parallax from spectrum and astrometry; NaN for models without luminosities",
             "mas", "mas", ucd="pos.parallax",
         ),
         Quantity(
