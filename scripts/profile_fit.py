@@ -18,7 +18,8 @@ from benchmark_fit import DEFAULT_MODEL, stars_to_fit
 from threadpoolctl import threadpool_limits
 
 from xpfit import Spectra, XPModel
-from xpfit.fit import Fitter, engines, fitter, search
+from xpfit.fit import Fitter, fitter, search
+from xpfit.fit.engines.numba import NumbaStars
 from xpfit.fit.starts import ProfileStarts, Starts
 from xpfit.fit.starts.profile import N_PROFILE_TYPES, RANK
 
@@ -60,8 +61,8 @@ TARGETS = [
     (fitter, "fit_data", "model covariance added"),
     (ProfileStarts, "candidates", "starts: types compared"),
     (Starts, "find", "starts: set apart"),
-    (engines.numba.NumbaStars, "begin", "descents"),
-    (engines.numba.NumbaStars, "iterate", "descents"),
+    (NumbaStars, "begin", "descents"),
+    (NumbaStars, "iterate", "descents"),
     (search, "_prune", "descents pruned"),
     (search, "check_convergence", "Hessians"),
     (fitter, "fisher_matrix", "Fisher matrices"),
@@ -120,16 +121,16 @@ def profile(model: XPModel, spectra: Spectra) -> None:
     one.fit(spectra[:100], False)
     seconds: dict[str, float] = defaultdict(float)
     evaluations = [0]
-    begin = engines.numba.NumbaStars.begin
+    begin = NumbaStars.begin
 
     def counting(self, star, theta):
         evaluations[0] += len(star)
         return begin(self, star, theta)
 
-    engines.numba.NumbaStars.begin = counting
+    NumbaStars.begin = counting
     with stopwatch(seconds, TARGETS):
         result = one.fit(spectra, False)
-    engines.numba.NumbaStars.begin = begin
+    NumbaStars.begin = begin
     n_evaluations = result.n_iterations.mean() + evaluations[0] / len(spectra)
     with threadpool_limits(1):
         flops, bandwidth = machine()
