@@ -37,7 +37,7 @@ def library_stars():
 def sample_stars():
     """The same for a few stars of the sample that is shipped."""
     model = load_model()
-    return model, read_spectra(SAMPLE, slice(7, 2000, 14), model=model)
+    return model, read_spectra(SAMPLE, slice(7, 2000, 40), model=model)
 
 
 def simulated_stars(n_star=N_STARS):
@@ -53,8 +53,8 @@ def simulated_stars(n_star=N_STARS):
     params=[
         pytest.param((library_stars, N_STARS), id="library", marks=pytest.mark.slow),
         pytest.param((simulated_stars, N_STARS), id="simulated", marks=pytest.mark.slow),
-        pytest.param((sample_stars, 30), id="sample"),
-        pytest.param((lambda: simulated_stars(80), 20), id="few simulated"),
+        pytest.param((sample_stars, 15), id="sample"),
+        pytest.param((lambda: simulated_stars(60), 15), id="few simulated"),
     ],
 )
 def fits(request):

@@ -58,7 +58,7 @@ class Descents(Evaluation):
         }
         return cls(
             **values | {"loss": np.full(n, np.inf)},
-            star=np.asarray(star, dtype=np.int64),
+            star=np.ascontiguousarray(star, dtype=np.int64),
             theta=np.array(theta, dtype=float),
             damping=np.full(n, settings.initial_damping),
             n_iterations=np.zeros(n, dtype=np.int64),
