@@ -66,7 +66,8 @@ def _compare_with_truth(options: argparse.Namespace, table: Table) -> None:
         truth["mass_ratio"][rows[matched]],
         np.asarray(table["phot_g_mean_mag"])[matched],
     )
-    print(f"at {100 * FALSE_ALARM_RATE:g} % false alarms:")
-    print(json.dumps(detection(*arguments), indent=2))
+    # First the file: whoever reads the numbers may close the pipe.
     if options.figure:
         save(detection_figure(*arguments), options.figure, overwrite=options.overwrite)
+    numbers = json.dumps(detection(*arguments), indent=2)
+    print(f"at {100 * FALSE_ALARM_RATE:g} % false alarms:\n{numbers}")

@@ -115,11 +115,12 @@ def _validate_truth(options: argparse.Namespace, fitted: Table) -> None:
 def _show(
     options: argparse.Namespace, numbers: dict, figures: dict[str, Figure], text: str
 ) -> None:
-    """Print numbers, as text or JSON, and write them and the figures."""
+    """Write numbers and figures, then print the numbers, as text or JSON."""
+    files = {METRICS_NAME: numbers, **figures}
+    if options.output:
+        shared.save_files(options, Path(options.output), files)
     print(json.dumps(numbers, indent=2) if options.json else text)
     if options.output:
-        files = {METRICS_NAME: numbers, **figures}
-        shared.save_files(options, Path(options.output), files)
         print(f"wrote {', '.join(files)} to {options.output}", file=sys.stderr)
 
 
