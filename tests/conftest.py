@@ -12,6 +12,7 @@ from helpers import with_variation
 from threadpoolctl import threadpool_limits
 
 import xpfit
+from xpfit.companion import load_companion
 from xpfit.read import read_library
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,3 +78,14 @@ def absolute_model(model):
 def companion_path():
     """The uncertain network that comes with the repository."""
     return ROOT / "data" / "companion_uncertain.h5"
+
+
+@pytest.fixture(scope="session")
+def uncertain(companion_path):
+    return load_companion(companion_path)
+
+
+@pytest.fixture(scope="session")
+def svae(companion_path):
+    """The auto-encoder that comes with the repository."""
+    return load_companion(companion_path.with_name("companion_svae.h5"))

@@ -8,22 +8,11 @@ from helpers import picture_size
 import xpfit
 from xpfit import InputError
 from xpfit.cli import main
-from xpfit.companion import load_companion
 from xpfit.plots.attention import attention_figure
 from xpfit.plots.latent import alpha_figure, latent_figure
 from xpfit.plots.reconstruction import reconstruction_figure
 from xpfit.validate.latent import COUNTS
 from xpfit.validate.reconstruction import ReconstructionErrors
-
-
-@pytest.fixture(scope="module")
-def uncertain(companion_path):
-    return load_companion(companion_path)
-
-
-@pytest.fixture(scope="module")
-def svae(companion_path):
-    return load_companion(companion_path.with_name("companion_svae.h5"))
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,9 @@ import pytest
 
 import xpfit
 from xpfit import InputError
-from xpfit.companion import load_companion
 from xpfit.validate.attention import model_derivative_spectrum
 from xpfit.validate.latent import alpha_classifiers, latent_tracks
 from xpfit.validate.reconstruction import reconstruction_errors
-
-
-@pytest.fixture(scope="module")
-def uncertain(companion_path):
-    return load_companion(companion_path)
-
-
-@pytest.fixture(scope="module")
-def svae(companion_path):
-    return load_companion(companion_path.with_name("companion_svae.h5"))
 
 
 @pytest.fixture(scope="module")
