@@ -18,6 +18,12 @@ SPEED_OF_LIGHT = 299_792_458.0
 REFERENCE_PARALLAX = 1.0
 """Parallax (mas) of the distance, 1 kpc, at which `absolute flux` is given."""
 
+SOLAR_LUMINOSITY = 3.828e26
+"""W: the nominal luminosity of the Sun (IAU 2015, resolution B3)."""
+
+PARSEC = 3.085_677_581_491_367e16
+"""m."""
+
 MAD_TO_SIGMA = 1.4826
 """Standard deviation of a Gaussian over its median absolute deviation."""
 
