@@ -19,6 +19,7 @@ from ..model import XPModel
 from ..quality import Confidence, confidence_for, fit_flags, quality_flags
 from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
 from .describe import Description, describe
+from .distance_columns import distance_columns
 
 DEFAULT = "default"
 
@@ -34,6 +35,7 @@ def result_table(
     *,
     reference: bool = True,
     provenance: Mapping[str, str] | None = None,
+    distance_prior: str = "none",
 ) -> Table:
     """Catalogue of fitted stars.
 
@@ -50,14 +52,22 @@ def result_table(
         Add the reference labels that came with the spectra, if any did.
     provenance : mapping of str to str, optional
         Further entries of the table's metadata, such as settings.
+    distance_prior : str
+        On the distance: ``"none"`` (the posterior of the fit as it is) or ``"uniform"`` (stars of
+        uniform density in space). See `xpfit.fit.distance`.
 
     Returns
     -------
     astropy.table.Table
         One row per star. First the columns of ZGR23's table 2 in their order, then each parameter
-        by its name with its error (`teff` in K), then diagnostics of the fit, observed quantities,
-        and reference labels. Unknown floating-point numbers are NaN, as are all parameters of
-        stars that were not fitted.
+        by its name with its error (`teff` in K), then distance and luminosity, diagnostics of the
+        fit, observed quantities, and reference labels. Unknown floating-point numbers are NaN, as
+        are all parameters of stars that were not fitted.
+
+    Raises
+    ------
+    InputError
+        If there is no such prior on distance.
 
     Notes
     -----
@@ -66,7 +76,8 @@ def result_table(
     """
     if isinstance(confidence, str):
         confidence = confidence_for(model)
-    table = Table(meta=_metadata(model, confidence, provenance or {}))
+    metadata = {"DISTPRI": distance_prior, **(provenance or {})}
+    table = Table(meta=_metadata(model, confidence, metadata))
     probability = np.full((len(spectra), len(BASIC_LABELS)), np.nan)
     if confidence is not None:
         probability = confidence.of_fit(model, spectra, result)
@@ -85,6 +96,8 @@ def result_table(
     add_column(table, "stellar_params_icov_triu", five["icov"])
     add_column(table, "stellar_params_cov_triu", five["cov"])
     _add_parameters(table, model, result)
+    for name, values in distance_columns(model, spectra, result, distance_prior).items():
+        add_column(table, name, values)
     flags = fit_flags(model, spectra, result)
     flags[approximate] |= int(FitFlag.APPROXIMATE_POSITION)
     add_column(table, "fit_flags", flags)

@@ -39,6 +39,7 @@ def _bits(flags: type[DescribedFlag]) -> str:
 
 _FIVE = ", ".join(f"{q.title} in {q.unit_inside}" for q in map(quantity, STELLAR_PARAMETERS))
 _ICRS = "(ICRS, Gaia DR3); of the HEALPix cell in the source id if fit_flags has 512"
+_DISTANCE = "of the posterior of distance, from spectrum and observed parallax"
 _AGREES = "probability that it agrees with a spectroscopic survey"
 _COVARIANCE = "upper triangle of the covariance"
 _INVERSE = "upper triangle of the inverse covariance"
@@ -76,6 +77,21 @@ _ROWS = {
         "geometric mean of the dust-free flux at 592-782 nm",
         "phot.flux.density;em.wl",
         u.W / u.m**2 / u.nm,
+    ),
+    "distance": (f"median {_DISTANCE}", "pos.distance;stat.median", u.kpc),
+    "distance_lo": (f"16 % quantile {_DISTANCE}", "pos.distance;stat.min", u.kpc),
+    "distance_hi": (f"84 % quantile {_DISTANCE}", "pos.distance;stat.max", u.kpc),
+    "absolute_magnitude_g": (
+        "absolute G without dust, at the fitted parallax", "phot.mag;em.opt", u.mag
+    ),
+    "ln_luminosity": (
+        "ln of the bolometric luminosity of the fitted stellar type, in solar luminosities",
+        "phys.luminosity",
+    ),
+    "parallax_tension": (
+        "parallax from the spectrum alone minus the observed one, in standard errors; large for "
+        "unresolved binaries",
+        "stat.fit.residual;pos.parallax",
     ),
     "all_params_icov_triu": (_INVERSE, "stat.covariance"),
     "all_params_cov_triu": (_COVARIANCE, "stat.covariance"),

@@ -17,6 +17,7 @@ from ..companion import Companion, UncertainNetwork
 from ..data import Spectra
 from ..errors import InputError
 from ..fit import FitResult, FitSettings, Fitter
+from ..fit.distance import check_prior
 from ..model import XPModel
 from ..prepare import Additions, iterate_file
 from ..quality import Confidence
@@ -78,11 +79,13 @@ class Pipeline:
         Recorded in the catalogue's metadata.
     n_jobs : int
         Threads of the fits; -1 for one per processor.
+    distance_prior : str
+        As for `xpfit.result_table`.
 
     Raises
     ------
     InputError
-        If two companions are of one kind.
+        If two companions are of one kind, or there is no such prior.
     """
 
     model: XPModel
@@ -93,9 +96,11 @@ class Pipeline:
     companions: tuple[Companion, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     n_jobs: int = 1
+    distance_prior: str = "none"
 
     def __post_init__(self):
         check_companions(self.companions)
+        check_prior(self.distance_prior)
 
     def __getstate__(self) -> dict:
         """Without the fitter, which each process makes for itself."""
@@ -116,7 +121,7 @@ class Pipeline:
     def metadata(self) -> dict[str, str]:
         """Provenance with the settings of the fit, as recorded in every catalogue."""
         settings = json.dumps(self.fitter.settings.to_dict(), sort_keys=True)
-        return {**self.provenance, "SETTINGS": settings}
+        return {**self.provenance, "SETTINGS": settings, "DISTPRI": self.distance_prior}
 
     def spectra(self, path: str | os.PathLike, rows: range | None = None) -> Iterator[Spectra]:
         """Spectra of a file as the model needs them, with tables joined.
@@ -221,6 +226,7 @@ class Pipeline:
             self.confidence,
             reference=reference,
             provenance=self.metadata,
+            distance_prior=self.distance_prior,
         )
         add_companion_columns(table, spectra, self.companions)
         return table

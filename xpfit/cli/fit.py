@@ -21,7 +21,7 @@ def add(command: Parser) -> None:
     command.common("inputs", "output", "model", *TABLES)
     command.common("jobs", default=-1)
     shared.add_fit_settings(command)
-    command.common(*COMPANIONS, "overwrite", "quiet")
+    command.common("distance-prior", *COMPANIONS, "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -179,6 +179,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
             companions=companions,
         ),
         n_jobs=given.get("jobs", 1),
+        distance_prior=given.get("distance_prior", "none"),
         additions=joined_tables(options),
     )
     pipeline.fitter  # noqa: B018  raises if an option is wrong, before any work

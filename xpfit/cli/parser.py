@@ -59,6 +59,12 @@ COMMON = {
         "--no-model-covariance",
         "neglect the emulator's own error: errors of the measurement alone, as in ZGR23",
     ),
+    "distance-prior": (
+        "--distance-prior PRIOR",
+        "on distances: none, for the posterior of the fit as it is, or uniform, for stars of "
+        "uniform density in space, out to 100 kpc",
+        {"choices": ("none", "uniform"), "default": "none"},
+    ),
     "confidence": (
         "--confidence CONFIDENCE.h5",
         "classifiers of 'xpfit train-confidence' (default: for xpfit's own model those that come "

@@ -44,7 +44,7 @@ def add(command: Parser) -> None:
     command.option("--retry-refused", "try chunks again that were refused before")
     command.option("--keep-parts", "keep the rows of chunks when all is done")
     shared.add_fit_settings(command)
-    command.common(*COMPANIONS, "quiet")
+    command.common("distance-prior", *COMPANIONS, "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
