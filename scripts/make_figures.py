@@ -1,22 +1,70 @@
-"""Draw the figures of the README from the sample and the shipped model."""
+"""Draw the figures of the README and the documentation with the shipped model.
+
+From the sample; with ``--library`` and ``--parallaxes`` also those of the whole APOGEE-XP library
+with measured parallaxes (a table with source_id, parallax and parallax_error in mas, zero point not
+subtracted).
+"""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
 
 import xpfit
 from xpfit.plots import residual_figure, spectrum_figure
+from xpfit.plots.cmd import cmd_figure
+from xpfit.plots.tension import tension_figure
+from xpfit.prepare import attach_astrometry
 from xpfit.quality import is_reliable
+from xpfit.read import read_table
 from xpfit.validate import compare
+from xpfit.validate.cmd import colour_magnitude
+from xpfit.validate.tension import tensions
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 EXTINCTION_SHOWN = (0.25, 0.5)
 """mag; the spectrum shown is of a star with visible dust."""
 
+ZERO_POINT = -0.03
+"""mas; about that of bright stars, for parallaxes without the columns that it depends on."""
+
+ROUNDING = 0.006
+"""mas; of parallaxes that are given to 0.02 mas."""
+
 
 def main() -> None:
+    """Draw what there are data for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", help="spectra of the APOGEE-XP library")
+    parser.add_argument("--parallaxes", help="table of parallaxes of its stars")
+    options = parser.parse_args()
+    if options.library and options.parallaxes:
+        draw_library(options.library, options.parallaxes)
+    else:
+        draw_sample()
+
+
+def draw_library(library: str, parallaxes: str) -> None:
+    """Fit the library's stars with measured parallaxes, and draw."""
+    model, measured = xpfit.load_model(), read_table(parallaxes)
+    spectra = xpfit.read_spectra(library, model=model)
+    _, first = np.unique(spectra.source_id, return_index=True)
+    spectra = spectra[first[np.isin(spectra.source_id[first], measured["source_id"])]]
+    spectra = attach_astrometry(spectra, measured, zero_point=False)
+    spectra = spectra.replace(
+        parallax=spectra.parallax - ZERO_POINT,
+        parallax_err=np.hypot(spectra.parallax_err, ROUNDING),
+    )
+    table = xpfit.result_table(model, spectra, model.fit(spectra, n_jobs=-1))
+    figures = DATA / "figures"
+    cmd_figure(colour_magnitude([table])).savefig(figures / "cmd.png", dpi=90)
+    tension_figure(tensions([table])).savefig(figures / "tension.png", dpi=100)
+    print(f"wrote {figures}/cmd.png and tension.png ({len(table)} stars)")
+
+
+def draw_sample() -> None:
     """Fit the sample and draw."""
     figures = DATA / "figures"
     figures.mkdir(exist_ok=True)

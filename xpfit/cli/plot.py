@@ -18,13 +18,15 @@ from ..model import XPModel
 from ..model.store import load_model
 from ..plots import model_figures, reliability_diagram, star_figure
 from ..plots.attention import attention_figure
+from ..plots.cmd import cmd_figure
 from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
 from ..plots.forecast import forecast_figure
 from ..plots.latent import alpha_figure, latent_figure
 from ..plots.reconstruction import reconstruction_figure
 from ..plots.sky import birdseye_figure, extinction_map_figure
+from ..plots.tension import tension_figure
 from ..prepare import read_spectra
-from ..validate import sky
+from ..validate import cmd, sky, tension
 from ..validate.flux_residuals import FluxResiduals, flux_residuals
 from ..validate.latent import alpha_classifiers
 from ..validate.reconstruction import reconstruction_errors
@@ -48,6 +50,18 @@ def _of_model(options: argparse.Namespace) -> dict[str, Figure]:
 def _of_catalogue(options: argparse.Namespace) -> dict[str, Figure]:
     """Reliability over the colour-absolute-magnitude diagram."""
     return {"reliability": reliability_diagram(iterate_catalogue(_file(options)))}
+
+
+def _of_colours(options: argparse.Namespace) -> dict[str, Figure]:
+    """Colour-absolute-magnitude diagrams."""
+    columns = (*cmd.COLUMNS, "quality_flags", "fit_flags")
+    return {"cmd": cmd_figure(cmd.colour_magnitude(iterate_catalogue(_file(options), columns)))}
+
+
+def _of_tensions(options: argparse.Namespace) -> dict[str, Figure]:
+    """Parallaxes of solar-type stars that their spectra contradict."""
+    columns = (*tension.COLUMNS, "quality_flags", "fit_flags")
+    return {"tension": tension_figure(tension.tensions(iterate_catalogue(_file(options), columns)))}
 
 
 def _of_stars(options: argparse.Namespace) -> dict[str, Figure]:
@@ -170,6 +184,8 @@ def _companion(options: argparse.Namespace, kinds: tuple[str, ...]) -> tuple[Com
 PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "model": _of_model,
     "reliability": _of_catalogue,
+    "cmd": _of_colours,
+    "tension": _of_tensions,
     "star": _of_stars,
     "forecast": _of_forecast,
     "residuals": _of_residuals,
@@ -186,7 +202,9 @@ def add(command: Parser) -> None:
     command.option(
         "what",
         "model: a trained model; reliability: the fraction of a catalogue's sources that pass "
-        "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); star: "
+        "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); cmd: "
+        "that diagram by measured and by fitted parallaxes; tension: parallaxes and log g of "
+        "solar-type stars, and the binaries among them (fig. 4); star: "
         "spectrum, fit, parameters and prior of single stars; forecast: expected errors over the "
         "Kiel diagram; residuals: of flux, by label and over the sky (figs. 9, 25, 26); sky: "
         "extinction in slices of distance (fig. 22); birdseye: the dust from above the Galaxy "
