@@ -41,7 +41,7 @@ def test_absolute_magnitudes_agree_with_the_truth_within_their_errors(simulated)
     linear = np.column_stack(
         [survey.truth["labels"], survey.truth["extinction"], survey.truth["parallax"]]
     )
-    from xpfit.model.luminosity import extinction_in_g
+    from xpfit.model.absolute import extinction_in_g
 
     g = survey.spectra.gaia["phot_g_mean_mag"]
     true = g + 5 * np.log10(linear[:, -1] / 100) - extinction_in_g(model, linear)
@@ -53,7 +53,7 @@ def test_absolute_magnitudes_agree_with_the_truth_within_their_errors(simulated)
 
 def test_luminosities_agree_with_those_of_the_true_types(simulated):
     model, survey, result, table = simulated
-    from xpfit.model.luminosity import model_ln_luminosity
+    from xpfit.model.absolute import model_ln_luminosity
 
     true = model_ln_luminosity(model, survey.truth["labels"])
     pull = ((table["ln_luminosity"] - true) / table["ln_luminosity_err"])[result.status == 0]

@@ -85,7 +85,7 @@ _ROWS = {
         "absolute G without dust, at the fitted parallax", "phot.mag;em.opt", u.mag
     ),
     "ln_luminosity": (
-        "ln of the bolometric luminosity of the fitted stellar type, in solar luminosities",
+        "ln of the bolometric luminosity at the fitted parallax, in solar luminosities",
         "phys.luminosity",
     ),
     "parallax_tension": (

@@ -8,7 +8,7 @@ from ..data import Spectra
 from ..fit import FitResult
 from ..fit.distance import distance_quantiles, parallax_tension, prior_slope, spectrum_term
 from ..model import XPModel
-from ..model.luminosity import absolute_magnitude_g, ln_luminosity_with_error
+from ..model.absolute import absolute_magnitude_g, ln_luminosity_with_error
 
 DISTANCE_COLUMNS = (
     "distance", "distance_lo", "distance_hi", "absolute_magnitude_g", "absolute_magnitude_g_err",
@@ -50,8 +50,9 @@ def distance_columns(
     )
     g = spectra.gaia.get("phot_g_mean_mag", unknown)
     fit = result.parameters, result.covariance
+    excess = getattr(result, "luminosity_excess", 0.0)
     values = (
         median, low, high, *absolute_magnitude_g(model, *fit, g),
-        *ln_luminosity_with_error(model, *fit), parallax_tension(term, *measured),
+        *ln_luminosity_with_error(model, *fit, excess), parallax_tension(term, *measured),
     )  # fmt: skip
     return dict(zip(DISTANCE_COLUMNS, values, strict=True))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..arrays import Array, batches
+from ..constants import LN_PER_MAG
 from ..data import SampledSpace
 from .bolometric import bolometric_flux, ln_luminosity
 from .trained import XPModel
@@ -49,26 +50,37 @@ def extinction_in_g(model: XPModel, parameters: np.ndarray) -> Array:
     together see about what G does.
     """
     forward, space = model.forward, model.space
-    theta = forward.layout.to_theta(parameters)
-    used = model.trained_grid & ~space.is_band
-    if isinstance(space, SampledSpace):
-        wavelength, response = np.array(G_PASSBAND).T
-        at = space.wavelength[used]
-        weight = np.interp(at, wavelength, response) * at * np.gradient(at)
-    else:
-        weight = np.ones(int(used.sum()))
-    ln_flux = forward.ln_absolute_flux(parameters[:, : forward.n_label])[:, used]
-    flux = weight * np.exp(ln_flux - ln_flux.max(axis=1, keepdims=True))
+    used, ln_photons = _ln_photons(model, parameters[:, : forward.n_label])
     ln_curve = forward.ln_curve[used]
     if forward.curve_varies:
-        ln_curve = ln_curve + theta[:, forward.layout.xi, None] * forward.variation[used]
+        ln_curve = ln_curve + parameters[:, forward.layout.xi, None] * forward.variation[used]
     extinction = parameters[:, forward.layout.extinction, None]
     ln_transmission = -extinction * np.exp(ln_curve)
     if space.second_order:
         ln_transmission = ln_transmission + extinction**2 * forward.second_order[used]
-    through = np.sum(flux * np.exp(ln_transmission), axis=1) / flux.sum(axis=1)
-    magnitudes: Array = -2.5 * np.log10(through)
-    return magnitudes
+    return (_ln_sum(ln_photons) - _ln_sum(ln_photons + ln_transmission)) / LN_PER_MAG
+
+
+def _ln_photons(model: XPModel, labels: np.ndarray) -> tuple[Array, Array]:
+    """Grid points that G sees, (n_grid,), and ln of the photons it gets at each, without dust."""
+    space = model.space
+    used = model.trained_grid & ~space.is_band
+    weight = np.ones(space.n_grid)
+    if isinstance(space, SampledSpace):
+        wavelength, response = np.array(G_PASSBAND).T
+        seen = np.interp(space.wavelength, wavelength, response, left=0.0, right=0.0)
+        used = used & (seen > 0)
+        # Widths of the steps between the samples that are used, not up to the first band.
+        at = space.wavelength[used]
+        weight[used] = seen[used] * at * np.gradient(at)
+    return used, model.forward.ln_absolute_flux(labels)[:, used] + np.log(weight[used])
+
+
+def _ln_sum(ln_values: Array) -> Array:
+    """Ln of the sums of exponentials over the last axis, shape (n_star,)."""
+    peak = ln_values.max(axis=1)
+    total: Array = peak + np.log(np.exp(ln_values - peak[:, None]).sum(axis=1))
+    return total
 
 
 def model_ln_luminosity(model: XPModel, labels: np.ndarray) -> Array:
@@ -127,9 +139,12 @@ def absolute_magnitude_g(
 
 
 def ln_luminosity_with_error(
-    model: XPModel, parameters: np.ndarray, covariance: np.ndarray
+    model: XPModel,
+    parameters: np.ndarray,
+    covariance: np.ndarray,
+    excess: np.ndarray | float = 0.0,
 ) -> tuple[Array, Array]:
-    """Ln of the bolometric luminosity of the model's star, with its standard error.
+    """Ln of the bolometric luminosity at the fitted parallax, with its standard error.
 
     Parameters
     ----------
@@ -138,32 +153,30 @@ def ln_luminosity_with_error(
     parameters : ndarray, shape (n_star, n_parameter)
         Linear, as a fit gives them.
     covariance : ndarray, shape (n_star, n_parameter, n_parameter)
+    excess : ndarray, shape (n_star,), or float
+        By how much the star's ln luminosity is above that of the emulator for its type.
 
     Returns
     -------
     value, error : ndarray, shape (n_star,)
-        From the type alone; the error is that of the labels, and the emulator's own.
+        That of the type (`model_ln_luminosity`), and the excess. The error is that of M_G plus the
+        bolometric correction: the observed flux is known, so that the luminosity depends on
+        parallax and dust, and on the labels through the shape of the spectrum.
     """
+    n_label = model.forward.n_label
 
-    def value(linear: np.ndarray) -> Array:
-        return model_ln_luminosity(model, linear[:, : model.forward.n_label])
+    def bolometric(linear: np.ndarray) -> Array:
+        labels = linear[:, :n_label]
+        shape = model_ln_luminosity(model, labels) - _ln_sum(_ln_photons(model, labels)[1])
+        distance = -2.0 * np.log(linear[:, model.forward.layout.parallax])
+        total: Array = shape + distance + LN_PER_MAG * extinction_in_g(model, linear)
+        return total
 
-    columns = range(model.forward.n_label)
-    ln_l, error = _propagated(value, parameters, covariance, columns, _steps(model, parameters))
-    grey = grey_variance(model, parameters[:, : model.forward.n_label])
-    return ln_l, np.sqrt(error**2 + grey)
-
-
-def grey_variance(model: XPModel, labels: np.ndarray) -> Array:
-    """Variance of the emulator's error in ln luminosity by stellar type, shape (n_star,).
-
-    Zero where the model covariance has none.
-    """
-    found = getattr(model.covariance, "grey_variance", None)
-    if found is None:
-        return np.zeros(len(labels))
-    variance: Array = found(labels)
-    return variance
+    columns = range(model.forward.layout.size)
+    steps = _steps(model, parameters)
+    _, error = _propagated(bolometric, parameters, covariance, columns, steps)
+    value = model_ln_luminosity(model, parameters[:, :n_label]) + excess
+    return np.where(np.isfinite(error), value, np.nan), error
 
 
 def _steps(model: XPModel, parameters: np.ndarray) -> Array:
