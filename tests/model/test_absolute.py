@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from internal import coefficient_twin
 
 import xpfit
 from xpfit.constants import LN_PER_MAG, SOLAR_LUMINOSITY
@@ -109,3 +110,13 @@ def test_stars_without_a_fit_are_unknown(absolute_model, sunlike):
     value, error = ln_luminosity_with_error(absolute_model, sunlike, covariance)
     np.testing.assert_array_equal(np.isnan(value), [False, True])
     np.testing.assert_array_equal(np.isnan(error), [False, True])
+
+
+def test_extinction_in_coefficient_space_is_that_in_sampled_space(absolute_model, sunlike):
+    """BP and RP together see about what G does."""
+    twin = coefficient_twin(absolute_model)
+    dusty = np.tile(sunlike[1], (3, 1))
+    dusty[:, 3] = 0.1, 0.3, 1.0
+    found = extinction_in_g(twin, dusty) / extinction_in_g(absolute_model, dusty)
+    np.testing.assert_allclose(found, 1.0, atol=0.05)
+    assert np.isnan(model_ln_luminosity(twin, sunlike[:, :3])).all()
