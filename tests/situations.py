@@ -11,8 +11,11 @@ from internal import coefficient_twin, simulate_coefficients
 
 import xpfit
 from xpfit import Spectra, XPModel
-from xpfit.fit.data import fit_data
+from xpfit.fit.data import FitData, fit_data
 from xpfit.fit.objective import Objective
+from xpfit.model.covariance import ModelCovariance
+from xpfit.model.luminosity import LuminosityError
+from xpfit.model.prior import LOG_FLAT
 from xpfit.prepare import continuous_spectra
 
 THREE_LABELS = Path(__file__).parent / "data" / "three_labels.h5"
@@ -22,6 +25,8 @@ SITUATIONS = (
     "full whiteners",
     "parallax",
     "parallax of a few",
+    "parallax, uncertain luminosity",
+    "parallax of a few, uncertain luminosity, log-flat prior",
     "varying curve",
     "four labels",
     "coefficients",
@@ -52,13 +57,18 @@ def situation(name: str, n_star: int, rng: np.random.Generator):
         model = replace(model, absolute=True)
     if name == "varying curve":
         model = with_variation(model)
+    if "uncertain luminosity" in name:
+        model = replace(model, covariance=_with_luminosity_error(model))
+    if "log-flat" in name:
+        model = replace(model, parallax_prior=LOG_FLAT)
     truth, spectra = simulate(model, n_star, rng, relative_error=0.02)
     spectra = spectra.keep_channels(model.trained_channels)
     if name == "full whiteners":
         spectra = _with_correlations(model, truth, spectra, rng)
     k = len(model.label_names)
     if model.absolute:
-        known = np.arange(n_star) % 3 == 0 if name == "parallax of a few" else np.full(n_star, True)
+        few = name.startswith("parallax of a few")
+        known = np.arange(n_star) % 3 == 0 if few else np.full(n_star, True)
         error = np.where(known, 0.03 * truth[:, k + 1], np.inf)
         noise = np.where(known, error, 0.0) * rng.standard_normal(n_star)
         parallax = np.where(known, truth[:, k + 1] + noise, np.nan)
@@ -82,9 +92,26 @@ def _with_correlations(model, truth, spectra, rng) -> Spectra:
     return noisy.keep_channels(used)
 
 
+def _with_luminosity_error(model: XPModel) -> ModelCovariance:
+    """A model covariance that is an error of the luminosity alone, of 0.2."""
+    n_obs, n_label = model.space.n_obs, len(model.label_names)
+    error = LuminosityError(np.zeros((1, n_label)), np.ones(n_label), np.array([0.2]))
+    return ModelCovariance(np.zeros((n_obs, 1)), np.zeros(n_obs), error)
+
+
+def data_of(model: XPModel, spectra: Spectra) -> FitData:
+    """Data as a fit compares them; all stars have the luminosity error of their situation."""
+    if model.covariance is None:
+        return fit_data(model, spectra)
+    error = np.full(len(spectra), model.covariance.luminosity.error[0])
+    return fit_data(model, spectra, luminosity_err=error)
+
+
 def objective_of(model: XPModel, spectra: Spectra) -> Objective:
     """The loss of all stars, in NumPy."""
-    return Objective(model.forward, model.prior, model.absolute, fit_data(model, spectra))
+    return Objective(
+        model.forward, model.prior, model.absolute, data_of(model, spectra), model.parallax_prior
+    )
 
 
 def near(model: XPModel, theta: np.ndarray, rng: np.random.Generator, distance: float = 0.1):

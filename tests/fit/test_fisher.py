@@ -40,6 +40,18 @@ def test_fisher_matrix_is_equation_22_in_linear_parameters(model, stars, rng):
         np.testing.assert_allclose(fisher[i], expected, rtol=1e-4, atol=1e-4 * expected.max())
 
 
+def test_an_uncertain_luminosity_adds_its_variance_to_that_of_ln_parallax(model, stars):
+    _, theta, spectra = stars
+    white, layout = information(model, theta, spectra.whitener), model.forward.layout
+    unknown, error = np.full(5, np.inf), np.array([0.0, 0.1, 0.2, 0.3, 0.5])
+    sharp, uncertain = (
+        np.linalg.inv(fisher_matrix(white, theta, unknown, layout, e)) for e in (0.0, error)
+    )
+    expected = sharp.copy()
+    expected[:, 4, 4] += (0.5 * error * np.exp(theta[:, 4])) ** 2
+    np.testing.assert_allclose(uncertain, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
+
+
 def test_prior_of_xi_counts_where_the_curve_varies(varying_model, rng):
     truth, spectra = simulate(varying_model, 5, rng, relative_error=0.02)
     theta = np.column_stack([truth[:, :3], np.log(truth[:, 3:5]), truth[:, 5]])

@@ -4,6 +4,7 @@ import array_api_strict
 import numpy as np
 import pytest
 from helpers import assert_close_derivative, numerical_gradient
+from scipy.optimize import minimize_scalar
 from situations import SITUATIONS, near, objective_of, situation
 
 from xpfit.arrays import with_arrays
@@ -66,6 +67,29 @@ def test_loss_is_equation_19(rng):
     np.testing.assert_allclose(there.loss, expected, rtol=1e-12)
     np.testing.assert_allclose(there.chi2, chi2, rtol=1e-12)
     np.testing.assert_allclose(there.ln_prior, ln_prior, rtol=1e-12)
+
+
+def test_an_uncertain_luminosity_is_found_with_the_parallax(rng):
+    model, spectra, theta = situation("parallax, uncertain luminosity", 3, rng)
+    there = objective_of(model, spectra).evaluate(theta)
+    exact = objective_of(replace(model, covariance=None), spectra).evaluate(theta)
+
+    def terms(half_delta, star):
+        parallax = np.exp(theta[star, 4] - half_delta)
+        pull = (parallax - spectra.parallax[star]) / spectra.parallax_err[star]
+        return pull**2 + (half_delta / 0.1) ** 2 - 2.0 * np.log(parallax)
+
+    for star in range(3):
+        best = minimize_scalar(terms, args=(star,), bounds=(-1.0, 1.0), options={"xatol": 1e-10})
+        sharp = terms(0.0, star)
+        assert there.loss[star] - exact.loss[star] == pytest.approx(best.fun - sharp, abs=1e-6)
+
+
+def test_a_prior_flat_in_ln_parallax_leaves_its_term_out(rng):
+    model, spectra, theta = situation("parallax", 3, rng)
+    flat = objective_of(model, spectra).evaluate(theta)
+    other = objective_of(replace(model, parallax_prior="log-flat"), spectra).evaluate(theta)
+    np.testing.assert_allclose(other.loss, flat.loss + 2.0 * theta[:, 4], rtol=1e-12)
 
 
 def test_without_luminosities_the_amplitude_has_a_flat_logarithmic_prior(rng):

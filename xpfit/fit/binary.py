@@ -18,7 +18,9 @@ from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
 from ..model.gauge import amplitude_channels
-from ..model.terms import Penalty, gaussian_term
+from ..model.luminosity import split_amplitude
+from ..model.prior import FLAT
+from ..model.terms import Penalty, parallax_penalty
 from ..quantities import quantity
 from .data import fit_data
 from .descent import Descents, iterate
@@ -185,8 +187,8 @@ def fit_binaries(
 def _fit(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, Array]:
     """Fit pairs of stars: arrays of `BinaryResult` by name."""
     layout = model.forward.layout
-    data = fit_data(model, spectra, model.covariance)
-    single = Objective(model.forward, model.prior, model.absolute, data)
+    data = fit_data(model, spectra, model.covariance, result.luminosity_err)
+    single = Objective(model.forward, model.prior, model.absolute, data, model.parallax_prior)
     objective = BinaryObjective(single, model.label_names)
     single_theta, scale = result.theta, model.forward.scale
     settings = LMSettings(np.concatenate([scale, scale[_companion_columns(model)]]))
@@ -209,6 +211,9 @@ def _fit(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, Array
     delta_chi2 = (at_single.chi2 + _parallax_chi2(single, single_theta)) - (
         best.chi2 + _parallax_chi2(single, best.theta)
     )
+    column, flat = layout.parallax, model.parallax_prior == FLAT
+    measured = data.parallax, data.parallax_err, data.luminosity_err
+    theta[:, column], _ = split_amplitude(theta[:, column], *measured, flat)
     return {
         "parameters": layout.to_linear(theta),
         "flux_ratio": flux_ratio,
@@ -265,8 +270,9 @@ def _brighter_first(
 
 
 def _parallax_chi2(single: Objective, theta: np.ndarray) -> Array:
-    """((varpi - varpi_obs) / s)^2, zero where no parallax was observed."""
+    """((varpi - varpi_obs) / s)^2 + (delta / s_L)^2, zero where no parallax was observed."""
     if not single.absolute:
         return np.zeros(len(theta))
-    parallax = np.exp(theta[:, single.forward.layout.parallax])
-    return gaussian_term(parallax, parallax, single.data.parallax, single.data.parallax_err)[0]
+    data, column = single.data, single.forward.layout.parallax
+    measured = data.parallax, data.parallax_err, data.luminosity_err
+    return parallax_penalty(theta, column, *measured, jacobian=False).value

@@ -25,12 +25,16 @@ class FitData:
         Of the covariance of flux and model errors.
     parallax, parallax_err : ndarray, shape (n_star,)
         mas; an infinite error means that none was observed.
+    luminosity_err : ndarray, shape (n_star,)
+        Standard error of the emulator's ln luminosity for the type of each star; zero treats it as
+        exact.
     """
 
     flux: Any
     whitener: Whitener
     parallax: Any
     parallax_err: Any
+    luminosity_err: Any
 
     def __len__(self) -> int:
         return int(self.flux.shape[0])
@@ -42,14 +46,16 @@ class FitData:
 
     def __getitem__(self, rows: Any) -> FitData:
         """Some of the stars: a slice or an array of indices."""
-        flux, *parallax = (take(x, rows) for x in (self.flux, self.parallax, self.parallax_err))
-        return FitData(flux, self.whitener[rows], *parallax)
+        others = self.parallax, self.parallax_err, self.luminosity_err
+        flux, *rest = (take(x, rows) for x in (self.flux, *others))
+        return FitData(flux, self.whitener[rows], *rest)
 
 
 def fit_data(
     model: XPModel,
     spectra: Spectra,
     covariance: ModelCovariance | None = None,
+    luminosity_err: np.ndarray | None = None,
     *,
     asarray: Callable[[np.ndarray], Any] = np.asarray,
     inflate: Callable[[Whitener, Any, Any], Whitener] | None = None,
@@ -65,6 +71,9 @@ def fit_data(
     spectra : Spectra
     covariance : ModelCovariance, optional
         Usually the model's own; None treats the emulator as exact.
+    luminosity_err : ndarray, shape (n_star,), optional
+        Standard error of the emulator's ln luminosity for each star, which depends on its type
+        (`xpfit.fit.FitResult` has it).
     asarray : callable
         Converts NumPy arrays to those of another namespace or device.
     inflate : callable, optional
@@ -80,4 +89,6 @@ def fit_data(
         scale, root = asarray(spectra.space.scale(spectra.flux)), asarray(covariance.root())
         whitener = inflate(whitener, scale, root) if inflate else whitener.inflate(scale, root)
     parallax, parallax_err = asarray(spectra.parallax), asarray(spectra.parallax_err)
-    return FitData(asarray(spectra.flux), whitener, parallax, parallax_err)
+    if luminosity_err is None:
+        luminosity_err = np.zeros(len(spectra))
+    return FitData(asarray(spectra.flux), whitener, parallax, parallax_err, asarray(luminosity_err))

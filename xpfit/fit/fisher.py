@@ -16,7 +16,11 @@ where a matrix inverse would give infinity or a negative variance.
 
 
 def fisher_matrix(
-    information: np.ndarray, theta: np.ndarray, parallax_err: np.ndarray, layout: Layout
+    information: np.ndarray,
+    theta: np.ndarray,
+    parallax_err: np.ndarray,
+    layout: Layout,
+    luminosity_err: np.ndarray | float = 0.0,
 ) -> np.ndarray:
     """Fisher matrix of flux and parallax, without the prior, in linear parameters.
 
@@ -29,6 +33,8 @@ def fisher_matrix(
     parallax_err : ndarray, shape (n_star,)
         mas; infinite where no parallax was observed.
     layout : Layout
+    luminosity_err : ndarray, shape (n_star,), or float
+        Standard error of the emulator's ln luminosity.
 
     Returns
     -------
@@ -41,6 +47,14 @@ def fisher_matrix(
     Where the extinction curve varies, the prior of xi adds its 1: without it, xi and what
     correlates with it would be unconstrained for stars with little dust.
     """
+    # The flux depends on u = ln varpi + delta / 2, and delta is marginalised: the inverse of the
+    # information is that plus luminosity_err^2 / 4 in u (Sherman and Morrison's formula).
+    if np.any(luminosity_err):
+        variance = 0.25 * np.square(luminosity_err) * np.ones(len(theta))
+        along = information[:, layout.parallax]
+        with np.errstate(over="ignore", invalid="ignore"):
+            share = variance / (1.0 + variance * along[:, layout.parallax])
+            information = information - share[:, None, None] * along[:, :, None] * along[:, None, :]
     # d/dE = (1/E) d/dlnE, and likewise for the parallax.
     factor = 1.0 / layout.jacobian(theta)
     fisher = information * factor[:, :, None] * factor[:, None, :]

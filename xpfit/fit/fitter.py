@@ -15,6 +15,8 @@ from ..arrays import batches, with_arrays
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
+from ..model.luminosity import split_amplitude
+from ..model.prior import FLAT
 from .data import FitData, fit_data
 from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
@@ -210,17 +212,35 @@ class Fitter:
         if len(rows) < len(kept):
             kept, guesses = kept[rows], None if guesses is None else guesses[rows]
         with self._device.stream(), np.errstate(all="ignore"):
-            optima = self._search(self.data(kept), guesses)
+            data = self.data(kept)
+            if guesses is None:
+                starts = self._find_starts(data, self.settings.most_starts, self._gap)
+            else:
+                starts = self._complete(data, guesses)
+            luminosity_err = self._luminosity_err(starts)
+            data = replace(data, luminosity_err=self._device.asarray(luminosity_err))
+            optima = self._search(data, starts)
+        result.luminosity_err[rows] = luminosity_err
         self._fill(result, rows, kept, optima)
         return result
 
-    def _search(self, data: FitData, guesses: np.ndarray | None) -> Optima:
+    def _luminosity_err(self, starts: np.ndarray) -> np.ndarray:
+        """Error of the emulator's ln luminosity for the types of the best starts, (n_star,).
+
+        Not of the type at each step: an error that depended on the fitted labels would favour types
+        of uncertain luminosity.
+        """
+        covariance = self.model.covariance if self.settings.model_covariance else None
+        if covariance is None or covariance.luminosity is None:
+            return np.zeros(len(starts))
+        exists = np.isfinite(starts[:, :, 0])
+        best = starts[np.arange(len(starts)), np.argmax(exists, axis=1)]
+        error: np.ndarray = covariance.luminosity(best[:, self.model.forward.layout.labels])
+        return error
+
+    def _search(self, data: FitData, starts: np.ndarray) -> Optima:
         """Optima of stars that can be fitted."""
         stars, most_starts = self.engine.load(data), self.settings.most_starts
-        if guesses is None:
-            starts = self._find_starts(data, most_starts, self._gap)
-        else:
-            starts = self._complete(data, guesses)
         multistart = self.settings.multistart is not None
         return search(
             stars,
@@ -268,7 +288,12 @@ class Fitter:
         best, layout = optima.best, self.model.forward.layout
         # Where the loss overflows everywhere, only the start remains: no result.
         found = np.isfinite(best.loss)[:, None]
-        result.parameters[rows] = np.where(found, layout.to_linear(best.theta), np.nan)
+        theta, column = best.theta.copy(), layout.parallax
+        measured = spectra.parallax, spectra.parallax_err, result.luminosity_err[rows]
+        flat = self.model.parallax_prior == FLAT
+        theta[:, column], _ = split_amplitude(theta[:, column], *measured, flat)
+        result.luminosity_excess[rows] = 2.0 * (best.theta - theta)[:, column]
+        result.parameters[rows] = np.where(found, layout.to_linear(theta), np.nan)
         values = {f.name: getattr(optima, f.name) for f in fields(optima)}
         values |= {name: getattr(best, name) for name in ("chi2", "ln_prior", "loss")}
         for name in values.keys() - {"best", "converged"}:
@@ -276,7 +301,9 @@ class Fitter:
         result.status[rows] = np.where(
             optima.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED
         )
-        fisher = fisher_matrix(best.information, best.theta, spectra.parallax_err, layout)
+        fisher = fisher_matrix(
+            best.information, theta, spectra.parallax_err, layout, result.luminosity_err[rows]
+        )
         finite = np.isfinite(fisher).all(axis=(1, 2))
         matrices = safe_inverse(fisher[finite])
         result.covariance[rows[finite]], result.inverse_covariance[rows[finite]] = matrices

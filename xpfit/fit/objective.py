@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from array_api_compat import array_namespace
 
 from ..arrays import Array
 from ..model import ForwardModel, GaussianMixture
-from ..model.terms import Penalty, Terms, flux_terms, positive_penalty, xi_penalty
+from ..model.prior import FLAT
+from ..model.terms import Penalty, Terms, flux_terms, parallax_penalty, positive_penalty, xi_penalty
 from ..nn import chi2
 from .data import FitData
 
@@ -127,22 +128,28 @@ class Objective(Posterior):
     absolute : bool
         Whether the model predicts luminosities.
     data : FitData
+    parallax_prior : str
+        One of `xpfit.model.prior.PARALLAX_PRIORS`.
 
     Notes
     -----
     ZGR23, eq. 19: chi2 + ((varpi - varpi_obs) / s)^2 - 2 ln p_gmm(Theta) - 2 ln varpi - 2 ln E.
-    For a model that is not absolute, varpi^2 is a free amplitude whose prior is flat in its
-    logarithm, and the terms in varpi are absent. Where the extinction curve varies, xi^2 is added.
+    Where the emulator's luminosity has an error s_L, the parameter is u = ln varpi + delta / 2, and
+    the terms in varpi and (delta / s_L)^2 are those at the best delta for this u.
+    With a prior flat in ln varpi, -2 ln varpi is absent. For a model that is not absolute, varpi^2
+    is a free amplitude whose prior is flat in its logarithm, and the terms in varpi are absent.
+    Where the extinction curve varies, xi^2 is added.
     """
 
     forward: ForwardModel
     prior: GaussianMixture
     absolute: bool
     data: FitData
+    parallax_prior: str = FLAT
 
     def __getitem__(self, rows: Any) -> Objective:
         """Some of the stars: a slice or an array of indices."""
-        return Objective(self.forward, self.prior, self.absolute, self.data[rows])
+        return replace(self, data=self.data[rows])
 
     def loss(self, theta: Array) -> Array:
         """Loss alone, shape (n_point,), without derivatives.
@@ -171,8 +178,9 @@ class Objective(Posterior):
         layout = self.forward.layout
         yield positive_penalty(theta, layout.extinction)
         if self.absolute:
-            measured = self.data.parallax, self.data.parallax_err
-            yield positive_penalty(theta, layout.parallax, *measured)
+            data, flat = self.data, self.parallax_prior == FLAT
+            measured = data.parallax, data.parallax_err, data.luminosity_err
+            yield parallax_penalty(theta, layout.parallax, *measured, jacobian=flat)
         yield from xi_penalty(theta, layout)
 
 

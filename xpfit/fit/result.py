@@ -55,6 +55,12 @@ class FitResult:
         Additional starts, used because the star had not converged.
     gradient_norm, min_hessian_eigenvalue : ndarray, shape (n_star,)
         Of the loss at the best fit, exact, in standardised parameters.
+    luminosity_err : ndarray, shape (n_star,)
+        Standard error of the emulator's ln luminosity for the type of the star; zero where it was
+        treated as exact.
+    luminosity_excess : ndarray, shape (n_star,)
+        delta: by how much ln luminosity, at the fitted parallax, is above the emulator's for the
+        fitted type; zero without an observed parallax.
     second_mode : ndarray, shape (n_star,)
         How much lower ln posterior is at the second best mode; NaN where none was found, or none
         was searched for (see `multistart` of `xpfit.fit.Fitter`).
@@ -76,6 +82,8 @@ class FitResult:
     gradient_norm: np.ndarray
     min_hessian_eigenvalue: np.ndarray
     second_mode: np.ndarray
+    luminosity_err: np.ndarray
+    luminosity_excess: np.ndarray
 
     @classmethod
     def empty(cls, model: XPModel, spectra: Spectra) -> FitResult:
@@ -89,6 +97,7 @@ class FitResult:
             f.name: np.full((n_star, *shapes.get(f.name, ())), np.nan) for f in fields(cls)
         }
         values |= {name: np.zeros(n_star, np.int32) for name in ("n_iterations", "n_restarts")}
+        values |= {name: np.zeros(n_star) for name in ("luminosity_err", "luminosity_excess")}
         values["status"] = np.full(n_star, FitStatus.NOT_FITTED, dtype=np.int16)
         values |= {"parameter_names": model.parameter_names, "absolute": model.absolute}
         return cls(**{**values, "source_id": spectra.source_id, "n_obs": spectra.n_obs})
@@ -128,9 +137,14 @@ class FitResult:
 
     @property
     def theta(self) -> Array:
-        """Parameters as the forward model takes them: (labels, ln E, ln varpi[, xi])."""
+        """Parameters as the forward model takes them: (labels, ln E, ln varpi[, xi]).
+
+        Half of `luminosity_excess` is added to ln varpi: they predict the flux of the star.
+        """
         layout = Layout(self._index("extinction"), "xi" in self.parameter_names)
-        return layout.to_theta(self.parameters)
+        theta = layout.to_theta(self.parameters)
+        theta[:, layout.parallax] += 0.5 * self.luminosity_excess
+        return theta
 
     def _index(self, name: str) -> int:
         if name not in self.parameter_names:

@@ -11,6 +11,8 @@ from tqdm.auto import tqdm
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
+from ..model.luminosity import split_amplitude
+from ..model.prior import FLAT
 from .data import fit_data
 from .fitter import Fitter
 from .objective import Objective
@@ -139,8 +141,8 @@ def sample_posterior(
     if result.status[0] == FitStatus.NOT_FITTED or not np.isfinite(result.theta).all():
         raise InputError(f"source {spectra.source_id[0]} has no fit to start from")
     covariance = model.covariance if model_covariance else None
-    data = fit_data(model, spectra, covariance)
-    objective = Objective(model.forward, model.prior, model.absolute, data)
+    data = fit_data(model, spectra, covariance, result.luminosity_err)
+    objective = Objective(model.forward, model.prior, model.absolute, data, model.parallax_prior)
     start = _start(objective, result.theta[0], rng)
     sampler = emcee.EnsembleSampler(
         *start.shape,
@@ -160,10 +162,12 @@ def sample_posterior(
     n_kept = sampler.backend.iteration
     burn_in = min(int(5 * longest / KEEP_EVERY), n_kept // 2)
     thin = max(1, int(0.5 * longest / KEEP_EVERY))
+    chain = sampler.get_chain(discard=burn_in, thin=thin)
+    _draw_parallaxes(chain, objective, rng)
     return PosteriorSample(
         source_id=int(spectra.source_id[0]),
         parameter_names=model.parameter_names,
-        chain=model.forward.layout.to_linear(sampler.get_chain(discard=burn_in, thin=thin)),
+        chain=model.forward.layout.to_linear(chain),
         best=result.parameters[0],
         error=result.errors[0],
         covariance=result.covariance[0],
@@ -172,6 +176,20 @@ def sample_posterior(
         converged=converged,
         acceptance=float(np.mean(sampler.acceptance_fraction)),
     )
+
+
+def _draw_parallaxes(chain: np.ndarray, objective: Objective, rng: np.random.Generator) -> None:
+    """Draw ln varpi for each sampled amplitude, in place, where the luminosity is uncertain."""
+    data, column = objective.data, objective.forward.layout.parallax
+    amplitude = chain[:, :, column].ravel()
+    parallax, parallax_err, luminosity_err = (
+        np.broadcast_to(x, amplitude.shape)
+        for x in (data.parallax, data.parallax_err, data.luminosity_err)
+    )
+    flat = objective.parallax_prior == FLAT
+    centre, error = split_amplitude(amplitude, parallax, parallax_err, luminosity_err, flat)
+    drawn = centre + error * rng.standard_normal(amplitude.shape)
+    chain[:, :, column] = drawn.reshape(chain.shape[:2])
 
 
 def _start(objective: Objective, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..constants import MAD_TO_SIGMA
+from .luminosity import LuminosityError
 
 RANK = 30
 """Correlated components of the model covariance; the rest is independent between values.
@@ -38,16 +39,20 @@ class ModelCovariance:
     loadings : ndarray, shape (n_obs, n_component)
     diagonal : ndarray, shape (n_obs,)
         Independent variances.
+    luminosity : LuminosityError, optional
+        Error of the luminosity, in models that know luminosities.
 
     Notes
     -----
     M = loadings loadings^T + diag(diagonal). A star whose data vector has the scale s (see
     `xpfit.data.ObservationSpace.scale`) gets s s^T M (element by element) in addition to its
-    measured covariance.
+    measured covariance. The error of the luminosity, which all values have in common, is a term of
+    the loss instead (`xpfit.model.terms.parallax_penalty`).
     """
 
     loadings: np.ndarray
     diagonal: np.ndarray
+    luminosity: LuminosityError | None = None
 
     def matrix(self) -> Array:
         """M, shape (n_obs, n_obs)."""

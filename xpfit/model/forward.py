@@ -7,7 +7,7 @@ logarithms keep extinction and parallax positive (ZGR23, section 4.1).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -159,6 +159,29 @@ class ForwardModel:
         """g(Theta): ln flux at 1 kpc without dust, (n_star, n_grid), of (n_star, n_label)."""
         standardised = (labels - self.label_mean) / self.label_scale
         return self.network.forward(self.weights, standardised)[0]
+
+    def hidden_values(self, labels: Array) -> Array:
+        """Values of the network's last hidden layer, (n_star, n_hidden), of (n_star, n_label)."""
+        standardised = (labels - self.label_mean) / self.label_scale
+        # A dense layer keeps its input for its derivatives.
+        return self.network.forward(self.weights, standardised)[1][-1]
+
+    def with_grey_term(self, slope: Array, constant: Array, channels: Array) -> ForwardModel:
+        """A model whose ln flux has a term in addition that is the same at all wavelengths.
+
+        Parameters
+        ----------
+        slope : ndarray, shape (n_hidden,)
+        constant : ndarray, shape (1,)
+            The term is ``hidden_values(labels) @ slope + constant``.
+        channels : ndarray of bool, shape (n_grid,)
+            Grid points that it is added to.
+        """
+        model = replace(self, parameters=self.parameters.copy())
+        weights, bias = model.output_layer.split(model.weights[model.network.slices[-1]])
+        weights[:, channels] += slope[:, None]
+        bias[channels] += constant
+        return model
 
     def flux(self, theta: Array) -> Array:
         """Predicted flux.

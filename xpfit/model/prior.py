@@ -12,6 +12,17 @@ from ..arrays import Array
 N_COMPONENTS = 16
 """Number of Gaussians that ZGR23 use."""
 
+FLAT, LOG_FLAT = "flat", "log-flat"
+PARALLAX_PRIORS = (FLAT, LOG_FLAT)
+"""Priors on the parallax: flat in varpi (ZGR23, eq. 19), or in ln varpi.
+
+Given the type and the flux of a star, its parallax follows. So a prior on both the type and the
+parallax counts the stars of a type within reach twice if the prior on type is that of an observed
+sample, in which they have been counted already. With a prior flat in ln varpi, types of observed
+stars have the prior that they were found to have; one flat in varpi favours large parallaxes, and
+so types of low luminosity: by half the variance of ln luminosity.
+"""
+
 PRIOR_MASS = 0.999
 """Fraction of the prior's mass that counts as populated (see `GaussianMixture.ln_p_threshold`)."""
 

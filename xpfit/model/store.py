@@ -3,7 +3,7 @@
 Layout (format version 1)::
 
     attributes   format, format_version, xpfit_version, absolute, space, ln_prior_threshold,
-                 preparation (JSON), training (JSON), checksum
+                 preparation (JSON), training (JSON), parallax_prior (unless flat), checksum
     wavelength                          (n_grid,) nm
     trained_channels                    (n_obs,)
     space/...                           arrays of the coefficient space (see `xpfit.data.space`)
@@ -15,6 +15,7 @@ Layout (format version 1)::
     extinction/variation                (n_grid,)  a = d ln R / d xi; if the curve varies
     prior/weights, prior/means, prior/covariances
     covariance/loadings, covariance/diagonal  of the emulator's error, if it was learned
+    covariance/luminosity_types, luminosity_width, luminosity_error  of its luminosity, if it was
     training/source_ids                 int64
     training/clean_flags                int16, why each was dropped (see `xpfit.train.cleaning`)
     diagnostics/...                     quantities of the training stars, for figures
@@ -36,7 +37,8 @@ from ..data.hdf5 import FileFormat, arrays_of, digest
 from ..nn import Dense, multilayer_perceptron
 from .covariance import ModelCovariance
 from .forward import ForwardModel
-from .prior import GaussianMixture
+from .luminosity import LuminosityError
+from .prior import FLAT, GaussianMixture
 from .trained import XPModel
 
 FORMAT = FileFormat(
@@ -46,6 +48,10 @@ FORMAT = FileFormat(
     remedy="copy or train it again",
     has_checksum=True,
 )
+
+
+LUMINOSITY = "covariance/luminosity_"
+"""Prefix of the arrays of the luminosity's error."""
 
 
 def save_model(model: XPModel, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
@@ -120,9 +126,14 @@ def _datasets(model: XPModel) -> dict[str, np.ndarray]:
     optional = {
         "extinction/second_order": forward.second_order if model.space.second_order else None,
         "extinction/variation": forward.variation if forward.curve_varies else None,
-        "covariance/loadings": model.covariance and model.covariance.loadings,
-        "covariance/diagonal": model.covariance and model.covariance.diagonal,
     }
+    if model.covariance is not None:
+        optional["covariance/loadings"] = model.covariance.loadings
+        optional["covariance/diagonal"] = model.covariance.diagonal
+        if model.covariance.luminosity is not None:
+            optional |= {
+                f"{LUMINOSITY}{k}": v for k, v in vars(model.covariance.luminosity).items()
+            }
     return {
         **model.space.datasets(),
         **{name: values for name, values in optional.items() if values is not None},
@@ -145,7 +156,10 @@ def _datasets(model: XPModel) -> dict[str, np.ndarray]:
 
 def _attributes(model: XPModel) -> dict[str, Any]:
     """Attributes of the file, but for its header."""
+    # Files without it are those of before there was a choice: their fingerprints stay the same.
+    chosen = {"parallax_prior": model.parallax_prior} if model.parallax_prior != FLAT else {}
     return {
+        **chosen,
         "absolute": model.absolute,
         "space": model.space.name,
         "ln_prior_threshold": model.ln_prior_threshold,
@@ -174,7 +188,12 @@ def _build(file: h5py.File) -> XPModel:
     optional: dict[str, Any] = {}
     if "covariance" in file:
         loadings, diagonal = read("covariance/loadings"), read("covariance/diagonal")
-        optional["covariance"] = ModelCovariance(loadings, diagonal)
+        luminosity = None
+        if f"{LUMINOSITY}error" in file:
+            luminosity = LuminosityError(
+                *(read(LUMINOSITY + x) for x in ("types", "width", "error"))
+            )
+        optional["covariance"] = ModelCovariance(loadings, diagonal, luminosity)
     if "training/clean_flags" in file:
         optional["clean_flags"] = read("training/clean_flags")
     return XPModel(
@@ -187,6 +206,7 @@ def _build(file: h5py.File) -> XPModel:
         ln_prior_threshold=float(file.attrs["ln_prior_threshold"]),
         preparation=json.loads(file.attrs["preparation"]),
         training=json.loads(file.attrs["training"]),
+        parallax_prior=str(file.attrs.get("parallax_prior", FLAT)),
         source_ids=read("training/source_ids"),
         diagnostics=arrays_of(file.get("diagnostics", {})),
         **optional,

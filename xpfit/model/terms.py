@@ -17,6 +17,7 @@ from ..arrays import Array
 from ..data import Whitener
 from ..nn import chi2
 from ..quantities import Layout
+from .luminosity import parallax_given_amplitude
 
 
 @dataclass
@@ -150,6 +151,55 @@ def positive_penalty(
     if jacobian:
         value, first = value - 2.0 * ln_x, first - 2.0
     return Penalty(column, value, first, second, rest)
+
+
+def parallax_penalty(
+    theta: Array,
+    column: int,
+    observed: Array,
+    error: Array,
+    luminosity_err: Array,
+    *,
+    jacobian: bool = True,
+) -> Penalty:
+    """Penalty on u = ln varpi + delta / 2, at the delta that makes it smallest.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (n_star, n_parameter)
+    column : int
+        Of u.
+    observed, error : ndarray, shape (n_star,)
+        Measured parallax, mas; infinite error where there is none.
+    luminosity_err : ndarray, shape (n_star,)
+        Standard error of delta, the ln luminosity in addition to the emulator's; where it is zero,
+        delta is, and this is `positive_penalty`.
+    jacobian : bool
+        Add -2 ln varpi.
+
+    Notes
+    -----
+    ((varpi - varpi_obs) / s)^2 + (delta / s_L)^2 [- 2 ln varpi]: the term of ZGR23's eq. 19 for an
+    emulator whose luminosity has an error.
+    """
+    xp = array_namespace(theta)
+    sharp = positive_penalty(theta, column, observed, error, jacobian=jacobian)
+    uncertain = luminosity_err > 0
+    if not xp.any(uncertain):
+        return sharp
+    u, zero = theta[:, column], xp.zeros_like(theta[:, column])
+    ln_error = 0.5 * xp.where(uncertain, luminosity_err, zero + 1.0)
+    t, curvature = parallax_given_amplitude(u, observed, error, ln_error, jacobian)
+    parallax, half_delta = xp.exp(t), u - t
+    difference = xp.where(xp.isfinite(error), parallax - observed, zero)
+    value = (difference / error) ** 2 + (half_delta / ln_error) ** 2
+    first, per_second = 2.0 * half_delta / ln_error**2, 2.0 / ln_error**2
+    # By the implicit function theorem dt/du = 1 / curvature.
+    gauss_newton = per_second * (1.0 - 1.0 / (1.0 + (ln_error * parallax / error) ** 2))
+    exact = per_second * (1.0 - 1.0 / curvature)
+    values = (value - 2.0 * t if jacobian else value, first, gauss_newton, exact - gauss_newton)
+    ours = (sharp.value, sharp.first, sharp.second, sharp.second_rest)
+    return Penalty(column, *(xp.where(uncertain, a, b) for a, b in zip(values, ours, strict=True)))
 
 
 def xi_penalty(theta: Array, layout: Layout) -> Iterator[Penalty]:

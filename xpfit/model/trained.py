@@ -15,7 +15,7 @@ from ..errors import InputError
 from .covariance import ModelCovariance
 from .extinction import r_v_of_curve
 from .forward import ForwardModel
-from .prior import GaussianMixture
+from .prior import FLAT, PARALLAX_PRIORS, GaussianMixture
 
 
 @dataclass
@@ -53,6 +53,13 @@ class XPModel:
         Of the emulator's own error; without it, fits treat the emulator as exact.
     diagnostics : dict of str to ndarray
         Quantities of the training stars, for figures (see `xpfit.train.outcome`).
+    parallax_prior : str
+        One of `xpfit.model.prior.PARALLAX_PRIORS`; of absolute models only.
+
+    Raises
+    ------
+    InputError
+        If there is no such prior.
     """
 
     forward: ForwardModel
@@ -68,8 +75,14 @@ class XPModel:
     clean_flags: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int16))
     covariance: ModelCovariance | None = None
     diagnostics: dict[str, np.ndarray] = field(default_factory=dict)
+    parallax_prior: str = FLAT
 
     def __post_init__(self) -> None:
+        if self.parallax_prior not in PARALLAX_PRIORS:
+            raise InputError(
+                f"parallax_prior must be one of {', '.join(PARALLAX_PRIORS)}, got "
+                f"{self.parallax_prior!r}"
+            )
         self.preparation = Preparation.of(self.preparation)
 
     def __repr__(self) -> str:

@@ -5,11 +5,10 @@ from contextlib import nullcontext
 import array_api_strict
 import numpy as np
 import pytest
-from situations import SITUATIONS, situation
+from situations import SITUATIONS, data_of, situation
 
 from xpfit import FitStatus
 from xpfit.fit import Fitter, engines
-from xpfit.fit.data import fit_data
 from xpfit.fit.device import CPU, Device
 from xpfit.fit.engines import ArrayEngine
 
@@ -43,7 +42,7 @@ def test_batches_of_any_size_give_the_same(rng):
     small = Device("small", np.asarray, np.asarray, lambda: 1.0, nullcontext)
     ends = []
     for device in (CPU, small):
-        stars = ArrayEngine(model, device=device).load(fit_data(model, spectra))
+        stars = ArrayEngine(model, device=device).load(data_of(model, spectra))
         star = np.arange(9)
         with np.errstate(all="ignore"):
             descents = stars.begin(star, np.tile([5.0, -0.2, 3.5, -1.0, 2.5], (9, 1)))

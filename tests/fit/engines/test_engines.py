@@ -4,11 +4,10 @@ import builtins
 
 import numpy as np
 import pytest
-from situations import SITUATIONS, near, situation
+from situations import SITUATIONS, data_of, near, situation
 
 from xpfit import FitStatus, InputError
 from xpfit.fit import Fitter, engines
-from xpfit.fit.data import fit_data
 from xpfit.fit.engines import ArrayEngine, choose_engine
 from xpfit.fit.engines.numba import NumbaEngine
 from xpfit.fit.engines.scipy import ScipyEngine
@@ -33,7 +32,7 @@ def test_engines_find_the_same_optimum(name, rng):
 @pytest.mark.parametrize("kind", [ScipyEngine, ArrayEngine, NumbaEngine])
 def test_loss_is_never_above_that_of_the_start(kind, rng):
     model, spectra, theta = situation("full whiteners", 20, rng)
-    stars = kind(model).load(fit_data(model, spectra))
+    stars = kind(model).load(data_of(model, spectra))
     star = np.repeat(np.arange(20), 2)
     with np.errstate(all="ignore"):
         descents = stars.begin(star, near(model, np.repeat(theta, 2, axis=0), rng, 1.0))

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from situations import SITUATIONS, near, objective_of, situation
+from situations import SITUATIONS, data_of, near, objective_of, situation
 
-from xpfit.fit.data import fit_data
 from xpfit.fit.engines.array import ArrayEngine
 
 NumbaEngine = pytest.importorskip("xpfit.fit.engines.numba", reason="needs Numba").NumbaEngine
@@ -19,7 +18,7 @@ def case(request, rng):
 def test_derivatives_are_those_of_the_array_code(case):
     model, spectra, theta = case
     there = objective_of(model, spectra).evaluate(theta)
-    here = NumbaEngine(model).load(fit_data(model, spectra)).begin(np.arange(12), theta)
+    here = NumbaEngine(model).load(data_of(model, spectra)).begin(np.arange(12), theta)
     for name, expected in vars(there).items():
         axes = tuple(range(1, expected.ndim))
         scale = np.abs(expected).max(axis=axes, keepdims=True) if axes else np.abs(expected)
@@ -30,7 +29,7 @@ def test_descents_take_the_steps_of_the_array_code(case):
     model, spectra, theta = case
     ends = []
     for engine in (NumbaEngine(model), ArrayEngine(model)):
-        stars = engine.load(fit_data(model, spectra))
+        stars = engine.load(data_of(model, spectra))
         descents = stars.begin(np.arange(12), theta)
         with np.errstate(all="ignore"):
             stars.iterate(descents, np.arange(12), 3)
@@ -50,7 +49,7 @@ def test_results_of_a_star_do_not_depend_on_other_stars(case):
     engine = NumbaEngine(model)
 
     def ends(rows):
-        stars = engine.load(fit_data(model, spectra[rows]))
+        stars = engine.load(data_of(model, spectra[rows]))
         descents = stars.begin(np.arange(len(rows)), theta[rows])
         stars.finish(descents, np.arange(len(rows)), 100)
         return descents.theta
@@ -62,11 +61,11 @@ def test_results_of_a_star_do_not_depend_on_other_stars(case):
 
 def test_a_star_whose_prediction_overflows_does_not_change_others(rng):
     model, spectra, theta = situation("full whiteners", 3, rng)
-    alone = NumbaEngine(model).load(fit_data(model, spectra[[0, 2]]))
+    alone = NumbaEngine(model).load(data_of(model, spectra[[0, 2]]))
     expected = alone.begin(np.arange(2), theta[[0, 2]])
     alone.finish(expected, np.arange(2), 100)
     theta[1, 4] = 1000.0
-    stars = NumbaEngine(model).load(fit_data(model, spectra))
+    stars = NumbaEngine(model).load(data_of(model, spectra))
     descents = stars.begin(np.arange(3), theta)
     stars.finish(descents, np.arange(3), 100)
     assert np.isinf(descents.loss[1]) and descents.finished[1]

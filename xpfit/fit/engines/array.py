@@ -50,12 +50,12 @@ class ArrayStars(LoadedStars):
 
     def __init__(self, engine: ArrayEngine, data: FitData) -> None:
         self.engine, self.data = engine, data
-        absolute = engine.model.absolute
-        self.objective = self.first = Objective(engine.forward, engine.prior, absolute, data)
+        absolute, how = engine.model.absolute, engine.model.parallax_prior
+        self.objective = self.first = Objective(engine.forward, engine.prior, absolute, data, how)
         if engine.single is not None:
             whitener = with_arrays(data.whitener, _to_single)
             first = replace(data, flux=_to_single(data.flux), whitener=whitener)
-            self.first = Objective(engine.single, engine.prior, absolute, first)
+            self.first = replace(self.objective, forward=engine.single, data=first)
         d, forward = data.n_obs, engine.forward
         # A descent's whitener, and a handful of arrays on the grid for each of its parameters.
         full = 8 * d * data.whitener.rows.shape[1]

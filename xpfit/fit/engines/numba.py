@@ -9,6 +9,7 @@ import numpy as np
 from ...data import Triangular, Whitener
 from ...errors import InputError
 from ...model import XPModel
+from ...model.prior import FLAT
 from ...nn import Dense, Tanh
 from .. import kernel
 from ..data import FitData
@@ -50,7 +51,8 @@ class NumbaStars(LoadedStars):
     def __init__(self, engine: NumbaEngine, data: FitData) -> None:
         self.engine, self.data = engine, data
         rows = _read_only(data.whitener.rows)
-        arrays = (data.flux, rows, kernel.find_ends(rows), data.parallax, data.parallax_err)
+        parallaxes = data.parallax, data.parallax_err, data.luminosity_err
+        arrays = (data.flux, rows, kernel.find_ends(rows), *parallaxes)
         self.stars = kernel.KernelStars(*(_read_only(x) for x in arrays))
 
     def begin(self, star: np.ndarray, theta: np.ndarray) -> Descents:
@@ -105,4 +107,9 @@ def _kernel_model(model: XPModel) -> kernel.KernelModel:
         **{x: getattr(prior, x) for x in ("ln_norm", "means", "precisions")},
     }
     arrays = {name: np.ascontiguousarray(x, dtype=float) for name, x in arrays.items()}
-    return kernel.KernelModel(widths=np.array(widths), absolute=bool(model.absolute), **arrays)
+    return kernel.KernelModel(
+        widths=np.array(widths),
+        absolute=bool(model.absolute),
+        flat_parallax=model.parallax_prior == FLAT,
+        **arrays,
+    )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...model.luminosity import BELOW, NEWTON_STEPS
 from .linalg import compiled, unwhiten, whiten
 from .prediction import add_curvature, predict
 
@@ -81,6 +82,67 @@ def prior_term(model, theta, ws):
 
 
 @compiled
+def parallax_term(model, stars, s, theta, ws):
+    """Terms in the parallax; adds their derivatives to those in the workspace."""
+    u = len(model.label_mean) + 1
+    prior = 1.0 if model.flat_parallax else 0.0
+    error, observed = stars.parallax_err[s], stars.parallax[s]
+    ln_error = 0.5 * stars.luminosity_err[s]
+    known = np.isfinite(error)
+    if ln_error > 0.0:
+        ratio = (ln_error / error) * (ln_error / error) if known else 0.0
+        t = solve_parallax(theta[u], observed, ratio, ln_error, prior, known)
+        value, half_delta = np.exp(t), theta[u] - t
+        per_second = 2.0 / (ln_error * ln_error)
+        loss = (half_delta / ln_error) ** 2 - 2.0 * prior * t
+        ws.gradient[u] += per_second * half_delta
+        gauss_newton, curvature = 1.0, 1.0
+        if known:
+            loss += ((value - observed) / error) ** 2
+            gauss_newton += ratio * value * value
+            curvature += ratio * value * (2.0 * value - observed)
+        ws.gauss_newton[u, u] += per_second * (1.0 - 1.0 / gauss_newton)
+        ws.hessian[u, u] += per_second * (1.0 - 1.0 / curvature)
+        return loss
+    loss = -2.0 * prior * theta[u]
+    ws.gradient[u] -= 2.0 * prior
+    if known:
+        value = np.exp(theta[u])
+        pull, slope = (value - observed) / error, value / error
+        loss += pull * pull
+        ws.gradient[u] += 2.0 * pull * slope
+        ws.gauss_newton[u, u] += 2.0 * slope * slope
+        ws.hessian[u, u] += 2.0 * slope * slope + 2.0 * pull * slope
+    return loss
+
+
+@compiled
+def solve_parallax(ln_amplitude, observed, ratio, ln_error, prior, known):
+    """ln varpi at a given amplitude (`xpfit.model.luminosity.parallax_given_amplitude`)."""
+    centre = ln_amplitude + prior * ln_error * ln_error
+    if not known:
+        return centre
+    if observed > 0.0:
+        low, high = min(centre, np.log(observed)), max(centre, np.log(observed))
+    else:
+        low, high = centre - BELOW, centre
+    value = 0.5 * (low + high)
+    for _ in range(NEWTON_STEPS):
+        parallax = np.exp(value)
+        slope = ratio * (parallax - observed) * parallax + value - centre
+        curvature = ratio * (2.0 * parallax - observed) * parallax + 1.0
+        if slope < 0.0:
+            low = value
+        elif slope > 0.0:
+            high = value
+        else:
+            break
+        step = value - slope / curvature if curvature > 0.0 else low - 1.0
+        value = step if low <= step <= high else 0.5 * (low + high)
+    return value
+
+
+@compiled
 def evaluate_star(model, stars, s, theta, ws):
     """Loss of star `s` at `theta` and, in the workspace, its derivatives."""
     n_label = len(model.label_mean)
@@ -93,17 +155,7 @@ def evaluate_star(model, stars, s, theta, ws):
     loss = chi2 - 2.0 * ln_prior - 2.0 * theta[n_label]
     ws.gradient[n_label] -= 2.0
     if model.absolute:
-        u = n_label + 1
-        loss -= 2.0 * theta[u]
-        ws.gradient[u] -= 2.0
-        parallax_err = stars.parallax_err[s]
-        if np.isfinite(parallax_err):
-            value = np.exp(theta[u])
-            pull, slope = (value - stars.parallax[s]) / parallax_err, value / parallax_err
-            loss += pull * pull
-            ws.gradient[u] += 2.0 * pull * slope
-            ws.gauss_newton[u, u] += 2.0 * slope * slope
-            ws.hessian[u, u] += 2.0 * slope * slope + 2.0 * pull * slope
+        loss += parallax_term(model, stars, s, theta, ws)
     if len(model.variation) > 0:
         x = n_label + 2
         loss += theta[x] * theta[x]

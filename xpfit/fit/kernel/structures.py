@@ -12,11 +12,11 @@ from .linalg import compiled
 KernelModel = namedtuple(
     "KernelModel",
     "widths parameters label_mean label_scale curve second_order variation "
-    "bp_basis bp_inverse rp_basis rp_inverse ln_norm means precisions absolute",
+    "bp_basis bp_inverse rp_basis rp_inverse ln_norm means precisions absolute flat_parallax",
 )
 """The model: network, extinction curve, observation space and prior."""
 
-KernelStars = namedtuple("KernelStars", "flux whitener ends parallax parallax_err")
+KernelStars = namedtuple("KernelStars", "flux whitener ends parallax parallax_err luminosity_err")
 """The data. Diagonal whiteners have shape (n_star, 1, n_obs).
 
 `ends` (n_star, n_obs) is the number of elements of each row of a full whitener up to the last

@@ -9,6 +9,7 @@ from array_api_compat import array_namespace, device
 
 from ...arrays import Array
 from ...model import XPModel
+from ...model.prior import FLAT
 from ..data import FitData
 
 TYPES_SEED = 20230415
@@ -49,6 +50,7 @@ class Starts(ABC):
     def __init__(self, model: XPModel, n_types: int, tile: int) -> None:
         self.forward = model.forward
         self.absolute = model.absolute
+        self.flat_parallax = model.parallax_prior == FLAT
         self.tile = tile
         types = _draw_types(model, n_types)
         self.types = types[_tiled(types / model.forward.label_scale, tile)]

@@ -144,7 +144,9 @@ class ProfileStarts(Starts):
             predicted = xp.exp(ln_parallax)
             offset = xp.where(xp.isfinite(error), predicted - parallax, xp.zeros_like(predicted))
             variance = error**2 + (TYPE_SPACING * predicted) ** 2
-            loss = loss + offset**2 / variance - 2.0 * ln_parallax
+            loss = loss + offset**2 / variance
+            if self.flat_parallax:
+                loss = loss - 2.0 * ln_parallax
         loss = xp.where(xp.isnan(loss), xp.full_like(loss, xp.inf), loss)
         return loss, which * stride, xp.stack([ln_extinction, ln_parallax], axis=2)
 
