@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,19 +11,17 @@ from ..data import Spectra
 from ..model import ForwardModel, GaussianMixture, XPModel
 from ..model.covariance import ModelCovariance
 from ..model.gauge import amplitude_channels
+from ..model.luminosity import LuminosityError
+from ..model.prior import FLAT, LOG_FLAT
 from .recipe import Recipe
 from .stars import StarData, loss_derivatives
-from .updates import gauss_newton
+from .updates import at_measured_labels
 
 COVARIANCE_STARS = 6000
 """About the number of stars, evenly spaced, that the model covariance is learned from.
 
 It bounds the memory.
 """
-
-COVARIANCE_ITERATIONS = 5
-FIXED_LABELS = 1e-3
-"""Gauss-Newton steps at the measured labels, and the factor on their errors that fixes them."""
 
 N_LABEL_BINS = 8
 """Bins of each label, with equal numbers of stars, in which residuals are summarised."""
@@ -79,6 +77,11 @@ class TrainingResult:
         return np.flatnonzero(self.clean_flags == 0)
 
     @property
+    def trained_grid(self) -> np.ndarray:
+        """Grid points that any star has, shape (n_grid,)."""
+        return self.spectra.space.grid_channels(self.trained_channels)
+
+    @property
     def trained_channels(self) -> np.ndarray:
         """Values of the data vector that any star has, shape (n_obs,)."""
         return np.isfinite(self.spectra.flux_err).any(axis=0)
@@ -106,11 +109,9 @@ def learn_model_covariance(result: TrainingResult) -> ModelCovariance | None:
     if not rank:
         return None
     kept = kept[:: max(1, len(kept) // COVARIANCE_STARS)]
-    stars, data, theta = result.spectra[kept], result.data[kept], result.theta[kept]
+    stars, data = result.spectra[kept], result.data[kept]
     measured = data.constraints
-    theta[:, result.forward.layout.labels] = measured.labels
-    data.constraints = replace(measured, label_err=FIXED_LABELS * measured.label_err)
-    theta = gauss_newton(result.forward, theta, data, COVARIANCE_ITERATIONS)
+    theta = at_measured_labels(result.forward, result.theta[kept], data)
     predicted = result.forward.flux(theta)
     scale = stars.space.scale(predicted)
     used = np.isfinite(stars.flux_err)
@@ -139,7 +140,12 @@ def _propagated(forward, theta, data, label_err) -> np.ndarray:
     return label_err[:, :, None] * (labels - np.swapaxes(response, 1, 2) @ rest)
 
 
-def assemble(result: TrainingResult, rng: np.random.Generator, facts: dict) -> XPModel:
+def assemble(
+    result: TrainingResult,
+    rng: np.random.Generator,
+    facts: dict,
+    luminosity_error: LuminosityError | None = None,
+) -> XPModel:
     """Model with prior, ranges, covariance and provenance from a finished training.
 
     Parameters
@@ -148,6 +154,9 @@ def assemble(result: TrainingResult, rng: np.random.Generator, facts: dict) -> X
     rng : numpy.random.Generator
     facts : dict
         JSON-able; becomes the model's `training`.
+    luminosity_error : LuminosityError, optional
+        Of a model whose luminosities were learned after its shapes: its prior on the parallax is
+        flat in ln varpi.
 
     Returns
     -------
@@ -156,6 +165,9 @@ def assemble(result: TrainingResult, rng: np.random.Generator, facts: dict) -> X
     labels = result.data.constraints.labels[result.kept]
     prior = GaussianMixture.fit(labels, rng)
     order = np.argsort(result.spectra.source_id)
+    covariance = learn_model_covariance(result)
+    if covariance is not None:
+        covariance.luminosity = luminosity_error
     return XPModel(
         forward=result.forward,
         prior=prior,
@@ -168,8 +180,9 @@ def assemble(result: TrainingResult, rng: np.random.Generator, facts: dict) -> X
         training={**facts, "recipe": result.recipe.to_dict()},
         source_ids=result.spectra.source_id[order],
         clean_flags=result.clean_flags[order],
-        covariance=learn_model_covariance(result),
+        covariance=covariance,
         diagnostics=_diagnostics(result),
+        parallax_prior=LOG_FLAT if luminosity_error else FLAT,
     )
 
 

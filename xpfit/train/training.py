@@ -14,6 +14,7 @@ from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
 from .cleaning import clean_reasons, trainable
+from .luminosity import LUMINOSITY, learn_luminosities
 from .outcome import assemble
 from .recipe import Recipe
 from .record import TrainingIO
@@ -112,8 +113,8 @@ def train_model(
         The same generator state gives the same model.
     recipe : Recipe, optional
     absolute : bool, optional
-        Whether parallaxes are used, so that the model learns luminosities; by default, if any star
-        has one.
+        Whether the model learns luminosities; by default, if any star has a parallax or the label
+        `ln_luminosity`.
     exclude : sequence of int
         Source ids never to be trained on.
     provenance : dict, optional
@@ -140,18 +141,30 @@ def train_model(
     Notes
     -----
     Alternates the global parameters with per-star updates (ZGR23, section 3.2), as the recipe says.
+
+    Where stars have parallaxes alone, these are part of the stars' losses from the first phase on.
+    Where any star has a spectroscopic luminosity (`ln_luminosity`), the shapes of spectra are
+    learned first, and then the luminosities from all stars that have one or a parallax (see
+    `xpfit.train.luminosity`).
     """
     started = time.perf_counter()
     recipe = recipe or Recipe()
     has_parallax = bool(np.isfinite(spectra.parallax_err).any())
-    absolute = has_parallax if absolute is None else absolute
-    if absolute and not has_parallax:
-        raise InputError("an absolute model needs parallaxes, and none of these stars has one")
+    has_luminosity = bool(np.isfinite(spectra.labels.get(LUMINOSITY, np.nan)).any())
+    absolute = has_parallax or has_luminosity if absolute is None else absolute
+    if absolute and not (has_parallax or has_luminosity):
+        raise InputError(
+            "an absolute model needs parallaxes or luminosities, and none of these stars has one"
+        )
+    luminosity_last = absolute and has_luminosity
     rows, dropped = trainable(spectra, label_names, np.asarray(exclude, dtype=np.int64))
     if len(rows) < MIN_TRAINING_STARS:
         raise InputError(f"{len(rows)} usable stars; training needs at least {MIN_TRAINING_STARS}")
+    absolute = absolute and not luminosity_last
     trainer = Trainer(spectra[rows], label_names, recipe, rng, absolute=absolute, io=io)
-    result = trainer.run()
+    result, luminosity_error = trainer.run(), None
+    if luminosity_last:
+        result, luminosity_error = learn_luminosities(result)
     kept = result.kept
     summary = TrainingSummary(
         n_read=len(spectra),
@@ -171,4 +184,4 @@ def train_model(
         "cleaned": summary.cleaned,
         "median_chi2_per_dof": summary.median_chi2,
     }
-    return assemble(result, rng, facts), summary
+    return assemble(result, rng, facts, luminosity_error), summary

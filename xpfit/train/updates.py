@@ -5,6 +5,8 @@ A star's loss is never higher after an update than before, whatever the method.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..model import ForwardModel
@@ -26,6 +28,10 @@ MAX_STEP = 1.0
 A longer one leaves the range where the linearised model is valid: ln E could diverge to where no
 flux is left, which lowers the loss of a star that fits very badly.
 """
+
+FIXED_LABELS = 1e-3
+ITERATIONS_AT_MEASURED_LABELS = 5
+"""Factor on the errors of labels that fixes them, and Gauss-Newton steps with it."""
 
 MAX_HALVINGS = 20
 """How often a step of gradient descent is halved until the star's loss falls."""
@@ -49,6 +55,29 @@ def fit_amplitude(forward: ForwardModel, theta: np.ndarray, data: StarData) -> n
     observed = data.whitener(data.flux)
     updated[:, amplitude] = best_ln_parallax(theta[:, amplitude], predicted, observed)
     return updated
+
+
+def at_measured_labels(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
+    """Extinction and amplitude of stars that fit best at their measured labels.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    theta : ndarray, shape (n_star, n_stellar)
+        Where to start.
+    data : StarData
+
+    Returns
+    -------
+    ndarray, shape (n_star, n_stellar)
+        With the measured labels.
+    """
+    measured, start = data.constraints, theta.copy()
+    start[:, forward.layout.labels] = measured.labels
+    fixed = replace(measured, label_err=FIXED_LABELS * measured.label_err)
+    return gauss_newton(
+        forward, start, replace(data, constraints=fixed), ITERATIONS_AT_MEASURED_LABELS
+    )
 
 
 def xi_variance(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
