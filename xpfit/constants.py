@@ -21,6 +21,9 @@ REFERENCE_PARALLAX = 1.0
 SOLAR_LUMINOSITY = 3.828e26
 """W: the nominal luminosity of the Sun (IAU 2015, resolution B3)."""
 
+SOLAR_TEFF, SOLAR_LOGG = 5.772, 4.438
+"""The nominal Teff (kK) and log g of the Sun (IAU 2015, resolution B3)."""
+
 PARSEC = 3.085_677_581_491_367e16
 """m."""
 

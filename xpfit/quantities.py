@@ -84,6 +84,11 @@ QUANTITIES = {
             "dex", "dex", ucd="phys.abund",
         ),
         Quantity(
+            "ln_luminosity", "ln L", r"$\ln L$",
+            "natural logarithm of the bolometric luminosity in solar luminosities",
+            ucd="phys.luminosity",
+        ),
+        Quantity(
             "extinction", "E", "E", "amount of dust E, close to E(B-V)",
             "mag", "mag", ucd="phys.absorption;em.opt",
         ),

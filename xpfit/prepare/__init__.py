@@ -12,6 +12,14 @@ from .cuts import TrainingCuts, training_cuts
 from .gaia import GAIA_COLUMNS
 from .labels import attach_labels, match_labels, matched_table
 from .library import library_spectra
+from .luminosities import (
+    Luminosities,
+    LuminosityFlag,
+    attach_luminosities,
+    isochrone_masses,
+    read_luminosities,
+    spectroscopic_luminosities,
+)
 from .magnitudes import band_flux
 from .open import iterate_file, prepare_file, read_spectra
 from .photometry import attach_photometry
@@ -25,6 +33,8 @@ __all__ = [
     "DataVectors",
     "FluxCorrection",
     "LibrarySettings",
+    "Luminosities",
+    "LuminosityFlag",
     "PhotometrySettings",
     "Preparation",
     "TrainingCuts",
@@ -32,11 +42,13 @@ __all__ = [
     "XPSettings",
     "attach_astrometry",
     "attach_labels",
+    "attach_luminosities",
     "attach_photometry",
     "band_flux",
     "coefficient_space",
     "coefficient_vectors",
     "continuous_spectra",
+    "isochrone_masses",
     "iterate_file",
     "iterate_spectra",
     "library_spectra",
@@ -44,9 +56,11 @@ __all__ = [
     "matched_table",
     "parallax_zero_point",
     "prepare_file",
+    "read_luminosities",
     "read_spectra",
     "sample_continuous",
     "sampled_space",
+    "spectroscopic_luminosities",
     "training_cuts",
     "whiten_covariances",
     "write_spectra",

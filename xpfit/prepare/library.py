@@ -64,6 +64,7 @@ def library_spectra(
     ]
     extinction, extinction_err = _extinction_estimate(table, settings)
     source_id = np.ma.filled(table["gaiaedr3_source_id"], 0).astype(np.int64)
+    labels, label_err = library_labels(table)
     return Spectra(
         source_id=source_id,
         space=space,
@@ -71,8 +72,8 @@ def library_spectra(
         flux_err=np.column_stack([xp_err, *[error for _, error in bands]]),
         extinction=extinction,
         extinction_err=extinction_err,
-        labels=_labels(table),
-        label_err=_labels(table, "_err"),
+        labels=labels,
+        label_err=label_err,
         snr=float_column(table["snr"]),
         gaia={
             name: float_column(table[f"gaiaedr3_{name}"])
@@ -120,6 +121,22 @@ def _extinction_estimate(table: Table, settings: LibrarySettings) -> tuple[np.nd
     known = (extinction >= low) & (extinction <= high)
     error = np.hypot(settings.extinction_err, settings.extinction_fractional_err * extinction)
     return np.where(known, extinction, np.nan), np.where(known, error, np.inf)
+
+
+def library_labels(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Labels of rows of the library and their errors.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        From `xpfit.read.read_library`.
+
+    Returns
+    -------
+    labels, label_err : dict of str to ndarray of shape (n_star,)
+        By xpfit's names, temperatures in kK; NaN where unknown.
+    """
+    return _labels(table), _labels(table, "_err")
 
 
 def _labels(table: Table, suffix: str = "") -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from .continuous import XP_BANDS, read_continuous
 from .ids import read_source_ids
+from .isochrones import Isochrones, read_isochrones
 from .kinds import spectra_kind
 from .labels import read_apogee, read_labels, read_lamost
 from .library import LIBRARY_COLUMNS, LIBRARY_WAVELENGTH, read_library
@@ -14,9 +15,11 @@ __all__ = [
     "LIBRARY_WAVELENGTH",
     "SAMPLED_WAVELENGTH",
     "XP_BANDS",
+    "Isochrones",
     "match_positions",
     "read_apogee",
     "read_continuous",
+    "read_isochrones",
     "read_labels",
     "read_lamost",
     "read_library",
