@@ -45,6 +45,34 @@ def with_variation(model: XPModel) -> XPModel:
     return replace(model, forward=forward)
 
 
+def with_luminosities(model: XPModel, rng: np.random.Generator) -> XPModel:
+    """The model with a luminosity that is a linear function of the last hidden layer, absolute."""
+    forward = replace(model.forward, parameters=model.forward.parameters.copy())
+    output = forward.weights[forward.network.slices[-1]]
+    weights, bias = forward.output_layer.split(output)
+    grid = model.space.grid_channels(model.trained_channels)
+    weights[:, grid] += 0.3 * rng.standard_normal((len(weights), 1))
+    bias[grid] += 0.7
+    return replace(model, forward=forward, absolute=True)
+
+
+def gaia_source(source_id, parallax, error, **columns) -> Table:
+    """Rows of gaia_source of stars of G = 14 and average colour, with solutions of 5 parameters."""
+    n = len(source_id)
+    values = {
+        "source_id": source_id,
+        "parallax": parallax,
+        "parallax_error": error,
+        "ruwe": np.ones(n),
+        "phot_g_mean_mag": np.full(n, 14.0),
+        "nu_eff_used_in_astrometry": np.full(n, 1.5),
+        "pseudocolour": np.full(n, np.nan),
+        "ecl_lat": np.full(n, 20.0),
+        "astrometric_params_solved": np.full(n, 31),
+    }
+    return Table({**values, **columns})
+
+
 def simulate(
     model: XPModel, n_star: int, rng: np.random.Generator, *, relative_error: float
 ) -> tuple[np.ndarray, Spectra]:

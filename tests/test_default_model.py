@@ -80,8 +80,8 @@ def test_learned_extinction_curve_is_smooth_though_nothing_asks_it_to_be(model):
     assert np.std(curve - smooth) < 0.02 * curve.mean()
 
 
-def test_model_knows_shapes_not_luminosities(model):
-    assert not model.absolute
+def test_model_knows_luminosities(model):
+    assert model.absolute and not load_model(shapes_only=True).absolute
     np.testing.assert_array_equal(model.trained_channels, np.arange(112) < 110)
 
 

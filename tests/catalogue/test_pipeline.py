@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,8 +50,9 @@ def catalogues(store, paths):
 
 
 def assert_same_column(column, other, name):
-    """Gaia Net computes in single precision, where the last bits depend on the batch."""
-    tolerance = 1e-4 if name.startswith("gaianet") else 1e-9
+    """Gaia Net computes in single precision, where the last bits depend on the batch; a gradient is
+    zero but for rounding."""
+    tolerance = {"gaianet": 1e-4, "gradient": 1e-7}.get(name.partition("_")[0], 1e-9)
     np.testing.assert_allclose(column, other, rtol=tolerance, atol=tolerance, err_msg=name)
 
 
@@ -110,7 +110,7 @@ def test_of_many_inputs_the_first_are_named():
 
 
 def test_tables_are_joined_to_spectra_of_files(store, spectra):
-    model = replace(xpfit.load_model(), absolute=True)
+    model = xpfit.load_model()
     table = {"source_id": spectra.source_id, "parallax": np.full(60, 2.0)}
     table |= {"parallax_error": np.full(60, 0.1)}
     additions = Additions(astrometry=Table(table), zero_point=False)

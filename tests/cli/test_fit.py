@@ -1,15 +1,18 @@
 """`xpfit fit`, as a user runs it."""
 
 import importlib.util
+import warnings
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from helpers import gaia_source
 from helpers import run_command as run
 
 import xpfit
 from xpfit import read_catalogue
+from xpfit.cli import build_parser
 
 
 def test_fit_writes_a_catalogue_and_says_what_it_did(stars, tmp_path, capsys):
@@ -20,6 +23,8 @@ def test_fit_writes_a_catalogue_and_says_what_it_did(stars, tmp_path, capsys):
     assert table.meta["INPUT"] == "stars.fits" and table.meta["MODEL"] == "default"
     said = capsys.readouterr()
     assert "12 stars, 12 fitted" in said.out and "fitted.fits" in said.out
+    assert "0 from spectrum and Gaia, 12 from the spectrum alone" in said.out
+    assert np.all(table["parallax"] > 0) and "amplitude" not in table.colnames
     assert "12/12" in said.err  # the progress bar
 
 
@@ -73,6 +78,47 @@ def test_model_covariance_can_be_left_out(stars, tmp_path):
     known, exact = (read_catalogue(tmp_path / f"{name}.fits") for name in ("with", "without"))
     assert np.all(known["chi2_opt"] < exact["chi2_opt"])
     assert np.median(known["teff_err"] / exact["teff_err"]) > 1.2
+
+
+def test_parallaxes_are_used_and_with_shapes_only_left_out_by_name(stars, tmp_path, capsys):
+    ids = xpfit.read_spectra(stars).source_id[:5]
+    gaia_source(ids, np.full(5, 2.0), np.full(5, 1e-3)).write(tmp_path / "gaia.fits")
+    tables = []
+    for name, *options in (("with",), ("shapes", "--shapes-only")):
+        out = tmp_path / f"{name}.fits"
+        astrometry = "--astrometry", tmp_path / "gaia.fits", "--no-zero-point"
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            assert run("fit", stars, "--output", out, *astrometry, *options) == 0
+        tables.append((read_catalogue(out), capsys.readouterr()))
+    (used, said), (shapes, said_of_shapes) = tables
+    assert "5 from spectrum and Gaia, 7 from the spectrum alone" in said.out
+    np.testing.assert_allclose(used["parallax"][:5], 2.0, atol=0.01)
+    assert "the parallaxes of 5 stars were not used" in said_of_shapes.out
+    warning = "warning: the parallaxes of these stars are not used"
+    assert (said.err.count(warning), said_of_shapes.err.count(warning)) == (0, 1)
+    assert np.isnan(shapes["parallax"]).all() and np.all(shapes["amplitude"] > 0)
+    assert not shapes.meta["ABSOLUTE"] and shapes.meta["MODELID"] != used.meta["MODELID"]
+    for table in (used, shapes):
+        np.testing.assert_array_equal(table["gaia_parallax"][:5], 2.0)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("fit", "x.csv", "--output", "f.fits"),
+        ("run", "x.csv", "--output-dir", "run"),
+        ("binaries", "x.csv", "--output", "f.fits"),
+        ("sample", "--spectra", "x.csv", "--output-dir", "chains"),
+        ("train-confidence", "x.csv", "--output", "c.h5"),
+        ("plot", "star", "x.csv", "--output-dir", "pictures"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_that_fits_can_do_so_by_shapes_alone(command):
+    parser = build_parser(command[0])
+    assert parser.parse_args([*command, "--shapes-only"]).shapes_only
+    assert not parser.parse_args(command).shapes_only
 
 
 def test_fit_equals_the_scripted_fit(stars, tmp_path):

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from helpers import simulate, without_weight
+from helpers import simulate, with_luminosities, without_weight
 
 from xpfit import FitResult, FitStatus, InputError, Spectra, fit_spectra, result_table
 from xpfit.fit import Fitter, fitter
+from xpfit.fit.distance import tension_of_fits
 from xpfit.statistics import robust_width
 
 
@@ -101,12 +102,33 @@ def test_an_observed_parallax_pulls_the_fit(absolute_model, simulated):
     assert np.all(result.error("parallax") <= 1e-4)
 
 
-def test_parallax_of_a_model_without_luminosities_is_an_error_that_explains_itself(
-    model, simulated
+def test_a_model_without_luminosities_says_that_it_does_not_use_parallaxes(model, simulated):
+    observed = simulated[1][:3].replace(parallax=np.ones(3), parallax_err=np.full(3, 1e-3))
+    with pytest.warns(UserWarning, match=r"parallaxes.*are not used.*shapes.*not luminosities"):
+        result = model.fit(observed, progress=False)
+    without = model.fit(simulated[1][:3], progress=False)
+    for name in ("parameters", "covariance", "chi2", "loss"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(without, name))
+    assert np.isnan(tension_of_fits(model, observed, result)).all()
+
+
+def test_shapes_of_an_absolute_model_are_fitted_as_if_it_had_no_luminosities(
+    model, simulated, fitted, rng
 ):
-    observed = simulated[1][:2].replace(parallax=np.ones(2), parallax_err=np.ones(2))
-    with pytest.raises(InputError, match=r"trained without parallaxes.*shapes.*not luminosities"):
-        model.fit(observed)
+    shapes = with_luminosities(model, rng).shapes_only()
+    result = shapes.fit(simulated[1][:100], progress=False)
+    np.testing.assert_allclose(result.parameters, fitted.parameters[:100], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(result.errors, fitted.errors[:100], rtol=1e-4)
+
+
+def test_errors_of_parallaxes_below_rounding_are_fitted_all_the_same(absolute_model, simulated):
+    truth, spectra = simulated
+    error = np.array([1e-7, 1e-12, 1e-300, 1e100])
+    observed = spectra[:4].replace(parallax=truth[:4, 4], parallax_err=error)
+    result = absolute_model.fit(observed, progress=False)
+    assert np.all(result.status == FitStatus.CONVERGED) and np.isfinite(result.errors).all()
+    np.testing.assert_allclose(result["parallax"][:3], truth[:3, 4], rtol=1e-4)
+    assert np.all(np.abs(tension_of_fits(absolute_model, observed, result)) < 5.0)
 
 
 def test_a_bad_star_is_reported_and_the_others_go_on(model, simulated):

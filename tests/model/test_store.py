@@ -3,6 +3,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from helpers import with_luminosities
 
 import xpfit
 from xpfit import ModelFileError, OutputError
@@ -29,6 +30,17 @@ def test_round_trip_keeps_everything(model, saved):
     assert read.source_ids.dtype == np.int64
     for name in ("label_names", "absolute", "ln_prior_threshold", "preparation", "training"):
         assert getattr(read, name) == getattr(model, name)
+
+
+def test_luminosities_are_taken_out_on_request(model, tmp_path, rng):
+    with_luminosities(model, rng).save(tmp_path / "bright.h5")
+    shapes = xpfit.load_model(tmp_path / "bright.h5", shapes_only=True)
+    assert not shapes.absolute and xpfit.load_model(tmp_path / "bright.h5").absolute
+    np.testing.assert_allclose(shapes.forward.weights, model.forward.weights, atol=1e-12)
+    shapes.save(tmp_path / "shapes.h5")
+    assert xpfit.load_model(tmp_path / "shapes.h5").fingerprints == shapes.fingerprints
+    shipped = xpfit.load_model(shapes_only=True)
+    assert xpfit.load_model().absolute and not shipped.absolute
 
 
 def test_round_trip_keeps_the_model_covariance_or_that_there_is_none(model, saved, tmp_path):

@@ -70,6 +70,14 @@ def test_impossible_errors_make_a_parallax_unknown(spectra, gaia):
     assert np.isinf(attach_astrometry(spectra, gaia).parallax_err[1])
 
 
+def test_errors_follow_from_the_ratio_where_only_that_is_given(spectra, gaia):
+    parallax = gaia["parallax"].filled(np.nan)
+    gaia["parallax"][1] = parallax[1] = -3.0
+    gaia["parallax_over_error"] = parallax / gaia["parallax_error"]
+    gaia.remove_column("parallax_error")
+    np.testing.assert_allclose(attach_astrometry(spectra, gaia).parallax_err[1:3], [0.1, 0.2])
+
+
 def test_missing_columns_are_named_with_the_way_out(spectra, gaia):
     gaia.remove_column("ecl_lat")
     with pytest.raises(InputError, match=r"lacks ecl_lat.*zero_point=False"):

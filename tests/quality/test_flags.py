@@ -6,7 +6,7 @@ import pytest
 from helpers import simulate
 
 from xpfit import FitResult, FitStatus
-from xpfit.data.flags import FitFlag, InputFlag, QualityFlag
+from xpfit.data.flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag
 from xpfit.quality import fit_flags, is_basic, is_reliable, quality_flags
 
 CONFIDENT = np.ones((6, 3))
@@ -17,6 +17,14 @@ def fitted(model):
     truth, spectra = simulate(model, 60, np.random.default_rng(2), relative_error=0.01)
     spectra = spectra[np.argsort(model.prior.ln_p(truth[:, :3]))[-6:]]  # far from every edge
     return spectra, model.fit(spectra, progress=False)
+
+
+def of_luminosities(result):
+    """As of an absolute model whose spectra alone give the parallax, independent of all else."""
+    inverse = result.inverse_covariance.copy()
+    inverse[:, 4] = inverse[:, :, 4] = 0.0
+    inverse[:, 4, 4] = 1e9
+    return replace(result, absolute=True, inverse_covariance=inverse)
 
 
 def test_good_fits_carry_no_flag(model, fitted):
@@ -47,7 +55,7 @@ TABLE_2 = [
 
 def test_flags_are_those_of_table_2_bit_for_bit(absolute_model, fitted):
     rows = np.arange(len(TABLE_2)) % 6
-    spectra, result = fitted[0][rows], copy(fitted[1])
+    spectra, result = fitted[0][rows], copy(of_luminosities(fitted[1]))
     for field in fields(result):
         value = getattr(result, field.name)
         if isinstance(value, np.ndarray):
@@ -91,13 +99,32 @@ def test_stellar_types_outside_the_prior_s_mass_are_flagged(model, fitted):
     np.testing.assert_array_equal(flags, [0, 0, 16, 16, 16, 0])
 
 
-def test_parallax_ten_sigma_off_is_flagged(absolute_model, fitted):
-    spectra, result = fitted
+def test_parallax_ten_sigma_off_is_flagged(model, absolute_model, fitted):
+    spectra, result = fitted[0], of_luminosities(fitted[1])
     error = np.array([0.1, 0.1, np.inf, 0.1, 0.1, 0.1])
     offset = np.array([0.0, 0.99, 5.0, -1.01, 1.01, 0.5])
     observed = replace(spectra, parallax=result["parallax"] + offset, parallax_err=error)
     flags = quality_flags(absolute_model, observed, result, CONFIDENT)
     np.testing.assert_array_equal(flags, [0, 0, 0, 32, 32, 0])
+    np.testing.assert_array_equal(quality_flags(model, observed, fitted[1], CONFIDENT), 0)
+
+
+def test_bad_and_weak_parallaxes_are_flagged_where_they_are_used(model, fitted):
+    spectra, result = fitted
+    observed = spectra.replace(
+        parallax=np.array([9.0, 9.0, 9.0, 4.9, -3.0, np.nan]),
+        parallax_err=np.array([1.0, 1.0, 1.0, 1.0, 1.0, np.inf]),
+        gaia={"ruwe": np.array([1.39, 1.41, np.nan, 1.0, 5.0, 5.0])},
+    )
+    flags = fit_flags(model, observed, replace(result, absolute=True))
+    bad, weak = int(FitFlag.HIGH_RUWE), int(FitFlag.WEAK_PARALLAX)
+    np.testing.assert_array_equal(flags, [0, bad, 0, weak, bad + weak, 0])
+    assert not fit_flags(model, observed, result).any()
+    assert not int(UNRELIABLE) & (bad + weak)
+
+
+def test_flags_fit_into_their_columns():
+    assert sum(FitFlag) <= np.iinfo(np.int16).max and sum(QualityFlag) <= 255
 
 
 def test_status_range_and_input_each_have_their_bit(model, fitted):

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..data import Spectra
 from ..fit import FitResult
+from ..fit.data import attainable_parallax_err
 from ..fit.distance import distance_quantiles, parallax_tension, prior_slope, spectrum_term
 from ..model import XPModel
 from ..model.absolute import absolute_magnitude_g, ln_luminosity_with_error
@@ -43,7 +44,7 @@ def distance_columns(
     unknown = np.full(len(result), np.nan)
     if not model.absolute:
         return dict.fromkeys(DISTANCE_COLUMNS, unknown)
-    measured = spectra.parallax, spectra.parallax_err
+    measured = spectra.parallax, attainable_parallax_err(spectra)
     term = spectrum_term(model, result, *measured)
     low, median, high = distance_quantiles(
         term, *measured, prior=prior, fit_slope=prior_slope(model)

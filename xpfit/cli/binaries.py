@@ -18,12 +18,12 @@ from ..read.tables import match_ids
 from ..simulate import read_truth
 from ..validate.binaries import FALSE_ALARM_RATE, detection
 from . import options as shared
-from .parser import TABLES, Parser
+from .parser import FIT_MODEL, TABLES, Parser
 
 
 def add(command: Parser) -> None:
     """Add the command's arguments."""
-    command.common("spectra", "output", "model", "jobs", *TABLES, "overwrite", "quiet")
+    command.common("spectra", "output", *FIT_MODEL, "jobs", *TABLES, "overwrite", "quiet")
     command.option(
         "--truth SURVEY.h5",
         "the simulated survey that the spectra are from: print completeness and false alarms",

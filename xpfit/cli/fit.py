@@ -13,12 +13,12 @@ from .. import catalogue
 from ..fit import FitStatus
 from ..quality import FitFlag, QualityFlag, is_reliable
 from . import options as shared
-from .parser import COMPANIONS, TABLES, Parser
+from .parser import COMPANIONS, FIT_MODEL, TABLES, Parser
 
 
 def add(command: Parser) -> None:
     """Add the command's arguments."""
-    command.common("inputs", "output", "model", *TABLES)
+    command.common("inputs", "output", *FIT_MODEL, *TABLES)
     command.common("jobs", default=-1)
     shared.add_fit_settings(command)
     command.common("distance-prior", *COMPANIONS, "overwrite", "quiet")
@@ -44,9 +44,19 @@ def _summary(table: Table) -> str:
     reliable = is_reliable(table["quality_flags"], table["fit_flags"])
     n_fitted = int(np.sum(table["status"] != FitStatus.NOT_FITTED))
     lines = [f"{len(table)} stars, {n_fitted} fitted, {int(reliable.sum())} of them reliable"]
+    lines += _of_parallaxes(table, n_fitted)
     for column, flags in (("quality_flags", QualityFlag), ("fit_flags", FitFlag)):
         for flag in flags:
             count = int(np.sum((table[column] & int(flag)) != 0))
             if count:
                 lines.append(f"  {count:6d}  {flag.name.lower().replace('_', ' ')}")
     return "\n".join(lines)
+
+
+def _of_parallaxes(table: Table, n_fitted: int) -> list[str]:
+    """What the fits did with observed parallaxes, in a line; nothing if there was nothing to do."""
+    measured = np.isfinite(table["gaia_parallax"]) & (table["status"] != FitStatus.NOT_FITTED)
+    n = int(measured.sum())
+    if table.meta["ABSOLUTE"]:
+        return [f"parallaxes: {n} from spectrum and Gaia, {n_fitted - n} from the spectrum alone"]
+    return [f"the parallaxes of {n} stars were not used"] if n else []

@@ -160,7 +160,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
 
     given = vars(options)
     with_covariance = not given.get("no_model_covariance", False)
-    model = load_model(options.model)
+    model = load_model(options.model, shapes_only=options.shapes_only)
     start_from, companions = given.get("start_from"), given.get("companion") or []
     if isinstance(companions, str):  # of ``plot``, which draws one
         companions = []

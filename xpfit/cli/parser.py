@@ -31,6 +31,11 @@ COMMON = {
     "overwrite": ("--overwrite", "replace existing output"),
     "quiet": ("--quiet", "no progress bar, no summary"),
     "model": ("--model MODEL.h5", f"model file {DEFAULT_MODEL}"),
+    "shapes-only": (
+        "--shapes-only",
+        "fit the shapes of spectra alone: take luminosities out of the model, leave each star's "
+        "amplitude free, and use no parallaxes",
+    ),
     "seed": ("--seed SEED", "seed of all random numbers", {"default": 1}),
     "jobs": (
         "--jobs JOBS",
@@ -52,7 +57,8 @@ COMMON = {
     ),
     "astrometry": (
         "--astrometry TABLE",
-        "rows of gaia_source: parallaxes, and the columns that their zero point depends on",
+        "rows of gaia_source: parallaxes, and the columns that their zero point depends on; fits "
+        "by a model that knows luminosities, as xpfit's own does, combine them with the spectra",
     ),
     "no-zero-point": ("--no-zero-point", "do not subtract the zero point from parallaxes"),
     "no-model-covariance": (
@@ -84,6 +90,9 @@ COMMON = {
     ),
 }
 """Usage, help and, where there are any, keyword arguments of what several commands have."""
+
+FIT_MODEL = ("model", "shapes-only")
+"""The model of a fit."""
 
 TABLES = ("photometry", "astrometry", "no-zero-point")
 """Tables to be joined to spectra."""

@@ -44,7 +44,7 @@ CLUMP_LOGG, CLUMP_TEFF = (2.4, 0.3), (4.75, 0.2)
 
 def _of_model(options: argparse.Namespace) -> dict[str, Figure]:
     """Figures of a model."""
-    return model_figures(load_model(options.file))
+    return model_figures(load_model(options.file, shapes_only=options.shapes_only))
 
 
 def _of_catalogue(options: argparse.Namespace) -> dict[str, Figure]:
@@ -125,7 +125,8 @@ def _file(options: argparse.Namespace) -> Path:
 
 def _of_forecast(options: argparse.Namespace) -> dict[str, Figure]:
     """Expected errors."""
-    return {"forecast": forecast_figure(load_model(options.file), g=options.g)}
+    model = load_model(options.file, shapes_only=options.shapes_only)
+    return {"forecast": forecast_figure(model, g=options.g)}
 
 
 def _of_attention(options: argparse.Namespace) -> dict[str, Figure]:
@@ -164,7 +165,7 @@ def _training(options: argparse.Namespace, model: XPModel | Companion) -> Spectr
 
 def _model_in_space_of(options: argparse.Namespace, network: Companion) -> XPModel | None:
     """The model, if it works in the observation space of a companion."""
-    model = load_model(options.model)
+    model = load_model(options.model, shapes_only=options.shapes_only)
     return model if model.space.matches(network.space) else None
 
 
@@ -237,7 +238,7 @@ def add(command: Parser) -> None:
     )
     command.option("--output-dir DIR", "directory for the figures", required=True)
     command.option("--format", "of the figures", choices=FORMATS, default="png")
-    command.common("jobs", *TABLES, "overwrite", "quiet")
+    command.common("shapes-only", "jobs", *TABLES, "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from joblib import cpu_count
 from ..catalogue.run.plan import STARS_PER_CHUNK
 from ..catalogue.run.runner import RETRIES, RunSettings, run_catalogue
 from . import options as shared
-from .parser import COMPANIONS, TABLES, Parser
+from .parser import COMPANIONS, FIT_MODEL, TABLES, Parser
 
 
 def add(command: Parser) -> None:
@@ -24,7 +24,7 @@ def add(command: Parser) -> None:
         "directory of the run, with the catalogue (HATS, Parquet) in DIR/catalogue",
         required=True,
     )
-    command.common("model", *TABLES)
+    command.common(*FIT_MODEL, *TABLES)
     command.option(
         "--workers N",
         "processes of a local Dask cluster; 1 works without Dask",

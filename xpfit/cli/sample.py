@@ -21,7 +21,7 @@ from ..plots import save
 from ..plots.posterior import corner_figure
 from ..validate.posterior import posterior_shares, posterior_table
 from . import options as shared
-from .parser import INPUT_HELP, TABLES, Parser
+from .parser import FIT_MODEL, INPUT_HELP, TABLES, Parser
 
 CHAINS_NAME, SUMMARY_NAME = "chains.h5", "posteriors.ecsv"
 
@@ -38,7 +38,7 @@ def add(command: Parser) -> None:
     )
     command.option("--first N", "sample the first N stars whose fit converged", type=int)
     command.option("--max-steps N", "steps per star, at most", default=MAX_STEPS)
-    command.common("model", *TABLES, "no-model-covariance", "seed", "overwrite", "quiet")
+    command.common(*FIT_MODEL, *TABLES, "no-model-covariance", "seed", "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:

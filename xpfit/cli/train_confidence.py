@@ -19,7 +19,7 @@ from ..quality import CONFIDENCE_LABELS, calibration_report, labelled_fits, trai
 from ..quality.training import with_report
 from ..quantities import quantity
 from . import options as shared
-from .parser import Parser
+from .parser import FIT_MODEL, Parser
 
 FIGURE_NAME, REPORT_NAME = "reliability.png", "confidence.json"
 
@@ -34,7 +34,7 @@ def add(command: Parser) -> None:
     command.option("--output CONFIDENCE.h5", "classifiers to write", required=True)
     command.option("--report DIR", f"directory for {FIGURE_NAME} and {REPORT_NAME}")
     command.common("jobs", default=-1)
-    command.common("model", "exclude", "seed", "overwrite", "quiet")
+    command.common(*FIT_MODEL, "exclude", "seed", "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     check_output(options.output, overwrite=options.overwrite)
     if options.report:
         shared.make_directory(options, options.report, (FIGURE_NAME, REPORT_NAME))
-    model = load_model(options.model)
+    model = load_model(options.model, shapes_only=options.shapes_only)
     spectra = _read(options, model)
     result = Fitter(model, n_jobs=options.jobs).fit(spectra, not options.quiet)
     stars = labelled_fits(model, spectra, result)

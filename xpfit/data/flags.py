@@ -47,7 +47,7 @@ class QualityFlag(DescribedFlag):
     LOW_LOGG_CONFIDENCE = 4, "confidence in log g below 0.5, or unknown"
     HIGH_CHI2 = 8, "chi2 per degree of freedom above 2, or no fit"
     LOW_PRIOR = 16, "stellar type outside 99.9 % of the prior, or no fit"
-    PARALLAX = 32, "parallax 10 sigma from Gaia's"
+    PARALLAX = 32, "parallax of the spectrum alone 10 sigma from Gaia's"
 
 
 class FitFlag(DescribedFlag):
@@ -67,6 +67,8 @@ class FitFlag(DescribedFlag):
     SECOND_MODE = 256, "another mode of the posterior is nearly as good (if searched for)"
     APPROXIMATE_POSITION = 512, "position of the HEALPix cell in the source id"
     UNLIKE_TRAINING = 1024, "spectrum unlike the training set of an auto-encoder (if one was used)"
+    HIGH_RUWE = 2048, "ruwe above 1.4: Gaia's parallax, used as given, may be wrong by many errors"
+    WEAK_PARALLAX = 4096, "Gaia's parallax below 5 of its errors, or negative: it says little"
 
 
 UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT

@@ -8,10 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import take, with_arrays
+from ..arrays import Array, take, with_arrays
 from ..data import Spectra, Whitener
 from ..model import XPModel
 from ..model.covariance import ModelCovariance
+
+MIN_PARALLAX_ERR = 1e-6
+"""Smallest error of an observed parallax, in mas and in units of the parallax.
+
+Gaia's smallest is 0.006 mas. Of smaller ones rounding would hide what the spectrum says beside
+them, and below 1e-8 whether the fit has converged.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,36 @@ class FitData:
         return FitData(flux, self.whitener[rows], *rest)
 
 
+def with_usable_parallaxes(model: XPModel, spectra: Spectra) -> Spectra:
+    """The spectra, without their parallaxes if the model knows no luminosities.
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+
+    Returns
+    -------
+    Spectra
+        Errors of parallaxes are at least `MIN_PARALLAX_ERR`.
+    """
+    error = spectra.parallax_err
+    if not np.isfinite(error).any():
+        return spectra
+    if not model.absolute:
+        return spectra.replace(parallax=None, parallax_err=None)
+    attainable = attainable_parallax_err(spectra)
+    if np.array_equal(error, attainable):
+        return spectra
+    return spectra.replace(parallax_err=attainable)
+
+
+def attainable_parallax_err(spectra: Spectra) -> Array:
+    """Errors of the observed parallaxes in mas, at least `MIN_PARALLAX_ERR`, shape (n_star,)."""
+    size = np.maximum(np.abs(np.nan_to_num(spectra.parallax)), 1.0)
+    return np.maximum(spectra.parallax_err, MIN_PARALLAX_ERR * size)
+
+
 def fit_data(
     model: XPModel,
     spectra: Spectra,
@@ -63,7 +100,7 @@ def fit_data(
     """Data and errors in the form in which a fit compares them with a model.
 
     Channels that the model was not trained on have no weight, and the error of the emulator is
-    added to that of every star.
+    added to that of every star. Parallaxes are unknown to a model without luminosities.
 
     Parameters
     ----------
@@ -83,7 +120,7 @@ def fit_data(
     -------
     FitData
     """
-    spectra = spectra.keep_channels(model.trained_channels)
+    spectra = with_usable_parallaxes(model, spectra).keep_channels(model.trained_channels)
     whitener = with_arrays(spectra.whitener, asarray)
     if covariance is not None:
         scale, root = asarray(spectra.space.scale(spectra.flux)), asarray(covariance.root())

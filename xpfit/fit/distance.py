@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array, batches
+from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
+from .data import attainable_parallax_err
 from .result import FitResult
 
 DISTANCE_PRIORS = ("none", "uniform")
@@ -151,6 +153,27 @@ def parallax_tension(term: SpectrumTerm, parallax: np.ndarray, parallax_err: np.
     best = best * np.exp(-prior / (information + (best / error) ** 2))
     tension: Array = (best - observed) / error * np.sqrt(1.0 + (best / error) ** 2 / information)
     return tension
+
+
+def tension_of_fits(model: XPModel, spectra: Spectra, result: FitResult) -> Array:
+    """`parallax_tension` of fitted stars.
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+        What was fitted.
+    result : FitResult
+
+    Returns
+    -------
+    ndarray, shape (n_star,)
+        NaN without a measured parallax, and throughout for a model without luminosities.
+    """
+    if not model.absolute:
+        return np.full(len(result), np.nan)
+    measured = spectra.parallax, attainable_parallax_err(spectra)
+    return parallax_tension(spectrum_term(model, result, *measured), *measured)
 
 
 def distance_quantiles(

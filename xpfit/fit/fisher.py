@@ -58,7 +58,7 @@ def fisher_matrix(
     # d/dE = (1/E) d/dlnE, and likewise for the parallax.
     factor = 1.0 / layout.jacobian(theta)
     fisher = information * factor[:, :, None] * factor[:, None, :]
-    fisher[:, layout.parallax, layout.parallax] += 1.0 / parallax_err**2
+    fisher[:, layout.parallax, layout.parallax] += (1.0 / parallax_err) ** 2
     if layout.has_xi:
         fisher[:, layout.xi, layout.xi] += 1.0
     return fisher

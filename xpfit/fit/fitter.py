@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..model import XPModel
 from ..model.luminosity import split_amplitude
 from ..model.prior import FLAT
-from .data import FitData, fit_data
+from .data import FitData, fit_data, with_usable_parallaxes
 from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
 from .result import FitResult, FitStatus
@@ -128,15 +128,17 @@ class Fitter:
         Raises
         ------
         InputError
-            If the spectra do not match the model's observation space, if parallaxes are given to a
-            model that is not absolute, or if the flux was not prepared as in training.
+            If the spectra do not match the model's observation space, or if the flux was not
+            prepared as in training.
 
         Warns
         -----
         UserWarning
-            If only the errors were prepared differently.
+            If only the errors were prepared differently, or if there are parallaxes, which a model
+            that is not absolute does not use.
         """
         self._check(spectra)
+        spectra = with_usable_parallaxes(self.model, spectra)
         n_label = len(self.model.label_names)
         if guesses is not None and (
             guesses.ndim != 3 or guesses.shape[::2] != (len(spectra), n_label)
@@ -178,11 +180,11 @@ class Fitter:
                 f"{model.space!r}: prepare the spectra in the model's space, on its wavelengths"
             )
         if not model.absolute and np.isfinite(spectra.parallax_err).any():
-            raise InputError(
-                "this model was trained without parallaxes (absolute = False): it predicts shapes "
-                "of spectra, not luminosities, so an observed parallax cannot be compared with it; "
-                "leave the parallax out (parallax_err = inf), or use a model trained with "
-                "parallaxes"
+            warnings.warn(
+                "the parallaxes of these stars are not used: this model predicts shapes of "
+                "spectra, not luminosities (absolute = False), so that each star's amplitude is "
+                "free",
+                stacklevel=3,
             )
         differences = spectra.preparation.differences(model.preparation)
         if differences.flux and not self.settings.ignore_preparation:

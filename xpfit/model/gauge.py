@@ -48,16 +48,36 @@ def fix_gauge(forward: ForwardModel, trained: np.ndarray) -> None:
     """
     space = forward.space
     anchor = reddest_channel(space, trained)
-    output = forward.weights[forward.network.slices[-1]]
-    weights, bias = forward.output_layer.split(output)
-    window = amplitude_channels(space) & trained
-    weights[:, trained] -= weights[:, window].mean(axis=1, keepdims=True)
-    bias[trained] -= bias[window].mean()
+    remove_luminosity(forward, trained)
     shift = ccm89_curve(space.wavelength[anchor : anchor + 1])[0] - forward.extinction_curve[anchor]
     shifted = np.maximum(forward.extinction_curve[trained] + shift, MIN_CURVE)
     forward.ln_curve[trained] = np.log(shifted)
     if space.second_order:
         forward.second_order[trained] -= forward.second_order[anchor]
+
+
+def remove_luminosity(forward: ForwardModel, trained: np.ndarray) -> None:
+    """Subtract the mean of ln f_abs over the amplitude window, for every Theta, in place.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    trained : ndarray of bool, shape (n_grid,)
+        Grid points that the training data constrain; the others are left as they are.
+
+    Notes
+    -----
+    ln f_abs is linear in the last hidden layer, and so is its mean: subtracting the mean of the
+    output weights and biases removes it exactly. Without trained points in the window, the mean is
+    that of all trained points.
+    """
+    output = forward.weights[forward.network.slices[-1]]
+    weights, bias = forward.output_layer.split(output)
+    window = amplitude_channels(forward.space) & trained
+    if not window.any():
+        window = trained
+    weights[:, trained] -= weights[:, window].mean(axis=1, keepdims=True)
+    bias[trained] -= bias[window].mean()
 
 
 def reddest_channel(space: ObservationSpace, trained: np.ndarray) -> int:

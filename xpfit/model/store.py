@@ -75,13 +75,16 @@ def save_model(model: XPModel, path: str | os.PathLike[str], *, overwrite: bool 
         file.attrs.update(_attributes(model))
 
 
-def load_model(path: str | os.PathLike[str] | None = None) -> XPModel:
+def load_model(path: str | os.PathLike[str] | None = None, *, shapes_only: bool = False) -> XPModel:
     """Read a model file.
 
     Parameters
     ----------
     path : path-like, optional
         By default the model that comes with xpfit, trained on the APOGEE-XP library.
+    shapes_only : bool
+        Take luminosities out of a model that has them (see `XPModel.shapes_only`): fits take the
+        amplitude of each star as free, and do not use parallaxes.
 
     Returns
     -------
@@ -96,9 +99,10 @@ def load_model(path: str | os.PathLike[str] | None = None) -> XPModel:
     """
     if path is None:
         with resources.as_file(resources.files("xpfit.model") / "default.h5") as default:
-            return load_model(default)
+            return load_model(default, shapes_only=shapes_only)
     with FORMAT.reading(path) as file:
-        return _build(file)
+        model = _build(file)
+    return model.shapes_only() if shapes_only else model
 
 
 def fingerprint(model: XPModel) -> str:

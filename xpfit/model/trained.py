@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,14 @@ from ..errors import InputError
 from .covariance import ModelCovariance
 from .extinction import r_v_of_curve
 from .forward import ForwardModel
+from .gauge import remove_luminosity
 from .prior import FLAT, PARALLAX_PRIORS, GaussianMixture
+
+SHAPES_OF = "shapes_of"
+"""Key in `training` of a model without luminosities: fingerprint of the one that had them."""
+
+OF_LUMINOSITIES = "solar_type/"
+"""Beginning of the names of diagnostics that rest on parallaxes."""
 
 
 @dataclass
@@ -100,6 +107,12 @@ class XPModel:
         return fingerprint(self)
 
     @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Of this model, and of the absolute one whose shapes it has, if it is one's."""
+        origin = self.training.get(SHAPES_OF)
+        return (self.fingerprint, *([origin] if origin else []))
+
+    @property
     def space(self) -> ObservationSpace:
         """What the data vector is."""
         return self.forward.space
@@ -174,6 +187,35 @@ class XPModel:
         linear = np.column_stack([labels, extinction, parallax, xi])[:, : layout.size]
         theta = layout.to_theta(linear)
         return np.where(self.trained_channels, self.forward.flux(theta), np.nan)
+
+    def shapes_only(self) -> XPModel:
+        """The model without luminosities: each star's amplitude is free, and parallaxes are unused.
+
+        Returns
+        -------
+        XPModel
+            A copy with `absolute` False, in the amplitude gauge of `xpfit.model.gauge`; the model
+            itself if it has no luminosities. Its extinction curve is the same.
+        """
+        if not self.absolute:
+            return self
+        forward = replace(self.forward, parameters=self.forward.parameters.copy())
+        remove_luminosity(forward, self.space.grid_channels(self.trained_channels))
+        known = self.covariance
+        # Of shapes: without the error of the luminosity.
+        covariance = known and ModelCovariance(known.loadings, known.diagonal)
+        return replace(
+            self,
+            forward=forward,
+            absolute=False,
+            covariance=covariance,
+            training={**self.training, SHAPES_OF: self.fingerprint},
+            diagnostics={
+                name: values
+                for name, values in self.diagnostics.items()
+                if not name.startswith(OF_LUMINOSITIES)
+            },
+        )
 
     def r_v(self, xi: np.ndarray) -> np.ndarray:
         """R(V) of the CCM89 curves closest to this model's at given xi.

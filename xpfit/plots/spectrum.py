@@ -88,7 +88,7 @@ def _title(result: FitResult, row: int) -> str:
     """Parameters of one star with their errors."""
     parts = []
     for name in result.parameter_names:
-        if name == "parallax":
+        if name == "parallax" and not result.absolute:
             continue
         kind = quantity(name)
         digits, unit = min(kind.digits, 2), f" {kind.unit}" if kind.table_unit else ""

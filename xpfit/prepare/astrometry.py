@@ -16,6 +16,9 @@ from .gaia import gaia_columns
 
 PARALLAX_COLUMNS = ("parallax", "parallax_error")
 
+OVER_ERROR = "parallax_over_error"
+"""Gives the error of the parallax in tables that lack it."""
+
 ZERO_POINT_COLUMNS = (
     "phot_g_mean_mag", "nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat",
     "astrometric_params_solved",
@@ -80,8 +83,8 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     ----------
     spectra : Spectra
     table : astropy.table.Table
-        Rows of gaia_source: ids, `parallax`, `parallax_error` (mas), `ZERO_POINT_COLUMNS`, and any
-        of `xpfit.prepare.GAIA_COLUMNS`.
+        Rows of gaia_source: ids, `parallax`, `parallax_error` (mas) or `parallax_over_error`,
+        `ZERO_POINT_COLUMNS`, and any of `xpfit.prepare.GAIA_COLUMNS`.
     zero_point : bool
         Subtract the parallax zero point.
 
@@ -96,13 +99,17 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     ------
     InputError
         If a column is missing.
+
+    Notes
+    -----
+    Parallaxes are used as they are given, negative ones and those of bad solutions too: a negative
+    parallax is a measurement like any other, and leaving it out would bias distances. Fits by a
+    model that knows luminosities flag stars with a `ruwe` above 1.4 and those whose parallax is
+    below 5 of its errors (`xpfit.quality.FitFlag`).
     """
     what = "the table of astrometry"
-    missing = [name for name in PARALLAX_COLUMNS if name not in table.colnames]
-    if missing:
-        raise InputError(f"{what} lacks {', '.join(missing)}")
     rows, matched = match_ids(spectra.source_id, integer_ids(table, what), what)
-    parallax, error = (float_column(table[name]) for name in PARALLAX_COLUMNS)
+    parallax, error = _measured(table, what)
     done = UNCORRECTED
     if zero_point:
         parallax = parallax - parallax_zero_point(table)
@@ -115,3 +122,18 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
         gaia={**spectra.gaia, **gaia_columns(table, rows, matched)},
         preparation=replace(spectra.preparation, parallax_zero_point=done),
     )
+
+
+def _measured(table: Table, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Parallaxes as published, and their errors."""
+    columns = table.colnames
+    missing = [name for name in PARALLAX_COLUMNS if name not in columns]
+    if missing == [*PARALLAX_COLUMNS[1:]] and OVER_ERROR in columns:
+        missing = []
+    if missing:
+        raise InputError(f"{what} lacks {', '.join(missing)}")
+    parallax = float_column(table[PARALLAX_COLUMNS[0]])
+    if PARALLAX_COLUMNS[1] in columns:
+        return parallax, float_column(table[PARALLAX_COLUMNS[1]])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return parallax, parallax / float_column(table[OVER_ERROR])

@@ -43,7 +43,8 @@ class Confidence:
     Parameters
     ----------
     model_id : str
-        `XPModel.fingerprint` of the model whose fits the classifiers are for.
+        `XPModel.fingerprint` of the model whose fits the classifiers are for. They hold for fits of
+        its shapes alone too (`XPModel.shapes_only`), which are its fits without a parallax.
     feature_names : tuple of str
         As in `xpfit.quality.confidence_features`.
     mean, scale : ndarray, shape (n_feature,)
@@ -125,7 +126,7 @@ class Confidence:
         ------
         InputError
         """
-        if model.fingerprint != self.model_id:
+        if self.model_id not in model.fingerprints:
             raise InputError(
                 f"these confidence classifiers were trained for model {self.model_id[:12]}, not "
                 f"for {model.fingerprint[:12]}; train others with 'xpfit train-confidence'"
@@ -217,7 +218,7 @@ def confidence_for(model: XPModel, path: str | os.PathLike | None = None) -> Con
         confidence.require(model)
         return confidence
     confidence = _default()
-    return confidence if confidence.model_id == model.fingerprint else None
+    return confidence if confidence.model_id in model.fingerprints else None
 
 
 @lru_cache(maxsize=1)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..data import UNRELIABLE, FitFlag, InputFlag, QualityFlag, Spectra
 from ..fit import FitResult, FitStatus
+from ..fit.distance import tension_of_fits
 from ..model import XPModel
 
 MAX_CHI2_PER_DOF = 2.0
@@ -14,8 +15,14 @@ MAX_CHI2_PER_DOF = 2.0
 MIN_CONFIDENCE = 0.5
 """ZGR23 (table 2): a label with less confidence is marked."""
 
-MAX_PARALLAX_PULL = 10.0
+MAX_PARALLAX_TENSION = 10.0
 """ZGR23 (table 2): a parallax further than 10 sigma from the observed one marks a bad fit."""
+
+MAX_RUWE = 1.4
+"""A higher `ruwe` marks a bad astrometric solution (Lindegren 2018, GAIA-C3-TN-LU-LL-124-01)."""
+
+MIN_PARALLAX_SNR = 5.0
+"""Parallaxes are weak that are fewer of their errors: they give the distance to 20 % at best."""
 
 SECOND_MODE_DEPTH = 2.0
 """Difference of ln posterior up to which a second mode is flagged."""
@@ -54,17 +61,18 @@ def quality_flags(
     -------
     ndarray of uint8, shape (n_star,)
         Sum of `QualityFlag` values. Bits are also set where a value is unknown: confidence, or chi2
-        and prior of stars without a fit. The parallax bit needs an observed parallax.
+        and prior of stars without a fit. The parallax bit needs an observed parallax, and a model
+        that knows luminosities.
     """
     if confidence is None:
         confidence = np.full((len(spectra), 3), np.nan)
     with np.errstate(invalid="ignore", divide="ignore"):
-        pull = np.abs(result["parallax"] - spectra.parallax) / spectra.parallax_err
+        tension = tension_of_fits(model, spectra, result)
         raised = {
             **dict(zip(_CONFIDENCE, ~(confidence.T >= MIN_CONFIDENCE), strict=True)),
             QualityFlag.HIGH_CHI2: ~(result.chi2 / result.dof <= MAX_CHI2_PER_DOF),
             QualityFlag.LOW_PRIOR: ~(result.ln_prior >= model.ln_prior_threshold),
-            QualityFlag.PARALLAX: np.isfinite(spectra.parallax_err) & (pull > MAX_PARALLAX_PULL),
+            QualityFlag.PARALLAX: np.abs(tension) > MAX_PARALLAX_TENSION,
         }
     return _sum_flags(raised).astype(np.uint8)
 
@@ -91,9 +99,23 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
         FitFlag.BAD_INPUT: not_fitted,
         FitFlag.SECOND_MODE: result.second_mode < SECOND_MODE_DEPTH,
     }
+    if result.absolute:
+        raised |= _of_parallaxes(spectra)
     for cause, flag in _FROM_INPUT.items():
         raised[flag] = raised.get(flag, False) | ((spectra.input_flags & int(cause)) != 0)
     return _sum_flags(raised).astype(np.int16)
+
+
+def _of_parallaxes(spectra: Spectra) -> dict[int, np.ndarray]:
+    """Flags on the observed parallaxes that a fit used."""
+    ruwe = spectra.gaia.get("ruwe", np.full(len(spectra), np.nan))
+    measured = np.isfinite(spectra.parallax_err)
+    with np.errstate(invalid="ignore"):
+        weak = spectra.parallax < MIN_PARALLAX_SNR * spectra.parallax_err
+        return {
+            FitFlag.HIGH_RUWE: measured & (ruwe > MAX_RUWE),
+            FitFlag.WEAK_PARALLAX: measured & weak,
+        }
 
 
 def _sum_flags(raised: dict[int, np.ndarray]) -> np.ndarray:

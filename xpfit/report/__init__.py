@@ -12,12 +12,14 @@ from astropy.table import Table
 from .._version import __version__
 from ..catalogue.cuts import iterate_catalogue
 from ..catalogue.pipeline import Pipeline, find_stars
+from ..data import Spectra
 from ..files import atomic_output
 from ..fit import FitStatus
 from ..model import XPModel
 from ..model.store import load_model
 from ..plots.spectrum import spectrum_figure
 from ..read import read_table
+from ..read.tables import first_matches, float_column, matched_values
 from ..validate.reference import ReferenceLabels
 from . import sections
 from .gather import COLUMNS, Gathered, gather
@@ -120,7 +122,10 @@ def _build(gathered, source, reference, model, no_model, spectra) -> str:
 
 def _model_of(gathered: Gathered, path: str | os.PathLike | None) -> tuple[XPModel | None, str]:
     """The model named, or xpfit's own if it is that of the fits; or why there is none."""
-    model, made_with = load_model(path), gathered.meta.get("MODELID")
+    made_with = gathered.meta.get("MODELID")
+    model = load_model(path)
+    if str(gathered.meta.get("ABSOLUTE")) == "False":
+        model = model.shapes_only()
     if path is not None:
         other = made_with not in (None, model.fingerprint)
         return (None, OTHER_MODEL) if other else (model, "")
@@ -137,10 +142,25 @@ def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) ->
     parts = (part for path in spectra for part in pipeline.spectra(path))
     pictures = {}
     for part in find_stars(parts, wanted)[0]:
-        pictures |= _draw(pipeline, part)
+        pictures |= _draw(pipeline, _with_parallaxes(part, shown))
     missing = [i for i in wanted.tolist() if i not in pictures]
     why = f"Of {len(missing)} of these stars no spectrum was found." if missing else ""
     return sections.stars_section(gathered, pictures, why)
+
+
+def _with_parallaxes(spectra: Spectra, catalogue: Sequence[Table]) -> Spectra:
+    """Spectra with the observed parallaxes of a catalogue's rows, which its fits used."""
+    if not all("gaia_parallax_error" in part.colnames for part in catalogue):
+        return spectra
+    ids = np.concatenate([np.asarray(part["gdr3_source_id"]) for part in catalogue])
+    rows, matched, _ = first_matches(spectra.source_id, ids)
+    parallax, error = (
+        matched_values(np.concatenate([float_column(part[n]) for part in catalogue]), rows, matched)
+        for n in ("gaia_parallax", "gaia_parallax_error")
+    )
+    return spectra.replace(
+        parallax=parallax, parallax_err=np.where(np.isfinite(error), error, np.inf)
+    )
 
 
 def _draw(pipeline, stars) -> dict[int, str]:

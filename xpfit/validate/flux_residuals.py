@@ -12,6 +12,7 @@ from ..constants import BANDS
 from ..data import SampledSpace, Spectra
 from ..errors import InputError
 from ..fit import FitResult
+from ..fit.distance import tension_of_fits
 from ..healpix import position_of_id
 from ..model import XPModel
 from ..quantities import quantity
@@ -100,10 +101,9 @@ def flux_residuals(
     with np.errstate(invalid="ignore"):
         predicted = model.forward.flux(result.theta)[:, index]
         pulls = np.where(np.isfinite(error), (predicted - spectra.flux[:, index]) / error, np.nan)
-        parallax_pull = np.abs(result["parallax"] - spectra.parallax) / spectra.parallax_err
         good = result.chi2 <= MAX_CHI2_PER_DOF * result.dof
         good &= result.ln_prior >= model.ln_prior_threshold
-        good &= ~(np.isfinite(spectra.parallax_err) & (parallax_pull > MAX_PULL))
+        good &= ~(np.abs(tension_of_fits(model, spectra, result)) > MAX_PULL)
     names = tuple(
         BAND_NAMES[wavelength] if is_band else f"{wavelength:.0f} nm"
         for wavelength, is_band in zip(
