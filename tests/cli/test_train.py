@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from helpers import run_command as run
 
 import xpfit
@@ -72,3 +73,49 @@ def test_unknown_label_is_an_error(sample_path, tmp_path, capsys):
     run_arguments = ("--output", tmp_path / "m.h5", "--labels", "teff,vsini")
     assert run("train", sample_path, *run_arguments) == 1
     assert "no label vsini" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def tables(sample_path, tmp_path_factory):
+    """Luminosities of most stars of the sample, and parallaxes of a few, some of them held out."""
+    directory = tmp_path_factory.mktemp("tables")
+    sample = xpfit.read_spectra(sample_path)
+    ids = sample.source_id
+    labels = np.column_stack([sample.labels[name] for name in ("teff", "feh", "logg")])
+    known = np.isfinite(labels).all(axis=1)
+    ln_l = 4.0 * np.log(labels[:, 0] / 5.77) - np.log(10.0) * (labels[:, 2] - 4.44)
+    table = Table({"source_id": ids, "ln_luminosity": ln_l, "ln_luminosity_err": 0.2 + 0.0 * ln_l})
+    table[known].write(directory / "luminosities.fits")
+    few = Table({"source_id": ids[:60], "parallax": np.full(60, 1.0)})
+    few["parallax_error"], few["zero_point"] = 0.02, -0.03
+    few["held_out"] = (np.arange(60) % 5 == 0).astype(int)
+    few.write(directory / "parallaxes.csv")
+    return directory
+
+
+def test_luminosities_make_the_model_absolute_and_held_out_stars_stay_out(
+    sample_path, tmp_path, capsys, fast_recipe, tables
+):
+    options = ("--luminosities", tables / "luminosities.fits")
+    options += ("--parallaxes", tables / "parallaxes.csv", *fast_recipe)
+    assert run("train", sample_path, "--output", tmp_path / "m.h5", *options) == 0
+    said = capsys.readouterr().out
+    assert "of 2000 stars have a luminosity" in said
+    assert "60 of 2000 stars have a parallax" in said and "12 stars are held out" in said
+    model = xpfit.load_model(tmp_path / "m.h5")
+    held_out = xpfit.read_spectra(sample_path, slice(0, 60)).source_id[::5]
+    assert model.absolute and not np.isin(held_out, model.source_ids).any()
+    assert model.training["luminosities"] == "luminosities.fits"
+
+
+def test_tables_of_other_stars_are_errors(sample_path, tmp_path, capsys, fast_recipe, tables):
+    for option, name in (
+        ("--luminosities", "luminosities.fits"),
+        ("--parallaxes", "parallaxes.csv"),
+    ):
+        table = Table.read(tables / name)
+        table["source_id"] += 1
+        table.write(tmp_path / name)
+        options = ("--output", tmp_path / "m.h5", option, tmp_path / name, *fast_recipe)
+        assert run("train", sample_path, *options) == 1
+        assert f"{name}: none of the 2000 stars" in capsys.readouterr().err

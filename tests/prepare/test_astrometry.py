@@ -58,6 +58,22 @@ def test_zero_point_can_be_switched_off(spectra, gaia):
     assert joined.preparation.parallax_zero_point == "none"
 
 
+def test_a_column_of_zero_points_takes_the_place_of_the_formula(spectra):
+    table = Table(
+        {
+            "source_id": [1, 2],
+            "parallax": [2.0, 3.0],
+            "parallax_error": [0.1, 0.2],
+            "zero_point": MaskedColumn([-0.05, 0.0], mask=[0, 1]),
+        }
+    )
+    joined = attach_astrometry(spectra, table)
+    np.testing.assert_allclose(joined.parallax, [np.nan, 2.05, np.nan, np.nan])
+    assert joined.preparation.parallax_zero_point == "column zero_point of the table"
+    as_measured = attach_astrometry(spectra, table, zero_point=False)
+    np.testing.assert_allclose(as_measured.parallax, [np.nan, 2.0, 3.0, np.nan])
+
+
 def test_bright_stars_use_the_zero_point_at_the_limit(gaia):
     gaia["phot_g_mean_mag"][0] = 4.0
     bright = parallax_zero_point(gaia)[0]
@@ -80,7 +96,7 @@ def test_errors_follow_from_the_ratio_where_only_that_is_given(spectra, gaia):
 
 def test_missing_columns_are_named_with_the_way_out(spectra, gaia):
     gaia.remove_column("ecl_lat")
-    with pytest.raises(InputError, match=r"lacks ecl_lat.*zero_point=False"):
+    with pytest.raises(InputError, match=r"lacks ecl_lat.*column zero_point.*zero_point=False"):
         attach_astrometry(spectra, gaia)
     gaia.remove_column("parallax_error")
     with pytest.raises(InputError, match="lacks parallax_error"):

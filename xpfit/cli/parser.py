@@ -57,8 +57,9 @@ COMMON = {
     ),
     "astrometry": (
         "--astrometry TABLE",
-        "rows of gaia_source: parallaxes, and the columns that their zero point depends on; fits "
-        "by a model that knows luminosities, as xpfit's own does, combine them with the spectra",
+        "rows of gaia_source: parallaxes, and the columns that their zero point depends on (or a "
+        "column zero_point); fits by a model that knows luminosities, as xpfit's own does, combine "
+        "them with the spectra",
     ),
     "no-zero-point": ("--no-zero-point", "do not subtract the zero point from parallaxes"),
     "no-model-covariance": (

@@ -12,8 +12,16 @@ from ..data import Spectra
 from ..errors import InputError, OutputError
 from ..files import check_output
 from ..model import XPModel, ccm89_curve
-from ..prepare import read_spectra, sampled_space
-from ..read import read_source_ids
+from ..prepare import (
+    attach_astrometry,
+    attach_luminosities,
+    read_luminosities,
+    read_spectra,
+    sampled_space,
+)
+from ..prepare.luminosities.attach import LUMINOSITY
+from ..read import read_source_ids, read_table
+from ..read.tables import float_column, integer_ids
 from ..train import TrainingIO, load_recipe, train_model
 from ..train.record import CHECKPOINT_MINUTES
 from . import options as shared
@@ -21,6 +29,9 @@ from .parser import Parser
 
 CHECKPOINT_SUFFIX = ".checkpoint"
 """Added to the name of the model file; the checkpoint is removed when the model is written."""
+
+HELD_OUT = "held_out"
+"""Column of a table of parallaxes: 1 for stars that are kept to test a model with."""
 
 
 def add(command: Parser) -> None:
@@ -43,6 +54,16 @@ def add(command: Parser) -> None:
         "--log FILE.jsonl",
         "write loss, learning rate and number of stars of every epoch, as JSON lines",
     )
+    command.option(
+        "--luminosities TABLE",
+        "spectroscopic luminosities to learn absolute fluxes from (scripts/make_luminosities.py)",
+    )
+    command.option(
+        "--parallaxes TABLE",
+        "measured parallaxes, as for --astrometry of 'xpfit prepare', with a column zero_point or "
+        "those that it depends on; stars with held_out = 1 in this table are never trained on",
+    )
+    command.common("no-zero-point")
     command.option(
         "--no-parallax", "learn only the shapes of spectra, even if the stars have parallaxes"
     )
@@ -68,10 +89,11 @@ def run(options: argparse.Namespace) -> None:
             f"{checkpoint} is from an unfinished training: --resume continues it, --overwrite "
             "starts again"
         )
-    exclude = read_source_ids(options.exclude) if options.exclude else ()
+    exclude = read_source_ids(options.exclude) if options.exclude else np.zeros(0, dtype=np.int64)
     recipe = load_recipe(options.recipe)
     labels = shared.label_names(options)
-    spectra = _read(options)
+    spectra, held_out = _with_luminosities(options, _read(options))
+    exclude = np.union1d(exclude, held_out)
     with ExitStack() as stack:
         log = None
         if options.log:
@@ -86,7 +108,7 @@ def run(options: argparse.Namespace) -> None:
                 recipe=recipe,
                 absolute=False if options.no_parallax else None,
                 exclude=exclude,
-                provenance={"library": Path(options.library).name, "seed": options.seed},
+                provenance=_provenance(options),
                 io=TrainingIO(
                     progress=not options.quiet,
                     log=log,
@@ -113,6 +135,39 @@ def _read(options: argparse.Namespace) -> Spectra:
             "--wavelength, or prepare them again"
         )
     return spectra
+
+
+def _provenance(options: argparse.Namespace) -> dict[str, str | int]:
+    """What the training was made of, for the model file."""
+    tables = {name: getattr(options, name) for name in ("library", "luminosities", "parallaxes")}
+    return {**{k: Path(path).name for k, path in tables.items() if path}, "seed": options.seed}
+
+
+def _with_luminosities(options: argparse.Namespace, spectra: Spectra) -> tuple[Spectra, np.ndarray]:
+    """Spectra with the tables of luminosities and parallaxes joined, and ids that are held out."""
+    held_out = np.zeros(0, dtype=np.int64)
+    if options.luminosities:
+        spectra = attach_luminosities(spectra, read_luminosities(options.luminosities))
+        known = np.isfinite(spectra.labels[LUMINOSITY])
+        _matched(options, options.luminosities, known, "luminosity")
+    if options.parallaxes:
+        table = read_table(options.parallaxes)
+        if HELD_OUT in table.colnames:
+            chosen = float_column(table[HELD_OUT]) == 1
+            held_out = integer_ids(table[chosen], options.parallaxes)
+        spectra = attach_astrometry(spectra, table, zero_point=not options.no_zero_point)
+        _matched(options, options.parallaxes, np.isfinite(spectra.parallax_err), "parallax")
+        n_out = np.sum(np.isin(spectra.source_id, held_out))
+        if len(held_out):
+            shared.say(options, f"{options.parallaxes}: {n_out} stars are held out")
+    return spectra, held_out
+
+
+def _matched(options: argparse.Namespace, path: str, known: np.ndarray, what: str) -> None:
+    """Say how many stars a table is of; an error if there are none."""
+    if not known.any():
+        raise InputError(f"{path}: none of the {len(known)} stars has a {what} in this table")
+    shared.say(options, f"{path}: {known.sum()} of {len(known)} stars have a {what}")
 
 
 def _curve_summary(model: XPModel) -> str:

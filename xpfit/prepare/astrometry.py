@@ -25,6 +25,9 @@ ZERO_POINT_COLUMNS = (
 )  # fmt: skip
 """Columns of gaia_source on which the zero point depends (Lindegren et al. 2021, A&A 649, A4)."""
 
+GIVEN_ZERO_POINT = "zero_point"
+"""Column with the zero point of each parallax (mas), of tables from several surveys."""
+
 WITH_PARALLAX = (31, 95)
 """Values of `astrometric_params_solved` of solutions with five and six parameters."""
 
@@ -54,7 +57,8 @@ def parallax_zero_point(table: Table) -> np.ndarray:
     if missing:
         raise InputError(
             f"the table of astrometry lacks {', '.join(missing)}, on which the parallax zero point "
-            "depends; add them, or switch the zero point off (zero_point=False)"
+            f"depends; add them, or a column {GIVEN_ZERO_POINT} with its value in mas, or switch "
+            "the zero point off (zero_point=False)"
         )
     g, nu_eff, pseudocolour, latitude, solved = (
         float_column(table[name]) for name in ZERO_POINT_COLUMNS
@@ -84,7 +88,9 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     spectra : Spectra
     table : astropy.table.Table
         Rows of gaia_source: ids, `parallax`, `parallax_error` (mas) or `parallax_over_error`,
-        `ZERO_POINT_COLUMNS`, and any of `xpfit.prepare.GAIA_COLUMNS`.
+        `ZERO_POINT_COLUMNS`, and any of `xpfit.prepare.GAIA_COLUMNS`. Or parallaxes from several
+        releases, each with its `zero_point` (mas): where there is that column, it is used in place
+        of Gaia DR3's formula.
     zero_point : bool
         Subtract the parallax zero point.
 
@@ -111,7 +117,10 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     rows, matched = match_ids(spectra.source_id, integer_ids(table, what), what)
     parallax, error = _measured(table, what)
     done = UNCORRECTED
-    if zero_point:
+    if zero_point and GIVEN_ZERO_POINT in table.colnames:
+        parallax = parallax - float_column(table[GIVEN_ZERO_POINT])
+        done = f"column {GIVEN_ZERO_POINT} of the table"
+    elif zero_point:
         parallax = parallax - parallax_zero_point(table)
         done = f"gaiadr3-zeropoint {metadata.version('gaiadr3-zeropoint')}"
     known = np.isfinite(parallax) & np.isfinite(error) & (error > 0)
