@@ -126,6 +126,18 @@ def test_bands_that_the_model_does_not_know_have_no_say(model, rng):
     assert str(usual.table()["companion_teff"].unit) == "K"
 
 
+def test_parallaxes_are_neither_used_nor_given_by_shapes_alone(model, absolute_model, rng):
+    _, spectra = simulate(model, 3, rng, relative_error=0.01)
+    alone = fit_binaries(model, spectra)
+    observed = spectra.replace(parallax=np.full(3, 1.0), parallax_err=np.full(3, 0.01))
+    with pytest.warns(UserWarning, match="parallaxes of these stars are not used"):
+        binary = fit_binaries(model, observed)
+    np.testing.assert_array_equal(binary.delta_chi2, alone.delta_chi2)
+    table = binary.table()
+    assert np.isnan(table["parallax"]).all() and np.isfinite(table["logg"]).all()
+    assert np.isfinite(fit_binaries(absolute_model, observed).table()["parallax"]).all()
+
+
 def test_fits_of_other_stars_are_refused(model, rng):
     _, spectra = simulate(model, 4, rng, relative_error=0.01)
     result = model.fit(spectra[[0, 1]], progress=False)

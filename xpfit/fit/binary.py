@@ -118,6 +118,8 @@ class BinaryResult:
         `delta_chi2` minus the penalty for two more parameters, 2 ln n_obs: the difference of the
         Bayesian information criterion, evidence for a binary where positive.
     converged : ndarray of bool, shape (n_star,)
+    absolute : bool
+        Whether `parallax` is one; if not, it is the square root of the primary's amplitude.
     """
 
     source_id: np.ndarray
@@ -128,14 +130,16 @@ class BinaryResult:
     delta_loss: np.ndarray
     delta_bic: np.ndarray
     converged: np.ndarray
+    absolute: bool = True
 
     def table(self) -> Table:
-        """One row per source, temperatures in K."""
+        """One row per source, temperatures in K; without luminosities the parallax is NaN."""
         table = Table({"gdr3_source_id": self.source_id})
         for name in ("delta_chi2", "delta_loss", "delta_bic", "flux_ratio", "converged"):
             table[name] = getattr(self, name)
         for name, values in zip(self.parameter_names, self.parameters.T, strict=True):
-            table[name] = quantity(name).factor * values
+            known = self.absolute or name != "parallax"
+            table[name] = quantity(name).factor * values if known else np.nan
             table[name].unit = quantity(name).table_unit
         return table
 
@@ -172,6 +176,7 @@ def fit_binaries(
     n, names = len(result), (*model.parameter_names, *map("companion_{}".format, COMPANION_LABELS))
     unknown: dict[str, Any] = {f.name: np.full(n, np.nan) for f in fields(BinaryResult)}
     unknown |= {"source_id": result.source_id, "converged": np.zeros(n, dtype=bool)}
+    unknown |= {"absolute": model.absolute}
     unknown |= {"parameter_names": names, "parameters": np.full((n, len(names)), np.nan)}
     binary = BinaryResult(**unknown)
     fitted = np.flatnonzero(

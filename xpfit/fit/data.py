@@ -83,9 +83,13 @@ def with_usable_parallaxes(model: XPModel, spectra: Spectra) -> Spectra:
 
 
 def attainable_parallax_err(spectra: Spectra) -> Array:
-    """Errors of the observed parallaxes in mas, at least `MIN_PARALLAX_ERR`, shape (n_star,)."""
+    """Errors of the observed parallaxes in mas, at least `MIN_PARALLAX_ERR`, shape (n_star,).
+
+    Those above 1e100, whose square may overflow, are infinite: there is no parallax.
+    """
     size = np.maximum(np.abs(np.nan_to_num(spectra.parallax)), 1.0)
-    return np.maximum(spectra.parallax_err, MIN_PARALLAX_ERR * size)
+    error = np.maximum(spectra.parallax_err, MIN_PARALLAX_ERR * size)
+    return np.where(error > 1e100, np.inf, error)
 
 
 def fit_data(
