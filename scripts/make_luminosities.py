@@ -44,6 +44,9 @@ GRIDS = Wheel(
         ),
     },
 )
+LABEL_ERROR = {"teff": 0.06, "feh": 0.05, "logg": 0.1, "alpha_m": 0.03}
+"""Errors of labels (kK, dex) beside APOGEE's own, which are those of repeated observations: about
+what the scatter against measured parallaxes asks for in giants (`measure_luminosities.py`)."""
 
 
 def best_rows(library: Table) -> Table:
@@ -58,7 +61,9 @@ def best_rows(library: Table) -> Table:
 def luminosities(library: Table, grids: list[Path]) -> Table:
     """Luminosities of the rows of the library."""
     tables = [isochrone_masses(read_isochrones(path)) for path in grids]
-    found = spectroscopic_luminosities(*library_labels(library), tables)
+    labels, label_err = library_labels(library)
+    label_err = {name: np.hypot(error, LABEL_ERROR[name]) for name, error in label_err.items()}
+    found = spectroscopic_luminosities(labels, label_err, tables)
     table = found.table(np.ma.filled(library["gaiaedr3_source_id"], 0).astype(np.int64))
     table.meta["GRIDS"] = ", ".join(t.name for t in tables)
     return table

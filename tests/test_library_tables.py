@@ -9,7 +9,8 @@ from astropy.table import Table
 from isochrone_files import write_isochrones
 from test_scripts import SCRIPTS, load
 
-from xpfit import InputError
+from xpfit import InputError, Spectra
+from xpfit.model.bolometric import ln_luminosity
 from xpfit.read import read_library, read_table
 
 DATA = SCRIPTS.parent / "data"
@@ -141,3 +142,28 @@ def test_luminosities_of_the_library_are_one_row_per_source(sample_path, tmp_pat
     known = np.isfinite(table["ln_luminosity"])
     assert 0 < known.sum() < 1999 and np.all(table["luminosity_flags"][~known] > 0)
     assert f"{known.sum()} of 1999 stars" in script.summary(table)
+
+
+def test_comparison_with_parallaxes_finds_bias_and_scatter_of_each_type(rng):
+    script = load("measure_luminosities")
+    n = 3000
+    labels = {"teff": np.full(n, 4.6), "logg": np.full(n, 2.0), "feh": np.zeros(n)}
+    labels["teff"][::2], labels["logg"][::2] = 5.8, 4.4
+    parallax = rng.uniform(1.0, 10.0, n)
+    true_ln_l = np.where(labels["logg"] > 3, 0.0, 4.0)
+    # Spectroscopic parallaxes that are 5 % too large: luminosities too small.
+    labels["ln_luminosity"] = true_ln_l - 0.1 + 0.2 * rng.normal(size=n)
+    err = {name: np.full(n, 0.2) for name in labels}
+    flux = np.exp(true_ln_l - ln_luminosity(1.0, parallax))
+    ones = np.ones((n, 2))
+    spectra = Spectra(
+        np.arange(1, n + 1), [500.0, 600.0], ones, ones,
+        parallax=parallax, parallax_err=0.001 * parallax, labels=labels, label_err=err,
+    )  # fmt: skip
+    result = script.comparison(spectra, flux)
+    assert set(result) == {"log g 1.5-2.3", "dwarfs, 5500-8000 K"}
+    for row in result.values():
+        assert row["n"] == n // 2
+        assert row["median"] == pytest.approx(0.05, abs=0.01)
+        assert row["scatter"] == pytest.approx(0.1, rel=0.1)
+        assert row["pull_width"] == pytest.approx(1.0, rel=0.1)
