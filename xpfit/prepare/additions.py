@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -57,6 +58,13 @@ class Additions:
         if self.cuts and (self.astrometry is None or self.labels is None):
             raise InputError("training cuts need the tables of astrometry and of labels")
 
+    def digests(self) -> dict[str, str | None]:
+        """SHA-256 of the contents of each table, by what it holds; None where there is none."""
+        return {
+            name: None if (table := getattr(self, name)) is None else _table_digest(table)
+            for name in ("photometry", "astrometry", "labels")
+        }
+
     def apply(self, spectra: Spectra) -> Spectra:
         """Spectra with everything attached, and cut.
 
@@ -87,3 +95,19 @@ class Additions:
             self.removed.update(removed)
             spectra = spectra[np.flatnonzero(keep)]
         return spectra
+
+
+def _table_digest(table: Table) -> str:
+    """SHA-256 of names, types and values of a table's columns, in hexadecimal digits."""
+    sha = hashlib.sha256()
+    for name in table.colnames:
+        column = table[name]
+        sha.update(f"{name} {column.dtype} {column.shape}".encode())
+        values, mask = np.ma.getdata(column), np.ma.getmaskarray(np.ma.asarray(column))
+        if values.dtype.hasobject:
+            values = np.array([repr(value).encode() for value in values.ravel()] or [b""])
+        elif mask.any():
+            values = np.where(mask, np.zeros((), values.dtype), values)
+        sha.update(np.ascontiguousarray(values))
+        sha.update(np.packbits(mask))
+    return sha.hexdigest()

@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
+from ...errors import InputError
 from ...files import atomic_output
+from .contents import Contents, changed_error, refuse_modified_since
 from .executor import Outcome
-from .manifest import ACCOUNT, CATALOGUE, CHECKSUMS, RunDirectory
+from .manifest import ACCOUNT, CATALOGUE, CHECKSUMS, MANIFEST, REQUEST, RunDirectory
 from .plan import Chunk
 from .work import ChunkResult, Part
 
@@ -84,6 +86,8 @@ class RunState:
         Chunks that are not in the catalogue, and why, by index.
     partitions : dict of str to Part
         Files of the catalogue that are written, by name.
+    contents : dict of str to Contents or None
+        What the inputs held when the run began, by path; None if they could not be read.
     finished : bool
     """
 
@@ -92,6 +96,7 @@ class RunState:
     chunks: dict[int, ChunkResult] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     partitions: dict[str, Part] = field(default_factory=dict)
+    contents: dict[str, Contents | None] = field(default_factory=dict)
     finished: bool = False
 
     @classmethod
@@ -117,21 +122,20 @@ class RunState:
             If the record is damaged.
         """
         state = cls(directory, planned)
-        for entry in directory.entries():
-            kind = entry["kind"]
-            if kind == "chunk":
-                state.chunks[entry["index"]] = ChunkResult.from_dict(entry["result"])
-            elif kind == "refused":
-                state.refused[entry["index"]] = entry["reason"]
-            elif kind == "partition":
-                state.partitions[entry["name"]] = Part(**entry["part"])
-            elif kind == "finished":
-                state.finished = True
-            elif kind == "retry":
-                state = cls(directory, planned, state.chunks)
+        try:
+            for entry in directory.entries():
+                state._take(entry)
+            for index in state.chunks.keys() | state.refused.keys():
+                planned[index]
+        except (LookupError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{directory.path / MANIFEST}: not that of this run, or damaged ({error!r}); start "
+                "in another directory"
+            ) from error
         if retry_refused and state.refused:
-            directory.append({"kind": "retry"})
-            state = cls(directory, planned, state.chunks)
+            retry = {"kind": "retry"}
+            directory.append(retry)
+            state._take(retry)
         if not state.finished:
             state.chunks = {
                 index: result
@@ -139,6 +143,85 @@ class RunState:
                 if all(part.is_on_disk(directory.parts / part.name) for part in result.parts)
             }
         return state
+
+    def _take(self, entry: dict) -> None:
+        """Change the state as an entry of the manifest says."""
+        kind = entry["kind"]
+        if kind == "input":
+            known = entry["contents"]
+            self.contents[entry["path"]] = known and Contents(**known)
+        elif kind == "chunk":
+            self.chunks[entry["index"]] = ChunkResult.from_dict(entry["result"])
+        elif kind == "refused":
+            self.refused[entry["index"]] = entry["reason"]
+        elif kind == "partition":
+            self.partitions[entry["name"]] = Part(**entry["part"])
+        elif kind == "finished":
+            self.finished = True
+        elif kind == "retry":
+            # What was refused may be replaced by a better file.
+            kept = {self.planned[index].path for index in self.chunks}
+            self.contents = {path: c for path, c in self.contents.items() if path in kept}
+            self.refused, self.partitions, self.finished = {}, {}, False
+
+    @property
+    def paths(self) -> list[str]:
+        """The inputs."""
+        return list(dict.fromkeys(chunk.path for chunk in self.planned))
+
+    def check_contents(self, recorded: dict) -> None:
+        """Check that the inputs are those that the run began with.
+
+        Parameters
+        ----------
+        recorded : dict
+            The request as the directory has it.
+
+        Raises
+        ------
+        InputError
+            If one has changed; it is named.
+
+        Notes
+        -----
+        Runs of earlier versions know their inputs by path and size. They are resumed if no input
+        was modified after the run had begun; from then on contents are known, too.
+        """
+        if (self.chunks or self.refused) and not self.contents:
+            paths = {self.planned[index].path for index in self.chunks}
+            sizes = dict(p for p in recorded.get("inputs", ()) if isinstance(p, list))
+            refuse_modified_since(self.directory.path / REQUEST, sizes, paths)
+        changed = []
+        for path, before in self.contents.items():
+            now = before and before.is_unchanged(path)
+            if before and not now:
+                changed.append(path)
+            elif now != before:
+                self.add_contents(path, now)
+        if changed:
+            raise changed_error(self.directory.path, changed)
+
+    def check_still_unchanged(self) -> None:
+        """Check that no input was replaced while the run was active.
+
+        Raises
+        ------
+        InputError
+            If one was; it is named, and the run cannot be resumed with it.
+        """
+        changed = [
+            path
+            for path, before in self.contents.items()
+            if before and not before.looks_unchanged(path) and not before.is_unchanged(path)
+        ]
+        if changed:
+            raise changed_error(self.directory.path, changed)
+
+    def add_contents(self, path: str, contents: Contents | None) -> None:
+        """Record what an input holds."""
+        self.contents[path] = contents
+        known = contents and asdict(contents)
+        self.directory.append({"kind": "input", "path": path, "contents": known})
 
     @property
     def waiting(self) -> list[Chunk]:

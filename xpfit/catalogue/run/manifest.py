@@ -22,6 +22,9 @@ from ...errors import InputError, OutputError
 from ...files import atomic_output, output_directory
 
 REQUEST, MANIFEST, PARTS, CATALOGUE = "run.json", "manifest.jsonl", "parts", "catalogue"
+LATER_ENTRIES = tuple(f"table of {name}" for name in ("photometry", "astrometry", "labels"))
+"""Entries of a request that runs of earlier versions do not have."""
+
 CHECKSUMS, ACCOUNT, LOCK = "checksums.sha256", "account.json", ".lock"
 
 
@@ -84,13 +87,18 @@ class RunDirectory:
         finally:
             lock.release()
 
-    def begin(self, request: dict) -> None:
+    def begin(self, request: dict) -> dict:
         """Record the request; when a run is resumed, check that it is the same.
 
         Parameters
         ----------
         request : dict
             JSON values.
+
+        Returns
+        -------
+        dict
+            As recorded: runs of earlier versions lack entries, and have sizes beside their inputs.
 
         Raises
         ------
@@ -104,18 +112,17 @@ class RunDirectory:
         if not path.exists():
             with atomic_output(path) as part:
                 part.write_text(json.dumps(request, indent=1, sort_keys=True), encoding="utf-8")
-            return
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: damaged ({error}); start in another directory") from error
-        names = {*before, *request}
-        differing = sorted(name for name in names if before.get(name) != request.get(name))
+            return request
+        before = _json_object(path, path.read_bytes())
+        same = {**before, "inputs": input_names(before)}
+        known = {name for name in request if name not in LATER_ENTRIES or name in before}
+        differing = sorted(n for n in {*before, *known} if same.get(n) != request.get(n))
         if differing:
             raise InputError(
                 f"{self.path} holds a run with other {', '.join(differing)}: resume it with the "
                 f"command it was started with (see {REQUEST}), or give another --output-dir"
             )
+        return before
 
     def entries(self) -> list[dict]:
         """Finished work, in the order in which it was done.
@@ -134,15 +141,8 @@ class RunDirectory:
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(path, whole)
-        entries = []
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
-            try:
-                entries.append(json.loads(line))
-            except ValueError as error:
-                raise InputError(
-                    f"{path}, line {number}: damaged ({error}); start in another directory"
-                ) from error
-        return entries
+        lines = content[:whole].splitlines()
+        return [_json_object(f"{path}, line {i}", line) for i, line in enumerate(lines, start=1)]
 
     def append(self, entry: dict) -> None:
         """Record finished work; the record is on disk when this returns.
@@ -160,6 +160,25 @@ class RunDirectory:
                 os.fsync(file.fileno())
         except OSError as error:
             raise OutputError(f"{path}: could not be written ({error})") from error
+
+
+def input_names(request: dict) -> list[str]:
+    """Paths of the inputs of a request, of an earlier version's too."""
+    inputs = request.get("inputs")
+    if not isinstance(inputs, list):
+        return []
+    return [str(path[0]) if isinstance(path, list) and path else str(path) for path in inputs]
+
+
+def _json_object(where: str | os.PathLike, text: bytes) -> dict:
+    """A JSON object that a run has written."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: damaged ({error}); start in another directory") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: not written by a run; start in another directory")
+    return values
 
 
 def _is_unfinished(names: set[str]) -> bool:

@@ -16,6 +16,7 @@ from ...errors import InputError, OutputError
 from ..hats import plan_partitions, write_hats_metadata, write_partition
 from ..pipeline import Pipeline
 from .account import Account, RunState
+from .contents import contents_of
 from .executor import Executor, executor_of
 from .manifest import RunDirectory
 from .plan import STARS_PER_CHUNK, Chunk, plan_chunks
@@ -91,7 +92,8 @@ def run_catalogue(
     Raises
     ------
     InputError
-        If an option is wrong, nothing could be fitted, or the directory is that of another run.
+        If an option is wrong, nothing could be fitted, the directory is that of another run, or an
+        input or table is not the one that the run began with.
     OutputError
         If something cannot be written, or another run is active in the directory. Finished work
         is kept.
@@ -106,11 +108,14 @@ def run_catalogue(
     request = _request(chunks, stars_per_chunk, pipeline)  # raises if a fit option is wrong
     directory = RunDirectory(output_dir)
     with directory.locked():
-        directory.begin(request)
+        recorded = directory.begin(request)
         state = RunState.read(directory, chunks, retry_refused=settings.retry_refused)
+        state.check_contents(recorded)
         if not state.finished:
             with executor_of(settings.n_workers, settings.scheduler) as execute:
+                _record_contents(execute, state)
                 _fit(execute, pipeline, state, settings)
+                state.check_still_unchanged()
                 _write_catalogue(execute, state, settings)
         if not state.refused and not settings.keep_parts:
             shutil.rmtree(directory.parts, ignore_errors=True)
@@ -119,10 +124,10 @@ def run_catalogue(
 
 def _request(chunks: Sequence[Chunk], stars_per_chunk: int, pipeline: Pipeline) -> dict:
     """Everything that must be the same when the run is resumed."""
-    paths = list(dict.fromkeys(chunk.path for chunk in chunks))
     return {
         "version": __version__,
-        "inputs": [[path, Path(path).stat().st_size] for path in paths],
+        "inputs": list(dict.fromkeys(chunk.path for chunk in chunks)),
+        **{f"table of {name}": sha for name, sha in pipeline.additions.digests().items()},
         "n_chunks": len(chunks),
         "stars_per_chunk": stars_per_chunk,
         "model": pipeline.model.fingerprint,
@@ -131,6 +136,14 @@ def _request(chunks: Sequence[Chunk], stars_per_chunk: int, pipeline: Pipeline) 
         "companions": [companion.fingerprint for companion in pipeline.companions],
         "settings": pipeline.metadata,
     }
+
+
+def _record_contents(execute: Executor, state: RunState) -> None:
+    """Record what the inputs hold, before any of them is fitted."""
+    for outcome in execute(
+        contents_of, None, [p for p in state.paths if p not in state.contents], 0
+    ):
+        state.add_contents(outcome.task, outcome.value)
 
 
 def _fit(execute: Executor, pipeline: Pipeline, state: RunState, settings: RunSettings) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from ...quality import is_reliable
 from .. import parquet
 from ..columns import add_column
 from ..pipeline import Pipeline
+from .contents import sha256_of
 from .plan import Chunk
 
 ROWS_PER_PART = 50_000
@@ -131,10 +131,8 @@ def write_rows(table: Table, path: Path) -> Part:
     """
     with atomic_output(path, overwrite=True) as unfinished:
         parquet.write(table, unfinished)
-        digest = hashlib.sha256()
         with unfinished.open("rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
+            sha256 = sha256_of(file)
             os.fsync(file.fileno())
             size = file.tell()
-    return Part(path.name, len(table), size, digest.hexdigest())
+    return Part(path.name, len(table), size, sha256)
