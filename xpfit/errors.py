@@ -11,6 +11,10 @@ class InputError(XpfitError, ValueError):
     """An input file, table or array that cannot be used; the message says why and what to do."""
 
 
+class TruncatedError(InputError):
+    """An input that is cut off; what stands before the cut has been read."""
+
+
 class ModelFileError(XpfitError, ValueError):
     """A model file that is damaged, of another kind, or newer than this version of xpfit."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from ..fit import FitResult, FitSettings, Fitter
 from ..fit.distance import check_prior
 from ..model import XPModel
 from ..prepare import Additions, iterate_file
+from ..prepare.open import warn_of_loss
 from ..quality import Confidence
 from .columns import result_table
 from .companion_columns import add_companion_columns, check_companions
@@ -123,7 +124,12 @@ class Pipeline:
         settings = json.dumps(self.fitter.settings.to_dict(), sort_keys=True)
         return {**self.provenance, "SETTINGS": settings, "DISTPRI": self.distance_prior}
 
-    def spectra(self, path: str | os.PathLike, rows: range | None = None) -> Iterator[Spectra]:
+    def spectra(
+        self,
+        path: str | os.PathLike,
+        rows: range | None = None,
+        on_loss: Callable[[str], object] = warn_of_loss,
+    ) -> Iterator[Spectra]:
         """Spectra of a file as the model needs them, with tables joined.
 
         Parameters
@@ -132,6 +138,8 @@ class Pipeline:
             As for `xpfit.prepare.iterate_file`.
         rows : range, optional
             Rows of a file of prepared spectra.
+        on_loss : callable
+            As for `xpfit.prepare.iterate_file`.
 
         Yields
         ------
@@ -144,7 +152,8 @@ class Pipeline:
         InputError
             If it cannot be read, has no rows, or a joined table lacks columns.
         """
-        return map(self.additions.apply, iterate_file(path, rows, model=self.model))
+        parts = iterate_file(path, rows, model=self.model, on_loss=on_loss)
+        return map(self.additions.apply, parts)
 
     def stars(self, paths: Iterable[str | os.PathLike], source_ids: Iterable[int]) -> Spectra:
         """Single stars from files of spectra, with tables joined.

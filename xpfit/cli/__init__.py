@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, or 1 after an error that was explained on standard error.
+        Exit status: 0; 1 after an error that was explained on standard error; 2 for a command line
+        that is wrong; 3 if the work is done but inputs were refused; 130 if it was interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     # No option before the command takes a value.
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser(command).parse_args(arguments)
     warnings.showwarning = _show_warning
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (XpfitError, FileNotFoundError) as error:
         print(f"xpfit {options.command}: error: {error}", file=sys.stderr)
         return 1
@@ -63,7 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcome = str(interruption) or "nothing was written"
         print(f"xpfit {options.command}: interrupted; {outcome}", file=sys.stderr)
         return 130
-    return 0
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

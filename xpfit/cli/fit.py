@@ -1,8 +1,14 @@
-"""Fit stellar parameters to XP spectra, and write a catalogue."""
+"""Fit stellar parameters to XP spectra, and write a catalogue.
+
+Of several files, those that cannot be read are refused, and the others are fitted; the exit status
+is then 3, and the last line counts them.
+"""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
 from itertools import chain
 
 import numpy as np
@@ -10,6 +16,9 @@ from astropy.table import Table
 from tqdm.auto import tqdm
 
 from .. import catalogue
+from ..catalogue.pipeline import Pipeline
+from ..errors import InputError
+from ..files import existing_file
 from ..fit import FitStatus
 from ..quality import FitFlag, QualityFlag, is_reliable
 from . import options as shared
@@ -24,19 +33,42 @@ def add(command: Parser) -> None:
     command.common("distance-prior", *COMPANIONS, "overwrite", "quiet")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Fit spectra and write the catalogue."""
     shared.check_catalogue(options)
     pipeline = shared.make_pipeline(options, options.inputs)
-    parts = (part for path in options.inputs for part in pipeline.spectra(path))
-    first, tables = next(parts), []  # an error in the input comes before the progress bar
-    with tqdm(unit="star", disable=options.quiet) as bar:
-        for spectra in chain([first], parts):
-            bar.total = (bar.total or 0) + len(spectra)
-            tables.append(pipeline.table(spectra, progress=bar))
+    for path in options.inputs:
+        existing_file(path)
+    tables, refused = [], []
+    for path in options.inputs:
+        try:
+            tables += list(_tables(options, pipeline, path, refused))
+        except InputError as error:
+            if len(options.inputs) == 1:
+                raise
+            refused.append(error)
+            print(f"refused: {error}", file=sys.stderr)
+    if not tables:
+        raise refused[0]
     table = catalogue.join_tables(tables)
     catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)
     shared.say(options, _summary(table), f"wrote {options.output}")
+    n = len(refused)
+    text = f"finished, with refusals: {n} of {len(options.inputs)} files in whole or in part"
+    return shared.with_refusals(f"{text} not in the catalogue" if n else "")
+
+
+def _tables(options, pipeline: Pipeline, path: str, lost: list) -> Iterator[Table]:
+    """Rows of the stars of a file; what of it could not be read goes to `lost`."""
+    n_before = len(lost)
+    parts = pipeline.spectra(path, on_loss=lost.append)
+    first = next(parts)  # an error in the input comes before the progress bar
+    with tqdm(unit="star", disable=options.quiet) as bar:
+        for spectra in chain([first], parts):
+            bar.total = (bar.total or 0) + len(spectra)
+            yield pipeline.table(spectra, progress=bar)
+    for message in lost[n_before:]:
+        print(f"lost: {message}", file=sys.stderr)
 
 
 def _summary(table: Table) -> str:

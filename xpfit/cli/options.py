@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from ..companion import UncertainNetwork
     from ..data import Spectra
     from ..prepare import Additions
+
+
+REFUSED = 3
+"""Exit status of ``fit`` and ``run`` that are finished, but have refused some of their inputs."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -207,6 +212,14 @@ def say(options: argparse.Namespace, *texts: object) -> None:
     """Print texts, one per line, unless ``--quiet`` was given."""
     if not options.quiet:
         print(*texts, sep="\n")
+
+
+def with_refusals(last_line: str) -> int:
+    """Exit status of work that is finished, with a last line if some inputs were refused."""
+    if not last_line:
+        return 0
+    print(last_line, file=sys.stderr)
+    return REFUSED
 
 
 def text_table(widths: Sequence[int], rows: Iterable[Sequence[object]]) -> str:

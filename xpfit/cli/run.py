@@ -1,6 +1,8 @@
 """Make a catalogue of any number of spectra.
 
-Rerun the same command to resume a run that was interrupted or killed.
+Rerun the same command to resume a run that was interrupted or killed. The exit status is 0 if all
+inputs are in the catalogue, and 3 if the run is finished but some could not be read or fitted: the
+last line counts them.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ def add(command: Parser) -> None:
     command.common("distance-prior", *COMPANIONS, "quiet")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Run, and print the outcome for all sources."""
     progress = not options.quiet
     settings = shared.settings_of(
@@ -63,3 +65,4 @@ def run(options: argparse.Namespace) -> None:
             settings=settings,
         )
     shared.say(options, account, f"wrote {Path(options.output_dir) / 'catalogue'}")
+    return shared.with_refusals(account.last_line)

@@ -42,6 +42,9 @@ DR3_COEFFICIENTS = 55
 CHI_SQUARED = tuple(f"{band}_chi_squared" for band in XP_BANDS)
 """Columns of the archive's table that go into `Spectra.gaia`."""
 
+MAX_FLUX = 1e30
+"""Flux (in the units of `Spectra.flux`) that no source has, and whose square does not overflow."""
+
 MAX_PROBLEMS_SHOWN = 5
 """Bad sources named in a warning."""
 
@@ -156,15 +159,17 @@ def _data_vectors(table: Table, space: ObservationSpace, settings, correction) -
 
 def _prepare_block(table: Table, space: ObservationSpace, settings, correction) -> dict:
     """Columns of `Spectra` for a few sources."""
-    data = _data_vectors(table, space, settings, correction)
+    with np.errstate(over="ignore", invalid="ignore"):
+        data = _data_vectors(table, space, settings, correction)
     n_star, n_obs = len(table), space.n_obs
     n_xp = n_obs - space.n_bands
+    variance = np.diagonal(data.covariance, axis1=1, axis2=2)
+    _mask_impossible(data, variance)
     whitener = np.zeros((n_star, n_obs, n_obs))
     whitener[:, :n_xp, :n_xp] = whiten_covariances(data.covariance, data.mask).whitener.array
     flux, flux_err = np.zeros((n_star, n_obs)), np.full((n_star, n_obs), np.inf)
     flux[:, :n_xp] = np.where(data.mask, 0.0, data.flux)
-    variance = np.diagonal(data.covariance, axis1=1, axis2=2)
-    flux_err[:, :n_xp] = np.where(data.mask, np.inf, np.sqrt(variance))
+    flux_err[:, :n_xp] = np.sqrt(np.where(data.mask, np.inf, variance))
     source_id = np.ma.filled(table["source_id"], 0).astype(np.int64)
     bad = data.problem != ""
     flags = np.full(n_star, int(InputFlag.MISSING_BAND), dtype=np.int32)
@@ -179,6 +184,14 @@ def _prepare_block(table: Table, space: ObservationSpace, settings, correction) 
         **{name: _chi_squared(table, name) for name in CHI_SQUARED},
         "problem": [f"source {source_id[i]}: {data.problem[i]}" for i in np.flatnonzero(bad)],
     }
+
+
+def _mask_impossible(data: DataVectors, variance: np.ndarray) -> None:
+    """Leave out sources whose numbers overflow, before they spoil those beside them."""
+    possible = (np.abs(data.flux) < MAX_FLUX) & (variance >= 0) & (variance < MAX_FLUX**2)
+    bad = ~(possible | data.mask).all(axis=1)
+    data.mask[bad] = True
+    data.problem = np.where(bad & (data.problem == ""), "numbers too large", data.problem)
 
 
 def _chi_squared(table: Table, name: str) -> np.ndarray:

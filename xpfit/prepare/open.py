@@ -14,7 +14,7 @@ from typing import Protocol
 from ..data.preparation import LibrarySettings, Preparation, Settings, XPSettings
 from ..data.space import CoefficientSpace, ObservationSpace
 from ..data.spectra import Spectra
-from ..errors import InputError
+from ..errors import InputError, TruncatedError
 from ..read import read_continuous, read_library, read_sampled
 from ..read.kinds import kind_and_format
 from .continuous import continuous_spectra
@@ -123,6 +123,11 @@ PREPARE: dict[str, Callable[..., Iterator[Spectra]]] = {
 """By kind of file: (path, format, rows, target) -> parts of its spectra."""
 
 
+def warn_of_loss(message: str) -> None:
+    """Warn of a file that is cut off."""
+    warnings.warn(message, stacklevel=4)
+
+
 def iterate_file(
     path: str | os.PathLike,
     rows: range | None = None,
@@ -131,6 +136,7 @@ def iterate_file(
     space: ObservationSpace | str | None = None,
     settings: Settings | None = None,
     correction: FluxCorrection | None = None,
+    on_loss: Callable[[str], object] = warn_of_loss,
 ) -> Iterator[Spectra]:
     """Prepare a file of spectra part by part, in bounded memory where the format allows it.
 
@@ -151,6 +157,9 @@ def iterate_file(
     correction : FluxCorrection, optional
         For XP spectra of the archive, as in `continuous_spectra`. With `model`, it must be that of
         the model's training data.
+    on_loss : callable
+        Called with a message if the file is cut off, after the sources before the cut; by default
+        they come with a warning.
 
     Yields
     ------
@@ -165,11 +174,22 @@ def iterate_file(
         correction is not the model's, or the spectra cannot be brought into the space.
     """
     target = _target(model, space, (settings,), correction)
-    kind, form = kind_and_format(path)
-    for part in PREPARE[kind](path, form, rows, target):
-        if not len(part):
-            raise InputError(f"{path}: the table has no rows")
-        yield part
+    yield from _parts(path, *kind_and_format(path), rows, target, on_loss)
+
+
+def _parts(path, kind, form, rows, target: Target, on_loss) -> Iterator[Spectra]:
+    """As `iterate_file`, of a file whose kind and format are known."""
+    n_star = 0
+    try:
+        for part in PREPARE[kind](path, form, rows, target):
+            if not len(part):
+                raise InputError(f"{path}: the table has no rows")
+            n_star += len(part)
+            yield part
+    except TruncatedError as error:
+        if not n_star:
+            raise
+        on_loss(f"{error}; {n_star} sources before are used")
 
 
 def read_spectra(
@@ -210,12 +230,13 @@ def read_spectra(
         warnings.warn(
             "xp_settings is deprecated; give them as settings", DeprecationWarning, stacklevel=2
         )
+    settings = settings if xp_settings is None else xp_settings
     kind, form = kind_and_format(path)
-    target = _target(model, space, (settings, xp_settings), correction)
+    target = _target(model, space, (settings,), correction)
     if kind == "library":
         (spectra,) = PREPARE[kind](path, form, rows, target)
         return spectra
-    spectra = Spectra.concatenate(list(PREPARE[kind](path, form, None, target)))
+    spectra = Spectra.concatenate(list(_parts(path, kind, form, None, target, warn_of_loss)))
     try:
         return spectra if rows is None else spectra[rows]
     except IndexError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import orjson
 
@@ -20,7 +22,7 @@ def array_column(
         From `iterate_rows`.
     name : str
     sizes : dict of str to int
-        Length of each array, from the first row that has one; filled in here.
+        Length of each array, the most frequent one of the first rows; filled in here.
     problems : list of str
         Error of each row, empty if there is none; filled in here.
 
@@ -36,7 +38,8 @@ def array_column(
         except ValueError as error:
             cells.append(np.empty(0))
             problems[i] = problems[i] or f"{name}: {error}"
-    size = sizes.get(name) or next((len(cell) for cell in cells if len(cell)), 0)
+    lengths = Counter(len(cell) for cell in cells if len(cell))
+    size = sizes.get(name) or max(lengths, key=lengths.__getitem__, default=0)
     if size:
         sizes[name] = size
     column = np.full((len(rows), size), np.nan)

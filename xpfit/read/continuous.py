@@ -79,8 +79,8 @@ def read_continuous(
 
 
 def _table(rows: list[dict], sizes: dict[str, int], path: Path) -> Table:
-    """Table of rows; `sizes` holds the length of each array, from the first row that has one."""
-    problems = [""] * len(rows)
+    """Table of rows; `sizes` holds the length of each array, from the first rows."""
+    problems = [row.get("problem", "") for row in rows]
     table = source_table(rows, path)
     for band in XP_BANDS:
         for column in ARRAY_COLUMNS:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from ..errors import InputError
+from ..errors import InputError, TruncatedError
 from .formats import Format, RowType, recognise
 
 
@@ -34,7 +34,8 @@ def iterate_rows(
     Yields
     ------
     dict
-        Cells by column, as the format has them; `source_id` is an int, zero where missing.
+        Cells by column, as the format has them; `source_id` is an int, zero where missing. A
+        damaged row has a `problem`, and cells that are missing.
 
     Raises
     ------
@@ -43,6 +44,8 @@ def iterate_rows(
     InputError
         If the file is empty, truncated, damaged or of another kind, lacks columns, or its ids are
         not integers.
+    TruncatedError
+        If a text is cut off, after the rows before.
     """
     path = Path(path)
     yield from (form or recognise(path)[0]).rows(path, kind)
@@ -54,14 +57,31 @@ def chunked(rows: Iterator[dict], size: int, path: str | os.PathLike) -> Iterato
     Raises
     ------
     InputError
-        If there are no rows.
+        If there are no rows, or all of the first are damaged.
+    TruncatedError
+        If the table is cut off, after the rows before.
     """
-    chunk = list(islice(rows, size))
-    if not chunk:
+    chunk: list[dict] = []
+    n_chunk, cut = 0, None
+    while True:
+        try:
+            for row in islice(rows, size):
+                chunk.append(row)
+        except TruncatedError as error:
+            cut = error
+        if chunk:
+            problems = [row.get("problem") for row in chunk]
+            if not n_chunk and all(problems):
+                raise InputError(f"{path}, {problems[0]}")
+            yield chunk
+            n_chunk += 1
+        if cut:
+            raise cut
+        if len(chunk) < size:
+            break
+        chunk = []
+    if not n_chunk:
         raise InputError(f"{path}: the table has no rows")
-    while chunk:
-        yield chunk
-        chunk = list(islice(rows, size))
 
 
 def source_table(rows: list[dict], path: str | os.PathLike) -> Table:

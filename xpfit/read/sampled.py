@@ -53,12 +53,12 @@ def read_sampled(
     """
     sizes = {name: len(SAMPLED_WAVELENGTH) for name in ("flux", "flux_error")}
     for rows in chunked(iterate_rows(path, SAMPLED, form), chunk_size, path):
-        if _is_number(rows[0]["flux"]):
+        if all(_is_number(row["flux"]) for row in rows[:2]):
             raise InputError(
                 f"{path}: one flux per row; ask the archive for data structure RAW, which has one "
                 "source per row"
             )
-        problems = [""] * len(rows)
+        problems = [row.get("problem", "") for row in rows]
         table = source_table(rows, path)
         for name in ("flux", "flux_error"):
             table[name] = array_column(rows, name, sizes, problems)

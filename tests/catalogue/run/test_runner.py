@@ -175,7 +175,7 @@ def test_a_damaged_input_is_refused_with_its_reason_and_the_rest_are_fitted(stor
     assert account.n_fitted + account.n_flagged == 70
     assert [r.n_source for r in account.refused] == [None, None]
     assert "damaged.h5" in account.refused[0].reason and "bad.csv" in account.refused[1].reason
-    assert "2 unreadable files" in str(account)
+    assert "not be read of 2 files" in str(account)
     assert len(read_catalogue(tmp_path / "run")) == 70
 
 

@@ -19,7 +19,7 @@ MAX_REFUSALS_SHOWN = 20
 
 @dataclass(frozen=True)
 class Refusal:
-    """A chunk that is not in the catalogue.
+    """A chunk, or the rest of a file that is cut off, which is not in the catalogue.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Account:
 
     def __str__(self) -> str:
         n_unknown = sum(r.n_source is None for r in self.refused)
-        more = f", and all of {n_unknown} unreadable files" if n_unknown else ""
+        more = f", and what could not be read of {n_unknown} files" if n_unknown else ""
         total = self.n_fitted + self.n_flagged + self.n_refused
         lines = [
             f"{total} sources: {self.n_fitted} fitted, {self.n_flagged} flagged, "
@@ -69,6 +69,19 @@ class Account:
         lines += [f"  refused: {r.chunk}: {r.reason}" for r in self.refused[:MAX_REFUSALS_SHOWN]]
         n_more = len(self.refused) - MAX_REFUSALS_SHOWN
         return "\n".join(lines + [f"  and {n_more} more (see {ACCOUNT})"] * (n_more > 0))
+
+    @property
+    def last_line(self) -> str:
+        """How a run ended that has refused something; empty otherwise."""
+        if not self.refused:
+            return ""
+        n_unknown = sum(r.n_source is None for r in self.refused)
+        parts = [f"{self.n_refused} sources"] * (self.n_refused > 0)
+        parts += [f"{n_unknown} files in whole or in part"] * (n_unknown > 0)
+        return (
+            f"finished, with refusals: {' and '.join(parts)} not in the "
+            f"catalogue (see {ACCOUNT}; --retry-refused tries them again)"
+        )
 
 
 @dataclass
@@ -132,7 +145,7 @@ class RunState:
                 f"{directory.path / MANIFEST}: not that of this run, or damaged ({error!r}); start "
                 "in another directory"
             ) from error
-        if retry_refused and state.refused:
+        if retry_refused and state.losses:
             retry = {"kind": "retry"}
             directory.append(retry)
             state._take(retry)
@@ -160,9 +173,15 @@ class RunState:
             self.finished = True
         elif kind == "retry":
             # What was refused may be replaced by a better file.
+            self.chunks = {index: r for index, r in self.chunks.items() if not r.lost}
             kept = {self.planned[index].path for index in self.chunks}
             self.contents = {path: c for path, c in self.contents.items() if path in kept}
             self.refused, self.partitions, self.finished = {}, {}, False
+
+    @property
+    def losses(self) -> dict[int, str]:
+        """Why chunks are not in the catalogue, or not whole, by index."""
+        return self.refused | {index: r.lost for index, r in self.chunks.items() if r.lost}
 
     @property
     def paths(self) -> list[str]:
@@ -239,7 +258,7 @@ class RunState:
         """The sources so far."""
         refusals = (
             Refusal(str(self.planned[i]), self.planned[i].n_source, reason)
-            for i, reason in sorted(self.refused.items())
+            for i, reason in sorted(self.losses.items())
         )
         return Account(
             sum(result.n_fitted for result in self.chunks.values()),

@@ -117,7 +117,7 @@ def run_catalogue(
                 _fit(execute, pipeline, state, settings)
                 state.check_still_unchanged()
                 _write_catalogue(execute, state, settings)
-        if not state.refused and not settings.keep_parts:
+        if not state.losses and not settings.keep_parts:
             shutil.rmtree(directory.parts, ignore_errors=True)
         return state.account
 
@@ -162,6 +162,8 @@ def _fit(execute: Executor, pipeline: Pipeline, state: RunState, settings: RunSe
             if outcome.reason:
                 bar.write(f"refused: {outcome.task}: {outcome.reason}", file=sys.stderr)
             else:
+                if outcome.value.lost:
+                    bar.write(f"lost: {outcome.value.lost}", file=sys.stderr)
                 bar.update(outcome.value.n_fitted + outcome.value.n_flagged)
             state.add_chunk(outcome)
 

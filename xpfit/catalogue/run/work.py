@@ -58,17 +58,20 @@ class ChunkResult:
         Sources with a reliable fit (`xpfit.is_reliable`).
     n_flagged : int
         The other sources in the catalogue.
+    lost : str
+        What of the input could not be read, and why; empty if it was read whole.
     """
 
     parts: tuple[Part, ...]
     n_fitted: int
     n_flagged: int
+    lost: str = ""
 
     @classmethod
     def from_dict(cls, values: dict) -> ChunkResult:
         """From the manifest."""
         parts = tuple(Part(**part) for part in values["parts"])
-        return cls(parts, values["n_fitted"], values["n_flagged"])
+        return cls(parts, values["n_fitted"], values["n_flagged"], values.get("lost", ""))
 
 
 def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
@@ -94,6 +97,7 @@ def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
     """
     parts: list[Part] = []
     tables: list[Table] = []
+    lost: list[str] = []
     n_reliable = 0
 
     def write() -> None:
@@ -103,7 +107,7 @@ def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
 
     rows = None if chunk.stop is None else range(chunk.start, chunk.stop)
     with threadpool_limits(1):
-        for spectra in pipeline.spectra(chunk.path, rows):
+        for spectra in pipeline.spectra(chunk.path, rows, lost.append):
             table = pipeline.table(spectra, reference=False)
             cells = healpix_29(np.asarray(table["ra"]), np.asarray(table["dec"]))
             add_column(table, HEALPIX_COLUMN, cells)
@@ -113,7 +117,8 @@ def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
                 write()
         if tables:
             write()
-    return ChunkResult(tuple(parts), n_reliable, sum(part.rows for part in parts) - n_reliable)
+    n_flagged = sum(part.rows for part in parts) - n_reliable
+    return ChunkResult(tuple(parts), n_reliable, n_flagged, "; ".join(lost))
 
 
 def sorted_rows(table: Table) -> Table:

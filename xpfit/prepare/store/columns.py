@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
-from ...data import ObservationSpace, Spectra, unpack
+from ...data import InputFlag, ObservationSpace, Spectra, unpack
 from ...data.hdf5 import FileFormat
 from ...errors import InputError
 
@@ -22,6 +23,9 @@ _FIELDS = {
     "snr": "snr", "input_flags": "input_flags",
 }  # fmt: skip
 """Columns and the fields of `Spectra` that they hold."""
+
+MAX_NAMED = 5
+"""Damaged stars that a warning names."""
 
 GROUPS = ("labels", "label_err", "gaia")
 """Fields of `Spectra` that hold several columns, called GROUP/NAME."""
@@ -69,13 +73,42 @@ def from_columns(
         group, _, name = path.partition("/")
         if group in groups:
             groups[group][name] = values
-    return Spectra(
-        space=space,
-        whitener=unpack(columns["whitener"], space.n_obs),
-        preparation=preparation,
-        **groups,
-        **{field: columns[name] for name, field in _FIELDS.items()},
-    )
+    values = {field: columns[name] for name, field in _FIELDS.items()}
+    values["whitener"] = unpack(columns["whitener"], space.n_obs)
+    values |= {"space": space, "preparation": preparation, **groups}
+    try:
+        return Spectra(**values)
+    except InputError:
+        return Spectra(**_without_damaged(values))
+
+
+def _without_damaged(values: dict) -> dict:
+    """The same fields, without the numbers of stars that have impossible ones."""
+    flux, error, whitener = values["flux"], values["flux_err"], values["whitener"]
+    finite = np.isfinite(whitener.array).all(axis=tuple(range(1, whitener.array.ndim)))
+    used = np.isfinite(error)
+    bad = ~finite | ~(error > 0).all(axis=1) | (used & ~np.isfinite(flux)).any(axis=1)
+    parallax, parallax_err = values["parallax"], values["parallax_err"]
+    known = np.isfinite(parallax) & (parallax_err > 0) & np.isfinite(parallax_err)
+    wrong = ~known & ~np.isposinf(parallax_err)
+    named = [str(i) for i in values["source_id"][bad | wrong][:MAX_NAMED]]
+    if named:
+        warnings.warn(
+            f"{int((bad | wrong).sum())} sources have flux, errors, a whitener or a parallax that "
+            f"cannot be; these are left out, and flagged: {', '.join(named)}; prepare them again",
+            stacklevel=2,
+        )
+    rows = bad[:, None]
+    weights = np.where(bad.reshape(-1, *[1] * (whitener.array.ndim - 1)), 0.0, whitener.array)
+    flag = np.where(bad, int(InputFlag.BAD_COEFFICIENTS), 0)
+    return values | {
+        "flux": np.where(rows, 0.0, flux),
+        "flux_err": np.where(rows, np.inf, error),
+        "whitener": type(whitener)(weights),
+        "parallax": np.where(known, parallax, np.nan),
+        "parallax_err": np.where(known, parallax_err, np.inf),
+        "input_flags": values["input_flags"] | flag,
+    }
 
 
 def require_alike(first: Spectra, part: Spectra) -> None:
