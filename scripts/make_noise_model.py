@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from xpfit.constants import XP_WAVELENGTH
+from xpfit.data.hdf5 import new_hdf5
 from xpfit.files import atomic_output
 from xpfit.prepare.band import coefficient_covariance
 from xpfit.prepare.bases import sampled_design
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="XP continuous spectra")
     tables = [table for path in parser.parse_args().files for table in read_continuous(path)]
     design = sampled_design(XP_WAVELENGTH, 55, 55)
-    with atomic_output(OUTPUT, overwrite=True) as part, h5py.File(part, "w") as file:
+    with atomic_output(OUTPUT, overwrite=True) as part, new_hdf5(part) as file:
         for band in XP_BANDS:
             used, per_rate = getattr(design, band).any(axis=0), []
             for table in tables:

@@ -9,9 +9,9 @@ import xpfit
 
 PACKAGE = Path(xpfit.__file__).parent
 ORDER = [
-    "_deprecated", "_version", "errors", "constraints", "files", "arrays", "arrow", "constants",
-    "quantities", "statistics", "healpix", "data", "read", "prepare", "nn", "model", "train",
-    "companion", "fit", "quality", "catalogue", "simulate", "validate", "plots", "report",
+    "_deprecated", "_version", "errors", "constraints", "locks", "files", "arrays", "arrow",
+    "constants", "quantities", "statistics", "healpix", "data", "read", "prepare", "nn", "model",
+    "train", "companion", "fit", "quality", "catalogue", "simulate", "validate", "plots", "report",
     "cli", "__main__",
 ]  # fmt: skip
 

@@ -1,14 +1,29 @@
-"""Input files that must exist, and output files that are written completely or not at all."""
+"""Input files that must exist, and output files that are written completely or not at all.
+
+An output is written in a temporary directory beside it, which only its owner may enter and whose
+name cannot be guessed, so that nobody can put links into the way. Its owner holds a lock in it:
+what a killed process leaves behind is not locked, and the next writer removes it.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from .errors import InputError, OutputError
+from .locks import hold
+
+PREFIX, SUFFIX, LOCK = ".xpfit-", ".part", "lock"
+"""Of temporary directories, and the lock in them."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 def existing_file(
@@ -43,7 +58,9 @@ def existing_file(
     return path
 
 
-def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
+def check_output(
+    path: str | os.PathLike, *, overwrite: bool, inputs: Mapping[str, str] | None = None
+) -> Path:
     """Refuse an output that cannot or must not be written, before any computation.
 
     Parameters
@@ -51,6 +68,8 @@ def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
     path : path-like
     overwrite : bool
         Whether an existing file may be replaced.
+    inputs : mapping of str to str, optional
+        Files that are read, and what each is, for messages; none of them may be the output.
 
     Returns
     -------
@@ -59,21 +78,53 @@ def check_output(path: str | os.PathLike, *, overwrite: bool) -> Path:
     Raises
     ------
     OutputError
-        If the file exists and `overwrite` is off, if it is a directory, or if its directory does
+        If the file is one of the inputs (under whatever name), if it exists and `overwrite` is
+        off, if it is a directory or a device, if its name is too long, or if its directory does
         not exist or cannot be written to.
     """
     path = Path(path)
+    try:
+        _check_place(path, overwrite, inputs or {})
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def _check_place(path: Path, overwrite: bool, inputs: Mapping[str, str]) -> None:
+    """The checks of `check_output`."""
     if path.is_dir():
         raise OutputError(f"{path} is a directory; give a file name")
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already; use --overwrite (overwrite=True) to replace it")
+    if os.path.lexists(path):
+        _refuse_inputs(path, inputs)
+        if not overwrite:
+            raise OutputError(
+                f"{path} exists already; use --overwrite (overwrite=True) to replace it"
+            )
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path} is a device or a pipe; give the name of a file")
     if not path.parent.is_dir():
         raise OutputError(f"{path.parent}: no such directory; create it first")
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise OutputError(f"{path.parent}: cannot write here ({error.strerror})") from error
-    return path
+
+
+def _refuse_inputs(path: Path, inputs: Mapping[str, str]) -> None:
+    """Refuse an existing output that is one of the inputs, or in an input directory."""
+    for name, what in inputs.items():
+        try:
+            files = Path(name).rglob("*") if os.path.isdir(name) else [name]
+            same = any(os.path.samefile(path, file) for file in files if os.path.exists(file))
+        except OSError:
+            continue  # an input that cannot be examined is refused when it is read
+        if same:
+            raise OutputError(
+                f"{path} is read by this command as well ({what}), so that writing would destroy "
+                "it; give another output"
+            )
 
 
 def output_directory(path: str | os.PathLike) -> Path:
@@ -111,27 +162,175 @@ def atomic_output(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
     ----------
     path : path-like
     overwrite : bool
-        Whether an existing file may be replaced.
+        Whether an existing file may be replaced; the new one keeps its permissions.
 
     Yields
     ------
     Path
-        A temporary name in the same directory, with the same ending. Such a file is removed if the
-        block raises.
+        The same name in a temporary directory beside it. Nothing is left of it if the block raises.
 
     Raises
     ------
     OutputError
-        As `check_output`, or if writing fails.
+        As `check_output`, or if writing fails. If another program has written `path` in the
+        meantime and must not be overwritten, the message names the file that holds this output.
     """
     path = check_output(path, overwrite=overwrite)
-    part = path.with_name(f".{os.getpid()}.part.{path.name}")
+    with ExitStack() as stack:
+        with _explained(path, path.parent):
+            directory = stack.enter_context(_temporary_directory(path.parent))
+        with _explained(path, directory):
+            yield directory / path.name
+        with _explained(path, path.parent):
+            _finish(directory / path.name, path, overwrite)
+
+
+def new_log(path: str | os.PathLike, *, overwrite: bool) -> TextIO:
+    """Open a text file that is to be read while it grows; links are not followed.
+
+    Parameters
+    ----------
+    path : path-like
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Returns
+    -------
+    file open for writing text
+
+    Raises
+    ------
+    OutputError
+        If it cannot be opened.
+    """
+    path = check_output(path, overwrite=overwrite)
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     try:
-        yield part
-        os.replace(part, path)
+        return open(
+            os.open(path, flags | (os.O_TRUNC if overwrite else os.O_EXCL), 0o666),
+            "w",
+            encoding="utf-8",
+        )
     except OSError as error:
-        if isinstance(error, OutputError):
+        raise OutputError(f"{path}: could not be written ({error.strerror})") from error
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what killed processes have left unfinished in a directory.
+
+    Parameters
+    ----------
+    directory : Path
+    """
+    with os.scandir(directory) as entries:
+        names = [e.name for e in entries if e.name.startswith(PREFIX) and e.name.endswith(SUFFIX)]
+    for name in names:
+        leftover = directory / name
+        with suppress(OSError):  # locks are not supported here, or somebody else was faster
+            status = leftover.lstat()
+            if not stat.S_ISDIR(status.st_mode) or (
+                hasattr(os, "geteuid") and status.st_uid != os.geteuid()
+            ):
+                continue
+            lock = hold(leftover / LOCK)
+            if lock is not None:
+                _remove(leftover, lock)
+
+
+@contextmanager
+def _explained(path: Path, directory: Path) -> Iterator[None]:
+    """Raise `OutputError` for errors of writing in a directory, not of reading something else."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        if isinstance(error.filename, (str, bytes, os.PathLike)):
+            writing = Path(os.fsdecode(error.filename)).is_relative_to(directory)
+        elif error.errno is None:
+            writing = not isinstance(error, FileNotFoundError)
+        else:
+            writing = error.errno in _FULL
+        if not writing:
             raise
         raise OutputError(f"{path}: could not be written ({error})") from error
+
+
+@contextmanager
+def _temporary_directory(parent: Path) -> Iterator[Path]:
+    """A locked directory of this process alone; earlier ones without an owner are removed."""
+    remove_leftovers(parent)
+    while True:
+        directory = Path(tempfile.mkdtemp(SUFFIX, PREFIX, parent))
+        try:
+            lock = hold(directory / LOCK)
+        except OSError:
+            lock = -1  # locks are not supported here: nobody can remove it
+        if lock is not None:
+            break  # or else another process took it for a leftover
+    try:
+        yield directory
     finally:
-        part.unlink(missing_ok=True)
+        _remove(directory, lock)
+
+
+def _remove(directory: Path, lock: int) -> None:
+    """Remove a temporary directory, its lock last."""
+    with suppress(OSError):
+        for entry in sorted(directory.iterdir(), key=lambda entry: entry.name == LOCK):
+            if entry.name == LOCK and lock >= 0:
+                os.close(lock)
+                lock = -1
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+        directory.rmdir()
+    if lock >= 0:
+        os.close(lock)
+
+
+def _finish(part: Path, path: Path, overwrite: bool) -> None:
+    """Put a complete file into its place, on disk when this returns."""
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    with suppress(FileNotFoundError):
+        part.chmod(stat.S_IMODE(path.stat().st_mode) & 0o777)
+    if overwrite:
+        os.replace(part, path)
+    else:
+        _place(part, path)
+    with suppress(OSError):  # directories cannot be opened everywhere
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _place(part: Path, path: Path) -> None:
+    """Give a file its name, unless there is one; then a name with a number, and an error."""
+    try:
+        _link(part, path)
+        return
+    except FileExistsError:
+        pass
+    for number in range(1, 1000):
+        other = path.with_name(f"{path.stem}.{number}{path.suffix}")
+        with suppress(FileExistsError):
+            _link(part, other)
+            raise OutputError(
+                f"{path} was written by another program in the meantime; the output of this one "
+                f"is in {other}"
+            )
+
+
+def _link(part: Path, path: Path) -> None:
+    """Give a file another name, in one step with the check that there is no such file."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links on this file system
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.replace(part, path)

@@ -16,7 +16,8 @@ from xpfit.cli.parser import Parser
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("stars.fits", "exists already; use --overwrite"),
+        ("there.fits", "exists already; use --overwrite"),
+        ("stars.fits", "stars.fits is read by this command as well (inputs)"),
         ("absent/f.fits", "no such directory"),
         ("f.csv", "use one of .fits, .vot"),
         (".", "is a directory"),
@@ -24,6 +25,7 @@ from xpfit.cli.parser import Parser
 )
 def test_bad_output_is_refused_before_any_work(stars, tmp_path, capsys, output, message):
     before = stars.read_bytes()
+    (tmp_path / "there.fits").write_text("there")
     assert run("fit", stars, "--output", tmp_path / output) == 1
     said = capsys.readouterr().err
     assert message in said and "%" not in said  # no progress bar was shown
@@ -76,7 +78,12 @@ def test_help_of_every_verb_of_companion(verb, capsys):
 
 def test_there_are_sixteen_commands_with_a_module_each():
     folder = Path(xpfit.__file__).parent / "cli"
-    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "options", "parser"}
+    modules = {path.stem for path in folder.glob("*.py")} - {
+        "__init__",
+        "failure",
+        "options",
+        "parser",
+    }
     assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 16
 
 

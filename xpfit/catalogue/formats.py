@@ -12,13 +12,12 @@ import re
 import warnings
 from pathlib import Path
 
-import h5py
 import numpy as np
 from astropy.io import fits, votable
 from astropy.io.votable.tree import Info
 from astropy.table import Column, Table
 
-from ..data.hdf5 import FileFormat
+from ..data.hdf5 import FileFormat, new_hdf5
 from ..errors import InputError, OutputError
 from ..files import atomic_output
 from ..read import read_table
@@ -162,7 +161,7 @@ def _read_votable(path: Path) -> Table:
 
 def _write_hdf5(table: Table, path: Path) -> None:
     """HDF5 with one dataset per column, as the published catalogue of ZGR23 has."""
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs.update(HDF5_FORMAT.header)
         file.attrs["columns"] = table.colnames
         file.attrs["meta"] = json.dumps(dict(table.meta))

@@ -6,13 +6,16 @@ command's parser, and ``run``, which does the work.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
 from .._version import __version__
-from ..errors import XpfitError
+from .failure import ending_signals, explain
 from .parser import HelpFormatter, Parser
 
 COMMANDS = (
@@ -35,6 +38,9 @@ COMMANDS = (
 )
 """Name, module and help of each command, in the order in which users need them."""
 
+DEBUG = "--debug"
+"""Anywhere in the command line."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -48,22 +54,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         Exit status: 0; 1 after an error that was explained on standard error; 2 for a command line
-        that is wrong; 3 if the work is done but inputs were refused; 130 if it was interrupted.
+        that is wrong; 3 if the work is done but inputs were refused; 130, 143 and 129 if it was
+        interrupted, terminated or hung up (SIGINT, SIGTERM, SIGHUP).
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = DEBUG in arguments
+    arguments = [argument for argument in arguments if argument != DEBUG]
     # No option before the command takes a value.
     command = next((a for a in arguments if not a.startswith("-")), None)
-    options = build_parser(command).parse_args(arguments)
-    warnings.showwarning = _show_warning
-    try:
-        return options.run(options) or 0
-    except (XpfitError, FileNotFoundError) as error:
-        print(f"xpfit {options.command}: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as interruption:
-        outcome = str(interruption) or "nothing was written"
-        print(f"xpfit {options.command}: interrupted; {outcome}", file=sys.stderr)
-        return 130
+    with ending_signals() as received:
+        try:
+            options = build_parser(command).parse_args(arguments)
+            warnings.showwarning = _show_warning
+            status = options.run(options) or 0
+            sys.stdout.flush()
+            return status
+        except KeyboardInterrupt as interruption:
+            outcome = str(interruption) or "nothing was written"
+            _say(command, f"interrupted; {outcome}")
+            return 128 + (received[0] if received else signal.SIGINT)
+        except BrokenPipeError:
+            # Who reads the output has seen enough; nothing can be written at the end either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            _say(command, f"error: {explain(error)}")
+            return 1
+
+
+def _say(command: str | None, text: str) -> None:
+    """Print on standard error, in one line."""
+    print(f"xpfit {command}: {' '.join(text.splitlines())}", file=sys.stderr)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:
@@ -86,6 +109,9 @@ def build_parser(command: str | None = None) -> Parser:
         prog="xpfit", description="Stellar parameters from Gaia BP/RP spectra (Zhang+ 2023)."
     )
     parser.add_argument("--version", action="version", version=f"xpfit {__version__}")
+    parser.add_argument(
+        DEBUG, action="store_true", help="show where an error arose (with any command)"
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module_name, text in COMMANDS:
         subparser = commands.add_parser(

@@ -10,10 +10,10 @@ from astropy.table import Table, vstack
 
 from ..catalogue import write_catalogue
 from ..errors import InputError
-from ..files import check_output
 from ..fit.binary import fit_binaries
 from ..plots import save
 from ..plots.binaries import detection_figure
+from ..plots.style import figure_format
 from ..read.tables import match_ids
 from ..simulate import read_truth
 from ..validate.binaries import FALSE_ALARM_RATE, detection
@@ -37,7 +37,8 @@ def run(options: argparse.Namespace) -> None:
     if options.figure:
         if not options.truth:
             raise InputError("--figure shows completeness, which needs --truth")
-        check_output(options.figure, overwrite=options.overwrite)
+        shared.check_outputs(options, options.output, options.figure)
+        figure_format(options.figure)
     pipeline = shared.make_pipeline(options, options.spectra)
     tables = []
     parts = (part for path in options.spectra for part in pipeline.spectra(path))

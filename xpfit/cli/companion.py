@@ -15,7 +15,6 @@ from ..catalogue import write_catalogue
 from ..catalogue.companion_columns import companion_table
 from ..companion import KINDS, load_companion, save_companion
 from ..errors import InputError
-from ..files import check_output
 from ..prepare import iterate_file, read_spectra, sampled_space
 from . import options as shared
 from .parser import TABLES, Parser
@@ -68,7 +67,9 @@ def _add_card(command: Parser) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     """Train a companion and write it."""
-    check_output(options.output, overwrite=options.overwrite)
+    checkpoint = Path(f"{options.output}.checkpoint")
+    shared.check_outputs(options, options.output)
+    shared.check_outputs(options, checkpoint, overwrite=True)
     space = None if options.wavelength is None else sampled_space(options.wavelength)
     spectra = shared.without_excluded(options, read_spectra(options.spectra, space=space))
     kind = KINDS[options.kind]
@@ -77,7 +78,7 @@ def _train(options: argparse.Namespace) -> None:
         settings = replace(settings, n_epochs=options.n_epochs)
     labels = shared.label_names(options)
     companion = kind(**({"label_names": list(labels)} if labels else {}), settings=settings)
-    checkpoint, start = Path(f"{options.output}.checkpoint"), time.perf_counter()
+    start = time.perf_counter()
     with shared.resumable(f"rerun the same command to resume from {checkpoint}", checkpoint):
         companion.fit(
             spectra,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
+from ..arrow import pyarrow_modules
+from ..errors import InputError, OutputError
 from ..files import atomic_output, check_output, output_directory
 from .parser import Parser
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 REFUSED = 3
 """Exit status of ``fit`` and ``run`` that are finished, but have refused some of their inputs."""
+
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -231,11 +234,60 @@ def text_table(widths: Sequence[int], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
+OUTPUTS = ("output", "output_dir", "log", "figure", "report")
+"""Options that name outputs."""
+
+
+def _inputs_of(options: argparse.Namespace) -> dict[str, str]:
+    """Files and directories that a command reads, and the options that name them."""
+    found = {}
+    for option, value in vars(options).items():
+        if option in OUTPUTS or option in ("command", "verb"):
+            continue
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, (str, Path)) and os.path.exists(name):
+                found[str(name)] = option.replace("_", "-")
+    for option, part in (
+        ("model", "model/default.h5"),
+        ("confidence", "quality/default_confidence.h5"),
+    ):
+        if option in options and getattr(options, option) is None:
+            found[str(PACKAGE / part)] = f"the {option} that comes with xpfit"
+    return found
+
+
+def check_outputs(
+    options: argparse.Namespace, *paths: str | os.PathLike, overwrite: bool | None = None
+) -> None:
+    """Refuse outputs that cannot or must not be written, before any work.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        Files that they name as inputs must not be among the outputs.
+    *paths : path-like
+    overwrite : bool, optional
+        Whether existing files may be replaced; by default as the options say.
+
+    Raises
+    ------
+    OutputError
+        As `check_output`, or if two of the paths are the same.
+    """
+    overwrite = options.overwrite if overwrite is None else overwrite
+    inputs, places = _inputs_of(options), {}
+    for path in paths:
+        check_output(path, overwrite=overwrite, inputs=inputs)
+        place = os.path.realpath(path)
+        if place in places:
+            raise OutputError(f"{path}: two outputs have this name; give another to one of them")
+        places[place] = path
+
+
 def make_directory(options: argparse.Namespace, path: str, names: Iterable[str]) -> Path:
     """Create a directory for files, refusing to replace any without ``--overwrite``."""
     directory = output_directory(path)
-    for name in names:
-        check_output(directory / name, overwrite=options.overwrite)
+    check_outputs(options, *(directory / name for name in names))
     return directory
 
 
@@ -258,8 +310,9 @@ def check_catalogue(options: argparse.Namespace) -> None:
     """Refuse a catalogue that cannot or must not be written, before any work."""
     from ..catalogue import catalogue_format
 
-    check_output(options.output, overwrite=options.overwrite)
-    catalogue_format(options.output)
+    check_outputs(options, options.output)
+    if catalogue_format(options.output) == "Parquet":
+        pyarrow_modules(OutputError)
 
 
 def save_catalogue(options: argparse.Namespace, tables: Iterable[Table]) -> int:

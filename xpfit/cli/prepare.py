@@ -11,10 +11,10 @@ from astropy.table import Table
 from ..data.preparation import XPSettings
 from ..data.space import ObservationSpace
 from ..errors import InputError
-from ..files import check_output
 from ..model.store import load_model
 from ..prepare import TrainingCuts, iterate_file, sampled_space, write_spectra
 from ..prepare.labels import LABEL_EPOCH
+from ..prepare.store.hdf5 import store_format
 from ..read import read_apogee, read_labels, read_lamost
 from . import options as shared
 from .parser import DEFAULT_MODEL, TABLES, Parser
@@ -91,7 +91,8 @@ def _space(options: argparse.Namespace) -> ObservationSpace | str | None:
 
 def run(options: argparse.Namespace) -> None:
     """Prepare files of spectra into one."""
-    check_output(options.output, overwrite=options.overwrite)
+    shared.check_outputs(options, options.output)
+    store_format(options.output)
     space = _space(options)
     model = load_model(options.model) if options.model or space is None else None
     settings = None

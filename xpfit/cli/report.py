@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from ..files import check_output
 from ..report import write_report
 from . import options as shared
 from .parser import INPUT_HELP, REFERENCE_HELP, Parser
@@ -34,7 +33,7 @@ def add(command: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write a report."""
-    check_output(options.output, overwrite=options.overwrite)
+    shared.check_outputs(options, options.output)
     gathered = write_report(
         options.catalogue,
         options.output,

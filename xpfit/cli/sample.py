@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
     except ImportError as reason:
         raise InputError("sampling needs emcee: python -m pip install 'xpfit[sample]'") from reason
     directory = shared.make_directory(options, options.output_dir, [SUMMARY_NAME])
+    shared.check_outputs(options, directory / CHAINS_NAME, overwrite=True)
     pipeline = shared.make_pipeline(options, options.spectra)
     model, spectra = pipeline.model, _stars(options, pipeline)
     result = pipeline.fit(spectra)

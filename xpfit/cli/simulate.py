@@ -6,9 +6,10 @@ import argparse
 
 import numpy as np
 
-from ..files import check_output
+from ..errors import OutputError
 from ..model.store import load_model
 from ..prepare import read_spectra
+from ..prepare.store.hdf5 import store_format
 from ..simulate import SurveySettings, iterate_survey, write_survey
 from ..simulate.galaxy import iterate_mock
 from . import options as shared
@@ -61,10 +62,13 @@ def add(command: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Simulate and write a survey."""
-    check_output(options.output, overwrite=options.overwrite)
     if options.catalogue:
+        shared.check_catalogue(options)
         _simulate_catalogue(options)
         return
+    shared.check_outputs(options, options.output)
+    if store_format(options.output) != "HDF5":
+        raise OutputError(f"{options.output}: simulated surveys are HDF5 files; use .h5")
     settings = shared.settings_of(SurveySettings, options)
     model = load_model(options.model)
     types = None

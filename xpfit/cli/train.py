@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data import Spectra
 from ..errors import InputError, OutputError
-from ..files import check_output
+from ..files import new_log
 from ..model import XPModel, ccm89_curve
 from ..prepare import (
     attach_astrometry,
@@ -82,8 +82,11 @@ def add(command: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Train a model and write it."""
-    check_output(options.output, overwrite=options.overwrite)
     checkpoint = Path(f"{options.output}{CHECKPOINT_SUFFIX}")
+    logs = [options.log] if options.log else []
+    shared.check_outputs(options, options.output)
+    shared.check_outputs(options, *logs, overwrite=options.overwrite or options.resume)
+    shared.check_outputs(options, options.output, checkpoint, *logs, overwrite=True)
     if checkpoint.exists() and not (options.resume or options.overwrite):
         raise OutputError(
             f"{checkpoint} is from an unfinished training: --resume continues it, --overwrite "
@@ -97,8 +100,9 @@ def run(options: argparse.Namespace) -> None:
     with ExitStack() as stack:
         log = None
         if options.log:
-            path = check_output(options.log, overwrite=options.overwrite or options.resume)
-            log = stack.enter_context(path.open("w", encoding="utf-8"))
+            log = stack.enter_context(
+                new_log(options.log, overwrite=options.overwrite or options.resume)
+            )
         how = f"rerun the same command with --resume to resume from {checkpoint}"
         with shared.resumable(how, checkpoint):
             model, summary = train_model(

@@ -9,7 +9,6 @@ import numpy as np
 
 from ..data import Spectra
 from ..errors import InputError
-from ..files import check_output
 from ..fit import Fitter
 from ..model import XPModel
 from ..model.store import load_model
@@ -39,7 +38,7 @@ def add(command: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Fit stars with known labels, and learn which fits agree with them."""
-    check_output(options.output, overwrite=options.overwrite)
+    shared.check_outputs(options, options.output)
     if options.report:
         shared.make_directory(options, options.report, (FIGURE_NAME, REPORT_NAME))
     model = load_model(options.model, shapes_only=options.shapes_only)

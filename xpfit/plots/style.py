@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..errors import OutputError
 from ..files import atomic_output
 
 BLUE, VERMILION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
@@ -73,6 +75,21 @@ def save(figure: Figure, path: str | os.PathLike, *, overwrite: bool = False) ->
     """
     with atomic_output(path, overwrite=overwrite) as part:
         figure.savefig(part, dpi=DPI)
+
+
+def figure_format(path: str | os.PathLike) -> str:
+    """Format of a figure's file, by its ending.
+
+    Raises
+    ------
+    OutputError
+        If no figures are written with this ending.
+    """
+    known = Figure().canvas.get_supported_filetypes()
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in known:
+        raise OutputError(f"{path}: unknown format of figures; use .png, .pdf or .svg")
+    return known[suffix]
 
 
 def wavelength_axis(axes: Axes, ticks: tuple[int, ...] = WAVELENGTH_TICKS) -> None:

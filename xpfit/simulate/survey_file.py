@@ -12,7 +12,7 @@ from ..data import Spectra
 from ..errors import InputError
 from ..files import atomic_output
 from ..model import XPModel
-from ..prepare.store.hdf5 import write_spectra
+from ..prepare.store.hdf5 import write_hdf5
 from .survey import Survey
 
 
@@ -46,14 +46,14 @@ def write_survey(
             truth.append(part.truth)
             yield part.spectra
 
+    def all_truth() -> dict[str, object]:
+        arrays = {f"truth/{k}": np.concatenate([part[k] for part in truth]) for k in truth[0]}
+        arrays["truth/extinction_curve"] = model.forward.extinction_curve
+        arrays["truth/label_names"] = [name.encode() for name in model.label_names]
+        return arrays
+
     with atomic_output(path, overwrite=overwrite) as whole:
-        n_star = write_spectra(spectra(), whole)
-        with h5py.File(whole, "a") as file:
-            for name in truth[0]:
-                file[f"truth/{name}"] = np.concatenate([part[name] for part in truth])
-            file["truth/extinction_curve"] = model.forward.extinction_curve
-            file["truth/label_names"] = [name.encode() for name in model.label_names]
-    return n_star
+        return write_hdf5(spectra(), whole, all_truth)
 
 
 def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:

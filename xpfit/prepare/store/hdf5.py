@@ -22,13 +22,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import h5py
 
+from ...arrow import pyarrow_modules
 from ...data import Spectra, id_flags, space_from_datasets
-from ...errors import InputError
+from ...data.hdf5 import new_hdf5
+from ...errors import InputError, OutputError
 from ...files import atomic_output, existing_file
 from ...read.formats import recognise
 from ...read.formats.parquet import Parquet
@@ -52,7 +54,7 @@ def write_spectra(
     parts : iterable of Spectra
         Prepared alike; memory holds one at a time.
     path : path-like
-        Parquet if it ends in ``.parquet``, HDF5 otherwise.
+        The ending, one of `STORE_FORMATS`, gives the format.
     overwrite : bool
         Whether an existing file may be replaced.
 
@@ -66,13 +68,34 @@ def write_spectra(
     InputError
         If there are no parts, or they were not prepared alike.
     OutputError
-        If the file exists or cannot be written.
+        If the ending is unknown, the file exists, or it cannot be written.
     """
-    parts = _alike(parts)
+    write = parquet.write if store_format(path) == "Parquet" else write_hdf5
     with atomic_output(path, overwrite=overwrite) as part_path:
-        if Path(path).suffix == parquet.SUFFIX:
-            return parquet.write(parts, part_path)
-        return _write_hdf5(parts, part_path)
+        return write(_alike(parts), part_path)
+
+
+STORE_FORMATS = {".h5": "HDF5", ".hdf5": "HDF5", parquet.SUFFIX: "Parquet"}
+"""Endings of files of prepared spectra and their formats."""
+
+
+def store_format(path: str | os.PathLike) -> str:
+    """Format of a new file of prepared spectra, by its ending.
+
+    Raises
+    ------
+    OutputError
+        If the ending is not one of `STORE_FORMATS`, or pyarrow is needed and not installed.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in STORE_FORMATS:
+        raise OutputError(
+            f"{path}: unknown format of prepared spectra, by the ending {suffix!r}; use one of "
+            f"{', '.join(STORE_FORMATS)}"
+        )
+    if suffix == parquet.SUFFIX:
+        pyarrow_modules(OutputError)
+    return STORE_FORMATS[suffix]
 
 
 def count_spectra(path: str | os.PathLike) -> int:
@@ -145,10 +168,10 @@ def _alike(parts: Iterable[Spectra]) -> Iterator[Spectra]:
         raise InputError("no spectra to write; the input has no rows")
 
 
-def _write_hdf5(parts: Iterator[Spectra], path: Path) -> int:
-    """Write all parts; returns the number of stars."""
+def write_hdf5(parts: Iterator[Spectra], path: Path, more: Callable[[], dict] | None = None) -> int:
+    """Write all parts, and more arrays that are known at the end; returns the number of stars."""
     n_star = 0
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         for part in parts:
             columns = to_columns(part)
             if not n_star and "format" not in file.attrs:
@@ -160,6 +183,8 @@ def _write_hdf5(parts: Iterator[Spectra], path: Path) -> int:
         # Sources may be repeated across parts, which is known only at the end.
         file["input_flags"][:] |= id_flags(file["source_id"][:])
         file.attrs["n_star"] = n_star
+        for name, values in (more() if more else {}).items():
+            file[name] = values
     return n_star
 
 

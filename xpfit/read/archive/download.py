@@ -17,11 +17,11 @@ from enum import Enum
 from functools import partial, reduce
 from pathlib import Path
 
-import h5py
 import numpy as np
 from astropy.table import MaskedColumn, Table, join, vstack
 from tqdm.auto import tqdm
 
+from ...data.hdf5 import new_hdf5
 from ...errors import ArchiveError, InputError
 from ...files import atomic_output, output_directory
 from ..formats.base import require_columns
@@ -247,7 +247,7 @@ def write_mirror(tables: list[np.ma.MaskedArray], path: Path) -> None:
         Replaced if it exists.
     """
     ids, first = np.unique(_ids(tables), return_index=True)
-    with atomic_output(path, overwrite=True) as part, h5py.File(part, "w") as file:
+    with atomic_output(path, overwrite=True) as part, new_hdf5(part) as file:
         for name in tables[0].dtype.names:
             cells = [cell for table in tables for cell in table[name]]
             file.create_dataset(
