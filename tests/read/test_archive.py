@@ -15,7 +15,8 @@ from astropy.table import MaskedColumn, Table
 import xpfit
 from xpfit import InputError
 from xpfit.cli import main
-from xpfit.errors import ArchiveError
+from xpfit.errors import ArchiveError, OutputError
+from xpfit.locks import locked
 from xpfit.read import read_continuous, read_table
 from xpfit.read.archive import ArchiveClient, Download, Status
 from xpfit.read.archive.queries import ALLWISE, GAIA_SOURCE, TWO_MASS
@@ -350,3 +351,35 @@ def test_downloaded_spectra_can_be_fitted(rng, tmp_path, naps):
     download(gaia, tmp_path, naps).run(gaia.ids, progress=False)
     spectra = xpfit.read_spectra(tmp_path / "spectra" / "batch_0000.h5")
     assert len(spectra) == 5 and np.all(spectra.n_obs == 61)
+
+
+@pytest.mark.parametrize("folder", ["spectra", "gaia_source", "photometry"])
+def test_what_accounts_call_received_is_asked_for_again_when_its_file_is_gone(
+    gaia, tmp_path, naps, folder
+):
+    download(gaia, tmp_path, naps, batch_size=3).run(gaia.ids, progress=False)
+    next((tmp_path / folder).glob("batch_0000.*")).unlink()
+    gaia.requests = []
+    job = download(gaia, tmp_path, naps)
+    with pytest.warns(UserWarning, match="call received are in no file"):
+        job.run(gaia.ids, progress=False)
+    assert job.n_failed == 0 and set(gaia.requests[0][1]) <= set(gaia.ids[:3].tolist())
+    ids = [i for p in (tmp_path / "spectra").glob("*.h5") for t in read_continuous(p)
+           for i in t["source_id"]]  # fmt: skip
+    assert set(ids) == set(np.delete(gaia.ids, [2, 5]).tolist())
+    assert len(read_table(tmp_path / "gaia_source.fits")) == N_SOURCE - 1
+
+
+def test_files_of_lost_accounts_are_not_replaced(gaia, tmp_path, naps):
+    download(gaia, tmp_path, naps).run(gaia.ids[:3], progress=False)
+    (tmp_path / "accounts.ecsv").unlink()
+    download(gaia, tmp_path, naps).run(gaia.ids[3:], progress=False)
+    assert len(list((tmp_path / "spectra").iterdir())) == 2
+
+
+def test_two_downloads_do_not_share_a_directory(gaia, tmp_path, naps):
+    job = download(gaia, tmp_path, naps)
+    busy = locked(tmp_path / ".lock", "")
+    with busy, pytest.raises(OutputError, match="another download is active"):
+        job.run(gaia.ids, progress=False)
+    assert gaia.requests == []

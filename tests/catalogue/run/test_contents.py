@@ -155,7 +155,8 @@ def test_a_refused_file_may_be_replaced_by_a_good_one_when_it_is_tried_again(
     bad.write_text("source_id,flux\n1,2\n")
     inputs = (tmp_path / "in.h5", bad)
     assert len(run(inputs=inputs).refused) == 1
-    write_spectra([spectra[12:14]], bad, overwrite=True)
+    write_spectra([spectra[12:14]], tmp_path / "good.h5")
+    (tmp_path / "good.h5").replace(bad)
     with pytest.raises(InputError, match=r"bad\.csv: not the file"):
         run(inputs=inputs)
     again = RunSettings(progress=False, retry_refused=True)

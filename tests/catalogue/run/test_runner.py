@@ -142,11 +142,12 @@ def test_a_line_of_the_manifest_that_was_cut_short_is_done_again(stores, undistu
     path = tmp_path / "run" / manifest.MANIFEST
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:3]) + lines[3][:40])
-    leftover = tmp_path / "run" / "parts" / ".123.part.000003-000.parquet"
+    leftover = tmp_path / "run" / "parts" / ".xpfit-123.part" / "000003-000.parquet"
+    leftover.parent.mkdir()
     leftover.write_bytes(b"half a file")
     assert run(stores, tmp_path / "run", settings=with_parts) == undisturbed[1]
     assert checksums(tmp_path / "run") == checksums(undisturbed[0])
-    assert not leftover.exists()
+    assert not leftover.parent.exists()
 
 
 def test_rows_of_a_chunk_that_are_gone_or_cut_short_are_made_again(
@@ -249,7 +250,7 @@ def test_a_disk_that_fills_up_stops_the_run_which_is_resumed_later(
     with pytest.raises(OutputError, match="No space left on device"):
         run(stores, tmp_path / "run")
     assert len(calls) == 3  # nothing else was tried on the full disk
-    assert not list((tmp_path / "run").rglob("*.part.*"))
+    assert not list((tmp_path / "run").rglob("*.part"))
     monkeypatch.setattr(parquet, "write", write)
     assert run(stores, tmp_path / "run") == undisturbed[1]
     assert checksums(tmp_path / "run") == checksums(undisturbed[0])

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import InputError, OutputError
-from ...files import atomic_output, output_directory
+from ...files import PREFIX, atomic_output, output_directory, remove_leftovers
+from ...locks import locked
 
 REQUEST, MANIFEST, PARTS, CATALOGUE = "run.json", "manifest.jsonl", "parts", "catalogue"
 LATER_ENTRIES = tuple(f"table of {name}" for name in ("photometry", "astrometry", "labels"))
@@ -68,24 +69,14 @@ class RunDirectory:
         Raises
         ------
         OutputError
-            If another run is active in it, or filelock is not installed.
+            If another run is active in it, or it cannot be locked.
         """
-        try:
-            from filelock import FileLock, Timeout
-        except ImportError as reason:
-            raise OutputError("runs need filelock: pip install 'xpfit[scale]'") from reason
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputError(
-                f"{self.path}: another run is active in this directory; wait for it, or give "
-                "another --output-dir"
-            ) from None
-        try:
+        busy = (
+            f"{self.path}: another run is active in this directory; wait for it, or give another "
+            "--output-dir"
+        )
+        with locked(self.path / LOCK, busy):
             yield
-        finally:
-            lock.release()
 
     def begin(self, request: dict) -> dict:
         """Record the request; when a run is resumed, check that it is the same.
@@ -107,8 +98,8 @@ class RunDirectory:
         """
         path = self.path / REQUEST
         self.parts.mkdir(exist_ok=True)
-        for leftover in self.path.rglob(".*.part.*"):
-            leftover.unlink(missing_ok=True)
+        for directory in {leftover.parent for leftover in self.path.rglob(f"{PREFIX}*")}:
+            remove_leftovers(directory)
         if not path.exists():
             with atomic_output(path) as part:
                 part.write_text(json.dumps(request, indent=1, sort_keys=True), encoding="utf-8")
@@ -183,4 +174,4 @@ def _json_object(where: str | os.PathLike, text: bytes) -> dict:
 
 def _is_unfinished(names: set[str]) -> bool:
     """Whether a run was killed before it had recorded its request."""
-    return all(name == PARTS or ".part." in name for name in names)
+    return all(name == PARTS or name.startswith(PREFIX) for name in names)

@@ -12,21 +12,24 @@ The directory that a download fills::
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from enum import Enum
 from functools import partial, reduce
 from pathlib import Path
 
+import h5py
 import numpy as np
 from astropy.table import MaskedColumn, Table, join, vstack
 from tqdm.auto import tqdm
 
-from ...data.hdf5 import new_hdf5
 from ...errors import ArchiveError, InputError
 from ...files import atomic_output, output_directory
+from ...locks import locked
 from ..formats.base import require_columns
 from ..tables import read_table
 from .client import ArchiveClient
+from .mirror import ids_of, write_mirror
 from .queries import ALLWISE, GAIA_SOURCE, TWO_MASS
 
 MAX_BATCH = 5000
@@ -38,8 +41,15 @@ PAUSE = 1.0
 MAX_UNANSWERED_BATCHES = 2
 """Consecutive batches without an answer after which a download stops."""
 
-REQUESTS = ("gaia_source", "two_mass", "allwise", "spectrum")
-"""Requests for each source, as columns of the accounts."""
+REQUESTS = {
+    "gaia_source": "gaia_source",
+    "two_mass": "photometry",
+    "allwise": "photometry",
+    "spectrum": "spectra",
+}
+"""Requests for each source, as columns of the accounts, and the folders of what is received."""
+
+FOLDERS = ("spectra", "gaia_source", "photometry")
 
 
 _TEXT = "U8"  # as long as the longest status
@@ -87,7 +97,7 @@ class Download:
                 f"the archive takes 1 to {MAX_BATCH} sources at once, not {batch_size}"
             )
         self.directory, self.client, self.batch_size = Path(directory), client, batch_size
-        for name in ("spectra", "gaia_source", "photometry"):
+        for name in FOLDERS:
             output_directory(self.directory / name)
         self.accounts = self._read_accounts()
 
@@ -111,6 +121,16 @@ class Download:
         wanted = np.unique(np.asarray(list(source_id), dtype=np.int64))
         if not len(wanted) or wanted[0] <= 0:
             raise InputError("source ids must be positive integers, and at least one is needed")
+        busy = f"{self.directory}: another download is active in this directory; wait for it"
+        with locked(self.directory / ".lock", busy):
+            self.accounts = self._read_accounts()
+            self._check_received()
+            self._request(wanted, progress)
+            self._merge("gaia_source")
+            self._merge("photometry")
+
+    def _request(self, wanted: np.ndarray, progress: bool) -> None:
+        """Request what is missing, batch by batch."""
         pending = wanted[~np.isin(wanted, self.completed())]
         unanswered = 0
         with tqdm(total=len(wanted), unit="source", disable=not progress) as bar:
@@ -126,8 +146,42 @@ class Download:
                         f"{unanswered} consecutive batches had no answer; received data are in "
                         f"{self.directory}, rerun later to resume"
                     )
-        self._merge("gaia_source")
-        self._merge("photometry")
+
+    def _check_received(self) -> None:
+        """Have what the accounts call received, but no file holds, requested again."""
+        there = {name: self._ids_in(name) for name in FOLDERS}
+        ids = np.asarray(self.accounts["source_id"])
+        n_lost = 0
+        for request, folder in REQUESTS.items():
+            status = np.asarray(self.accounts[request])
+            lost = (status == Status.RECEIVED.value) & ~np.isin(ids, there[folder])
+            self.accounts[request][lost] = Status.FAILED.value
+            n_lost += int(lost.sum())
+        if n_lost:
+            warnings.warn(
+                f"{self.directory}: {n_lost} data that the accounts call received are in no file; "
+                "they are requested again",
+                stacklevel=4,
+            )
+
+    def _ids_in(self, folder: str) -> np.ndarray:
+        """Sources in all readable files of a folder."""
+        ids = [np.empty(0, dtype=np.int64)]
+        for path in self._batches(folder):
+            try:
+                if folder == "spectra":
+                    with h5py.File(path, "r") as file:
+                        ids.append(file["source_id"][()].astype(np.int64))
+                else:
+                    table = read_table(path)
+                    ids.append(np.asarray(table["source_id"]).astype(np.int64))
+            except (OSError, KeyError, InputError) as error:
+                warnings.warn(f"{path}: not readable ({error}); remove it", stacklevel=5)
+        return np.concatenate(ids)
+
+    def _batches(self, folder: str) -> list[Path]:
+        """Files of a folder, the newest first."""
+        return sorted((self.directory / folder).glob("batch_*.*"), reverse=True)
 
     def completed(self) -> np.ndarray:
         """Sources for which no request has failed, int64."""
@@ -151,8 +205,10 @@ class Download:
 
     def _run_batch(self, batch: np.ndarray) -> bool:
         """Download one batch and record its status; returns whether the archive answered."""
-        batches = np.asarray(self.accounts["batch"])
-        number = int(batches.max()) + 1 if len(batches) else 0
+        # Also beyond files of which the accounts know nothing.
+        names = [path.stem.removeprefix("batch_") for f in FOLDERS for path in self._batches(f)]
+        numbers = [int(name) for name in names if name.isdecimal()]
+        number = max([-1, *numbers, *np.asarray(self.accounts["batch"]).tolist()]) + 1
         status = {name: np.full(len(batch), Status.FAILED.value, _TEXT) for name in REQUESTS}
         tables = {}
         for name, adql in (
@@ -192,11 +248,11 @@ class Download:
                 received += self.client.continuous_spectra(missing)
             except ArchiveError:
                 break
-            missing = missing[~np.isin(missing, _ids(received))]
+            missing = missing[~np.isin(missing, ids_of(received))]
         if received:
             path = self.directory / "spectra" / f"batch_{number:04d}.h5"
             write_mirror(received, path)
-            status[np.isin(batch, _ids(received))] = Status.RECEIVED.value
+            status[np.isin(batch, ids_of(received))] = Status.RECEIVED.value
         return status
 
     def _account(self, batch: np.ndarray, number: int, status: dict[str, np.ndarray]) -> None:
@@ -226,64 +282,13 @@ class Download:
 
     def _merge(self, name: str) -> None:
         """Write all batches of a catalogue as one table; of a repeated source the newest row."""
-        paths = sorted((self.directory / name).glob("batch_*.fits"), reverse=True)
-        tables = [table for table in map(read_table, paths) if len(table)]
+        tables = [table for table in map(read_table, self._batches(name)) if len(table)]
         if not tables:
             return
         merged = _first_rows(vstack(tables, metadata_conflicts="silent"))
         merged.sort("source_id")
         with atomic_output(self.directory / f"{name}.fits", overwrite=True) as part:
             merged.write(part, format="fits")
-
-
-def write_mirror(tables: list[np.ma.MaskedArray], path: Path) -> None:
-    """Write XP continuous spectra as HDF5, one dataset per column of the archive.
-
-    Parameters
-    ----------
-    tables : list of numpy.ma.MaskedArray
-        Records with the same columns. The first row of a repeated source is used.
-    path : Path
-        Replaced if it exists.
-    """
-    ids, first = np.unique(_ids(tables), return_index=True)
-    with atomic_output(path, overwrite=True) as part, new_hdf5(part) as file:
-        for name in tables[0].dtype.names:
-            cells = [cell for table in tables for cell in table[name]]
-            file.create_dataset(
-                name.lower(), data=_stack([cells[i] for i in first]), compression="gzip"
-            )
-        file["source_id"][:] = ids
-
-
-def _stack(cells: list) -> np.ndarray:
-    """Cells as one array: lists padded with NaN, texts as bytes."""
-    arrays = [np.ma.filled(np.ma.asarray(c), np.nan) if _is_float(c) else c for c in cells]
-    arrays = [np.asarray(0 if np.ma.is_masked(a) else a) for a in arrays]
-    if arrays[0].dtype.kind in "SUO":
-        return np.array([str(a).encode() for a in arrays])
-    size = max(a.size for a in arrays)
-    if all(a.ndim == 0 for a in arrays):
-        return np.array(arrays)
-    kind = np.result_type(*(a.dtype for a in arrays if a.size), np.float32)
-    stacked = np.full((len(arrays), size), np.nan, dtype=kind)
-    for row, a in zip(stacked, arrays, strict=True):
-        row[: a.size] = a.ravel()
-    return stacked
-
-
-def _is_float(cell) -> bool:
-    """Whether a cell holds floats, one or many, masked or not."""
-    return np.ma.asarray(cell).dtype.kind == "f"
-
-
-def _ids(tables: list[np.ma.MaskedArray]) -> np.ndarray:
-    """Ids in all tables; the column's name may be in any case."""
-    if not tables:
-        return np.empty(0, dtype=np.int64)
-    names = [next(n for n in t.dtype.names if n.lower() == "source_id") for t in tables]
-    columns = [np.ma.getdata(t[name]) for t, name in zip(tables, names, strict=True)]
-    return np.concatenate(columns).astype(np.int64)
 
 
 def _first_rows(table: Table) -> Table:
