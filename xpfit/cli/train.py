@@ -20,6 +20,7 @@ from ..prepare import (
     sampled_space,
 )
 from ..prepare.luminosities.attach import LUMINOSITY
+from ..quality.luminosity import calibrate_luminosities, has_good_parallaxes
 from ..read import read_source_ids, read_table
 from ..read.tables import float_column, integer_ids
 from ..train import TrainingIO, load_recipe, train_model
@@ -121,10 +122,14 @@ def run(options: argparse.Namespace) -> None:
                     resume=options.resume,
                 ),
             )
+    texts = [summary, f"extinction curve: {_curve_summary(model)}"]
+    trained_on = spectra[np.flatnonzero(np.isin(spectra.source_id, model.source_ids))]
+    if model.luminosity_error is not None and has_good_parallaxes(trained_on):
+        model, calibration = calibrate_luminosities(model, trained_on, n_jobs=-1)
+        texts.append(calibration)
     model.save(options.output, overwrite=options.overwrite)
     checkpoint.unlink(missing_ok=True)
-    curve = f"extinction curve: {_curve_summary(model)}"
-    shared.say(options, summary, curve, f"wrote {options.output}")
+    shared.say(options, *texts, f"wrote {options.output}")
 
 
 def _read(options: argparse.Namespace) -> Spectra:

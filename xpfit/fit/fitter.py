@@ -232,12 +232,12 @@ class Fitter:
         Not of the type at each step: an error that depended on the fitted labels would favour types
         of uncertain luminosity.
         """
-        covariance = self.model.covariance if self.settings.model_covariance else None
-        if covariance is None or covariance.luminosity is None:
+        luminosity_error = self.model.luminosity_error
+        if luminosity_error is None or not self.settings.model_covariance:
             return np.zeros(len(starts))
         exists = np.isfinite(starts[:, :, 0])
         best = starts[np.arange(len(starts)), np.argmax(exists, axis=1)]
-        error: np.ndarray = covariance.luminosity(best[:, self.model.forward.layout.labels])
+        error: np.ndarray = luminosity_error(best[:, self.model.forward.layout.labels])
         return error
 
     def _search(self, data: FitData, starts: np.ndarray) -> Optima:

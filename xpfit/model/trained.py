@@ -16,6 +16,7 @@ from .covariance import ModelCovariance
 from .extinction import r_v_of_curve
 from .forward import ForwardModel
 from .gauge import remove_luminosity
+from .luminosity import LuminosityError
 from .prior import FLAT, PARALLAX_PRIORS, GaussianMixture
 
 SHAPES_OF = "shapes_of"
@@ -116,6 +117,11 @@ class XPModel:
     def space(self) -> ObservationSpace:
         """What the data vector is."""
         return self.forward.space
+
+    @property
+    def luminosity_error(self) -> LuminosityError | None:
+        """Error of the emulator's luminosity, if the model has one."""
+        return self.covariance.luminosity if self.covariance is not None else None
 
     @property
     def wavelength(self) -> np.ndarray:

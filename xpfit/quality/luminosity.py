@@ -99,14 +99,12 @@ def calibrate_luminosities(
     fits without parallax. The error is that at which the pulls, with all other errors included,
     have unit width.
     """
-    if model.covariance is None or model.covariance.luminosity is None:
+    if model.luminosity_error is None:
         raise InputError("this model has no error of its luminosity to calibrate")
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = spectra.parallax_err / spectra.parallax
-    good = np.flatnonzero((relative > 0) & (relative < 1.0 / MIN_PARALLAX_OVER_ERROR))
+    good, relative = good_parallaxes(spectra)
     if not len(good):
         raise InputError("no star has a parallax that is good enough to calibrate luminosities")
-    stars, relative = spectra[good], relative[good]
+    stars = spectra[good]
     result, reliable = fit_without_parallax(model, stars, n_jobs)
     stars, relative, result = stars[reliable], relative[reliable], result.take(reliable)
     types, width = types_in_labels(model.label_names)
@@ -124,7 +122,7 @@ def calibrate_luminosities(
     uncertainty = np.sum((design @ covariance) * design, axis=1)
     n = weights.sum(axis=0)
     mean = weights.T @ np.column_stack([zero_point, uncertainty]) / np.maximum(n, 1.0)[:, None]
-    before = model.covariance.luminosity(types)
+    before = model.luminosity_error(types)
     error = _errors(weights, difference - zero_point, variance, before)
     error = np.maximum(np.hypot(error, 2.0 * np.sqrt(mean[:, 1])), MIN_ERROR)
     grey = np.split(2.0 * coefficients, [-1])
@@ -135,6 +133,30 @@ def calibrate_luminosities(
     )
     names = tuple(TYPES)
     return new, LuminosityCalibration(names, n, mean[:, 0], np.sqrt(mean[:, 1]), error)
+
+
+def good_parallaxes(spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
+    """Stars with a parallax of at least `MIN_PARALLAX_OVER_ERROR` errors.
+
+    Parameters
+    ----------
+    spectra : Spectra
+
+    Returns
+    -------
+    rows : ndarray of int, shape (n_good,)
+    relative : ndarray, shape (n_good,)
+        Their errors over their parallaxes.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = spectra.parallax_err / spectra.parallax
+    good = np.flatnonzero((relative > 0) & (relative < 1.0 / MIN_PARALLAX_OVER_ERROR))
+    return good, relative[good]
+
+
+def has_good_parallaxes(spectra: Spectra) -> bool:
+    """Whether any star has a parallax that luminosities can be calibrated with."""
+    return len(good_parallaxes(spectra)[0]) > 0
 
 
 def fit_without_parallax(
