@@ -23,6 +23,9 @@ from .flags import fit_flags, is_reliable, quality_flags
 N_FOR_ERROR = 10.0
 """Stars of a type (as a sum of weights) that outweigh the error from the training."""
 
+MAX_ERROR = 0.5
+"""Largest error of ln luminosity: beyond, few stars and their outliers are no measure of it."""
+
 N_ERROR_STEPS = 30
 """Of the search for the luminosity error at which pulls have unit width."""
 
@@ -30,6 +33,11 @@ COEFFICIENT_PRIOR = 0.1
 """Standard deviation of the coefficients of hidden values in the zero point of ln parallax.
 
 In ten-fold cross-validation 0.05 to 0.2 are equally good.
+"""
+
+MAX_LOGG = 3.6
+"""log g of fits above which luminosities stay as they were trained. Spectra tell the luminosities
+of dwarfs and turn-off stars apart so badly that a correction of one would spoil the other.
 """
 
 ONE_SIGMA = 0.6827
@@ -95,8 +103,8 @@ def calibrate_luminosities(
     Notes
     -----
     Errors of the fitted labels, of log g above all, are errors of the luminosity too, and have a
-    bias where the prior is not flat. So the zero point is found where it is used: at the labels of
-    fits without parallax. The error is that at which the pulls, with all other errors included,
+    bias where the prior is not flat. So the zero point of giants is found where it is used: at the
+    labels of fits without parallax. The error is that at which the pulls, with all other errors included,
     have unit width.
     """
     if model.luminosity_error is None:
@@ -117,7 +125,9 @@ def calibrate_luminosities(
     design = np.column_stack([hidden, np.ones(len(hidden))])
     prior = np.append(np.full(hidden.shape[1], COEFFICIENT_PRIOR), np.inf)
     scale = np.sqrt(variance + 0.25 * result.luminosity_err**2)
-    coefficients, covariance = robust_least_squares(design, difference, scale, prior)
+    giant = labels[:, model.label_names.index("logg")] < MAX_LOGG
+    target = np.where(giant, difference, 0.0)
+    coefficients, covariance = robust_least_squares(design, target, scale, prior)
     zero_point = design @ coefficients
     uncertainty = np.sum((design @ covariance) * design, axis=1)
     n = weights.sum(axis=0)
@@ -176,7 +186,7 @@ def _errors(
 
     Drawn to the error `before` where a type has few stars.
     """
-    low, high = np.zeros(len(before)), np.full(len(before), 2.0)
+    low, high = np.zeros(len(before)), np.full(len(before), MAX_ERROR)
     total = weights.sum(axis=0)
     for _ in range(N_ERROR_STEPS):
         error = 0.5 * (low + high)

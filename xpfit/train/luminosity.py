@@ -29,14 +29,15 @@ TYPES = {
     "red clump": (4.8, -0.1, 2.45),
     "lower giant branch": (4.8, 0.0, 2.95),
     "subgiants": (5.1, -0.1, 3.55),
-    "cool dwarfs": (4.5, 0.0, 4.6),
-    "turn-off stars": (6.2, -0.2, 4.0),
-    "dwarfs": (5.7, 0.0, 4.4),
+    "turn-off stars": (6.1, -0.2, 3.8),
+    "F dwarfs": (6.3, -0.1, 4.15),
+    "G dwarfs": (5.75, 0.0, 4.42),
+    "K dwarfs": (4.7, 0.0, 4.6),
 }
 """Stellar types, (Teff in kK, [Fe/H], log g), for which zero points and errors are found."""
 
 TYPE_LABELS = ("teff", "feh", "logg")
-TYPE_WIDTH = (0.5, 0.6, 0.25)
+TYPE_WIDTH = (0.35, 0.6, 0.2)
 """How far in each label a type extends (see `xpfit.model.luminosity.type_weights`)."""
 
 MIN_PARALLAX_OVER_ERROR = 10.0
@@ -46,7 +47,7 @@ ZERO_POINT_PRIOR = 0.15
 """Standard error of ln luminosity from isochrones, common to stars of a type, without parallaxes:
 about the difference between sets of isochrones, and of Teff and log g between surveys."""
 
-ISOCHRONE_ERROR = 1.0
+ISOCHRONE_ERROR = 0.15
 """Error of ln luminosity that a luminosity from isochrones counts with beside a measured one.
 
 Errors of isochrones are common to many stars: thousands of them are no more certain than their zero
@@ -88,18 +89,14 @@ class Calibration:
     ln_luminosity, error : ndarray, shape (n_star,)
         Calibrated, measured where there is a good parallax; NaN where nothing is known.
     measured : ndarray of bool, shape (n_star,)
-    zero_point, zero_point_err : ndarray, shape (n_type,)
-        What was added to ln luminosities from isochrones at each of `TYPES`.
-    n_measured : ndarray, shape (n_type,)
-        Sum of the weights of the stars that it was found from.
+    zero_point_err : ndarray, shape (n_star,)
+        Standard error of what was added to ln luminosities from isochrones.
     """
 
     ln_luminosity: np.ndarray
     error: np.ndarray
     measured: np.ndarray
-    zero_point: np.ndarray
     zero_point_err: np.ndarray
-    n_measured: np.ndarray
 
 
 def learn_luminosities(result: TrainingResult) -> tuple[TrainingResult, LuminosityError]:
@@ -135,20 +132,21 @@ def learn_luminosities(result: TrainingResult) -> tuple[TrainingResult, Luminosi
     labels, flux = theta[:, layout.labels], dust_free_flux(result, theta)
     types, width = types_in_labels(result.label_names)
     weights = type_weights(labels, types, width)
+    hidden = result.forward.hidden_values(labels)
+    design = np.column_stack([hidden, np.ones(len(hidden))])
     calibration = calibrate(result.spectra, flux, weights)
     # What the emulator lacks: ln of the amplitude minus that of varpi^2.
     ln_varpi2 = ln_luminosity(flux) - calibration.ln_luminosity
     grey = 2.0 * theta[:, layout.parallax] - ln_varpi2
     keep = np.isfinite(grey) & (result.clean_flags == 0)
-    hidden = result.forward.hidden_values(labels)
-    design = np.column_stack([hidden, np.ones(len(hidden))])
     error = np.hypot(np.where(calibration.measured, calibration.error, ISOCHRONE_ERROR), SCATTER)
     prior = np.append(np.full(hidden.shape[1], COEFFICIENT_PRIOR), np.inf)
     coefficients, _ = robust_least_squares(design[keep], grey[keep], error[keep], prior)
     kept = calibration.measured & keep
     residual = (grey - design @ coefficients)[kept]
     scatter = scatter_by_type(weights[kept], residual, calibration.error[kept])
-    error = np.maximum(np.hypot(scatter, calibration.zero_point_err), MIN_ERROR)
+    zero_point_err = weights.T @ calibration.zero_point_err / np.maximum(weights.sum(axis=0), 1.0)
+    error = np.maximum(np.hypot(scatter, zero_point_err), MIN_ERROR)
     forward = result.forward.with_grey_term(*np.split(coefficients, [-1]), result.trained_grid)
     return _absolute(result, forward), LuminosityError(types, width, error)
 
@@ -235,9 +233,7 @@ def calibrate(spectra: Spectra, flux: np.ndarray, weights: np.ndarray) -> Calibr
         ln_luminosity=np.where(np.isfinite(measured), measured, calibrated),
         error=np.where(np.isfinite(measured), 2.0 * relative, isochrone_err),
         measured=np.isfinite(measured),
-        zero_point=zero_point,
-        zero_point_err=np.sqrt(np.diag(covariance)),
-        n_measured=weights[both].sum(axis=0),
+        zero_point_err=np.sqrt(np.sum((weights @ covariance) * weights, axis=1)),
     )
 
 
