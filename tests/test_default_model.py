@@ -5,6 +5,9 @@ import pytest
 
 from xpfit import load_model, read_spectra, result_table, train_model
 from xpfit.model import ccm89_curve
+from xpfit.prepare import attach_astrometry
+from xpfit.read import read_table
+from xpfit.statistics import robust_width
 from xpfit.train import TrainingIO
 from xpfit.validate import compare, metrics
 
@@ -33,9 +36,8 @@ def check_scatter(comparison, group):
 
 
 @pytest.fixture(scope="module")
-def comparison(model, sample):
-    result = model.fit(sample, n_jobs=2, progress=False)
-    return compare(result_table(model, sample, result))
+def comparison(model, sample, alone):
+    return compare(result_table(model, sample, alone))
 
 
 def test_the_sample_was_not_trained_on(model, sample):
@@ -83,6 +85,56 @@ def test_learned_extinction_curve_is_smooth_though_nothing_asks_it_to_be(model):
 def test_model_knows_luminosities(model):
     assert model.absolute and not load_model(shapes_only=True).absolute
     np.testing.assert_array_equal(model.trained_channels, np.arange(112) < 110)
+
+
+@pytest.fixture(scope="module")
+def alone(model, sample):
+    """Fits without parallax."""
+    return model.fit(sample, n_jobs=2, progress=False)
+
+
+def test_parallaxes_from_spectra_agree_with_measured_ones(model, sample, alone, sample_path):
+    table = read_table(sample_path.parent / "library_parallaxes.csv")
+    stars = attach_astrometry(sample, table)
+    known = np.isfinite(stars.parallax_err) & (stars.parallax > 10.0 * stars.parallax_err)
+    labels = alone.parameters[:, :4]
+    known &= (alone.status == 0) & model.in_range(labels).all(axis=1) & (alone.chi2 < 200.0)
+    known &= np.isfinite(sample.labels["logg"])
+    assert known.sum() > 50
+    ln_ratio = np.log(alone["parallax"] / stars.parallax)[known]
+    assert abs(np.median(ln_ratio)) < 0.12
+    error = np.hypot(alone.error("parallax"), stars.parallax_err)[known]
+    pull = (alone["parallax"] - stars.parallax)[known] / error
+    assert 0.65 < robust_width(pull) < 1.3
+
+
+@pytest.mark.parametrize(("group", "fall"), [("giants", 0.2), ("dwarfs", 0.4)])
+def test_a_parallax_like_gaias_sharpens_log_g(model, sample, alone, group, fall):
+    rng, reference = np.random.default_rng(1), np.column_stack(
+        [sample.labels[name] for name in model.label_names]
+    )  # fmt: skip
+    good = np.isfinite(reference).all(axis=1) & (alone.status == 0) & (sample.snr > 50)
+    good &= np.isfinite(alone.parameters).all(axis=1)
+    good &= (reference[:, 2] < 3.6) == (group == "giants")
+    rows = np.flatnonzero(good)[:250]
+    # Parallaxes of stars with the luminosity of their reference labels, and some scatter.
+    fitted, true = (
+        model.forward.ln_absolute_flux(labels)[:, 50]
+        for labels in (alone.parameters[rows, :4], reference[rows])
+    )
+    scatter = 0.5 * 0.15 * rng.standard_normal(len(rows))
+    parallax = alone["parallax"][rows] * np.exp(0.5 * (fitted - true) + scatter)
+    error = np.full(len(rows), 0.02)
+    measured = sample[rows].replace(
+        parallax=parallax + error * rng.standard_normal(len(rows)), parallax_err=error
+    )
+    result = model.fit(measured, n_jobs=2, progress=False)
+    residuals = (
+        r - reference[rows] for r in (alone.parameters[rows, :4], result.parameters[:, :4])
+    )
+    before, after = (robust_width(residual, axis=0) for residual in residuals)
+    assert after[2] < (1.0 - fall) * before[2]
+    assert np.all(after[:2] < 1.1 * before[:2])
 
 
 @pytest.mark.slow

@@ -104,8 +104,8 @@ def calibrate_luminosities(
     -----
     Errors of the fitted labels, of log g above all, are errors of the luminosity too, and have a
     bias where the prior is not flat. So the zero point of giants is found where it is used: at the
-    labels of fits without parallax. The error is that at which the pulls, with all other errors included,
-    have unit width.
+    labels of fits without parallax. The error is that at which the pulls, with all other errors
+    included, have unit width.
     """
     if model.luminosity_error is None:
         raise InputError("this model has no error of its luminosity to calibrate")

@@ -47,12 +47,20 @@ ZERO_POINT_PRIOR = 0.15
 """Standard error of ln luminosity from isochrones, common to stars of a type, without parallaxes:
 about the difference between sets of isochrones, and of Teff and log g between surveys."""
 
-ISOCHRONE_ERROR = 0.15
-"""Error of ln luminosity that a luminosity from isochrones counts with beside a measured one.
+DWARF_LOGG = 3.7
+DWARF_ZERO_POINT_ERROR = 0.05
+"""Types with a higher log g than this keep the isochrones' luminosities, whose error this is.
 
-Errors of isochrones are common to many stars: thousands of them are no more certain than their zero
-point.
+Measured parallaxes would make dwarfs brighter by 0.3 to 0.6 in ln luminosity at the survey's
+labels, the Sun by 0.4: log g of dwarfs is too uncertain to judge isochrones by, and the stars
+with parallaxes are chosen by brightness.
 """
+
+IS_GIANT = np.array([logg < DWARF_LOGG for _, _, logg in TYPES.values()])
+"""Which of `TYPES` have zero points of their own."""
+
+ISOCHRONE_ERROR = 0.15
+"""Error of ln luminosity that a luminosity from isochrones counts with beside a measured one."""
 
 MIN_ERROR = 0.15
 """Smallest error of the emulator's ln luminosity: stars of a type differ in mass, and one in ten is
@@ -214,7 +222,7 @@ def calibrate(spectra: Spectra, flux: np.ndarray, weights: np.ndarray) -> Calibr
 
     Notes
     -----
-    The zero point is linear in the weights of the types, with a Gaussian prior of width
+    The zero point is linear in the weights of the types of giants, with a Gaussian prior of width
     `ZERO_POINT_PRIOR` about zero: where no parallax of a type is known, that is its error.
     """
     isochrone, isochrone_err = (x[LUMINOSITY] for x in (spectra.labels, spectra.label_err))
@@ -226,14 +234,17 @@ def calibrate(spectra: Spectra, flux: np.ndarray, weights: np.ndarray) -> Calibr
         )
     both = np.flatnonzero(np.isfinite(measured - isochrone))
     difference, error = (measured - isochrone)[both], np.hypot(2.0 * relative[both], SCATTER)
-    prior = np.full(weights.shape[1], ZERO_POINT_PRIOR)
-    zero_point, covariance = robust_least_squares(weights[both], difference, error, prior)
-    calibrated = isochrone + weights @ zero_point
+    giants = weights[:, IS_GIANT]
+    prior = np.full(giants.shape[1], ZERO_POINT_PRIOR)
+    zero_point, covariance = robust_least_squares(giants[both], difference, error, prior)
+    calibrated = isochrone + giants @ zero_point
+    variance = np.sum((giants @ covariance) * giants, axis=1)
+    variance += (1.0 - giants.sum(axis=1)) ** 2 * DWARF_ZERO_POINT_ERROR**2
     return Calibration(
         ln_luminosity=np.where(np.isfinite(measured), measured, calibrated),
         error=np.where(np.isfinite(measured), 2.0 * relative, isochrone_err),
         measured=np.isfinite(measured),
-        zero_point_err=np.sqrt(np.sum((weights @ covariance) * weights, axis=1)),
+        zero_point_err=np.sqrt(variance),
     )
 
 
