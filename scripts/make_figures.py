@@ -1,8 +1,7 @@
 """Draw the figures of the README and the documentation with the shipped model.
 
 From the sample; with ``--library`` and ``--parallaxes`` also those of the whole APOGEE-XP library
-with measured parallaxes (a table with source_id, parallax and parallax_error in mas, zero point not
-subtracted).
+with measured parallaxes (such as data/library_parallaxes.csv).
 """
 
 from __future__ import annotations
@@ -27,12 +26,6 @@ DATA = Path(__file__).resolve().parents[1] / "data"
 EXTINCTION_SHOWN = (0.25, 0.5)
 """mag; the spectrum shown is of a star with visible dust."""
 
-ZERO_POINT = -0.03
-"""mas; about that of bright stars, for parallaxes without the columns that it depends on."""
-
-ROUNDING = 0.006
-"""mas; of parallaxes that are given to 0.02 mas."""
-
 
 def main() -> None:
     """Draw what there are data for."""
@@ -52,11 +45,7 @@ def draw_library(library: str, parallaxes: str) -> None:
     spectra = xpfit.read_spectra(library, model=model)
     _, first = np.unique(spectra.source_id, return_index=True)
     spectra = spectra[first[np.isin(spectra.source_id[first], measured["source_id"])]]
-    spectra = attach_astrometry(spectra, measured, zero_point=False)
-    spectra = spectra.replace(
-        parallax=spectra.parallax - ZERO_POINT,
-        parallax_err=np.hypot(spectra.parallax_err, ROUNDING),
-    )
+    spectra = attach_astrometry(spectra, measured)
     table = xpfit.result_table(model, spectra, model.fit(spectra, n_jobs=-1))
     figures = DATA / "figures"
     cmd_figure(colour_magnitude([table])).savefig(figures / "cmd.png", dpi=90)
