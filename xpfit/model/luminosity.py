@@ -58,7 +58,8 @@ class LuminosityError:
             `type_weights`.
         """
         weights: Array = type_weights(labels, self.types, self.width)
-        return np.sqrt(weights @ self.error**2)
+        # Not a matrix product: those are rounded differently for different numbers of stars.
+        return np.sqrt(np.sum(weights * self.error**2, axis=1))
 
 
 def parallax_given_amplitude(

@@ -85,6 +85,8 @@ def _pieces(path: str, size: int) -> list[tuple[int, int] | tuple[()]]:
         if spectra_kind(path) != "prepared":
             return [()]
         n_star = count_spectra(path)
+    except FileNotFoundError:
+        raise
     except (InputError, OSError):
         return [()]
     return [(start, min(start + size, n_star)) for start in range(0, n_star, size)]
