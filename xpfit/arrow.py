@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+
+from .errors import InputError
+from .files import require_plausible_size
 
 
 def pyarrow_modules(error: type[Exception]):
@@ -21,6 +26,41 @@ def pyarrow_modules(error: type[Exception]):
             "Parquet files need pyarrow: python -m pip install 'xpfit[scale]', or use HDF5"
         ) from reason
     return pyarrow, pyarrow.parquet
+
+
+def open_parquet(path: str | os.PathLike, error: type[Exception]):
+    """An open `pyarrow.parquet.ParquetFile`.
+
+    Parameters
+    ----------
+    path : path-like
+    error : type of Exception
+        Raised if pyarrow is not installed.
+
+    Raises
+    ------
+    InputError
+        If its rows cannot be in a file of its size.
+    """
+    pa, pq = pyarrow_modules(error)
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    widths = (_width(pa, field.type) for field in file.schema_arrow)
+    try:
+        require_plausible_size(path, file.metadata.num_rows * sum(widths))
+    except InputError:
+        file.close()
+        raise
+    return file
+
+
+def _width(pa, kind) -> int:
+    """Bytes of a cell, as far as they are known from its type."""
+    if pa.types.is_fixed_size_list(kind):
+        return kind.list_size * _width(pa, kind.value_type)
+    try:
+        return max(kind.bit_width // 8, 1)
+    except ValueError:  # texts and lists
+        return 1
 
 
 def to_arrow(pa, values: np.ndarray):

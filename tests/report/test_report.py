@@ -277,3 +277,23 @@ def test_a_browser_would_tell_of_a_request(report, tmp_path):
 
 def test_version_is_in_the_footer(report):
     assert f"Written by xpfit {xpfit.__version__}" in Page(report).text
+
+
+HOSTILE = '<span class="light good"><meta http-equiv="refresh" content="0;url=//example.org">'
+
+
+def test_no_markup_of_a_catalogue_or_its_name_reaches_the_page(few, tmp_path):
+    catalogue = read_catalogue(few[1])[:40]
+    catalogue.meta["SETTINGS"] = json.dumps({HOSTILE: HOSTILE})
+    catalogue.meta |= dict.fromkeys(("INPUT", "MODEL", "CREATOR", "LABELS"), HOSTILE)
+    path, output = tmp_path / "<img src=x onerror=y>&amp;.h5", tmp_path / "report.html"
+    write_catalogue(catalogue, path)
+    write_report(path, output)
+    page = output.read_text(encoding="utf-8")
+    assert page.count("<meta") == 3 and "<img src=x" not in page
+    assert "&lt;meta http-equiv" in page and "&lt;img src=x onerror=y&gt;&amp;amp;.h5" in page
+
+
+def test_what_the_page_is_made_of_is_not_escaped(report):
+    text = Page(report).text
+    assert "<p" not in text and "<table" not in text and "&lt;" not in text

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from ..data.hdf5 import FileFormat, new_hdf5
 from ..errors import InputError, OutputError
 from ..files import atomic_output
 from ..read import read_table
+from ..read.formats.votable import first_votable
 from . import parquet
 from .describe import attributes, described_column
 
@@ -143,9 +143,7 @@ def _write_votable(table: Table, path: Path) -> None:
 def _read_votable(path: Path) -> Table:
     """VOTable, written by xpfit or not."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            whole = votable.parse(path).get_first_table()
+        whole = first_votable(path)
         table = _without_masks(whole.to_table(use_names_over_ids=True))
         for column in table.columns.values():
             if column.description:  # which XML has broken into lines
@@ -154,6 +152,8 @@ def _read_votable(path: Path) -> Table:
         for info in whole.infos:
             if info.name.startswith(META_PREFIX):
                 table.meta[info.name.removeprefix(META_PREFIX)] = json.loads(info.value)
+    except InputError:
+        raise
     except Exception as error:  # as for `read_table`: parsers have no common base of errors
         raise InputError(f"{path}: not a readable VOTable ({error})") from error
     return table

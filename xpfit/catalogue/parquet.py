@@ -16,7 +16,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from ..arrays import batches
-from ..arrow import pyarrow_modules, to_arrow, to_numpy
+from ..arrow import open_parquet, pyarrow_modules, to_arrow, to_numpy
 from ..errors import InputError, OutputError
 from .describe import attributes, described_column
 
@@ -102,10 +102,12 @@ def opened(path: Path, problem: str = "not a readable Parquet catalogue") -> Ite
     InputError
         That states the `problem`, if the file is damaged, or pyarrow is not installed.
     """
-    pa, pq = pyarrow_modules(InputError)
+    pa, _ = pyarrow_modules(InputError)
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path, InputError) as file:
             yield file
+    except InputError:
+        raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{path}: {problem} ({error})") from error
 

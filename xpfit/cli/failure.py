@@ -61,13 +61,18 @@ def _file_of(error: Exception) -> str:
     """File that the innermost function of xpfit worked on, where it says so."""
     found, trace = "", error.__traceback__
     while trace is not None:
-        if __package__.partition(".")[0] + os.sep in trace.tb_frame.f_code.co_filename:
+        if _is_ours(trace.tb_frame):
             for name in _PATHS:
                 value = trace.tb_frame.f_locals.get(name)
                 if isinstance(value, (str, Path)) and PREFIX not in str(value):
                     found = str(value)
         trace = trace.tb_next
     return found
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether a function is one of xpfit."""
+    return Path(frame.f_code.co_filename).is_relative_to(Path(__file__).parents[1])
 
 
 def _text(name: object) -> str:

@@ -44,6 +44,7 @@ def add(command: Parser) -> None:
     )
     command.option("--retries N", "further attempts at a chunk that fails", default=RETRIES)
     command.option("--retry-refused", "try chunks again that were refused before")
+    command.option("--dashboard", "show Dask's dashboard, to users of this machine only")
     command.option("--keep-parts", "keep the rows of chunks when all is done")
     shared.add_fit_settings(command)
     command.common("distance-prior", *COMPANIONS, "quiet")

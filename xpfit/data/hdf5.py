@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 
 from .._version import __version__
-from ..errors import ModelFileError, XpfitError
-from ..files import atomic_output, existing_file
+from ..errors import InputError, ModelFileError, XpfitError
+from ..files import atomic_output, existing_file, require_plausible_size
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class FileFormat:
             or newer than this version of xpfit.
         """
         path = existing_file(path, self.missing)
-        with self.explained(path), h5py.File(path, "r") as file:
+        with self.explained(path), open_hdf5(path) as file:
             self.check(file.attrs, path)
             if self.has_checksum and _checksum(file) != file.attrs["checksum"]:
                 raise self.error(
@@ -121,6 +121,61 @@ class FileFormat:
                 f"{path}: format version {version} is newer than this xpfit reads "
                 f"({self.version}); upgrade xpfit"
             )
+
+
+@contextmanager
+def open_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+    """Open an HDF5 file that is all in itself, and is not larger than it can be.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Yields
+    ------
+    h5py.File
+
+    Raises
+    ------
+    InputError
+        If it links to other files or keeps its data in them, if a group contains itself, or if its
+        arrays cannot be in a file of its size.
+    OSError
+        If it is not a readable HDF5 file.
+    """
+    with h5py.File(path, "r") as file:
+        try:
+            _require_self_contained(file, path)
+        except InputError:
+            raise
+        except (LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise OSError(f"damaged: {error}") from error
+        yield file
+
+
+def _require_self_contained(file: h5py.File, path: str | os.PathLike[str]) -> None:
+    """The checks of `open_hdf5`."""
+    waiting, seen, n_bytes = [file["/"]], {file["/"].id}, 0
+    while waiting:
+        group = waiting.pop()
+        for name in group:
+            place = f"{path}: {group.name.rstrip('/')}/{name}"
+            link = group.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                raise InputError(f"{place} is a link to another file ({link.filename}); refused")
+            node = group.get(name)
+            if isinstance(node, h5py.Dataset):
+                if node.external or node.is_virtual:
+                    raise InputError(f"{place} keeps its data in another file; refused")
+                n_bytes += (node.size or 0) * node.dtype.itemsize
+            elif isinstance(link, h5py.SoftLink):
+                raise InputError(f"{place} is a link to {link.path}, which is no dataset; refused")
+            elif isinstance(node, h5py.Group):
+                if node.id in seen:
+                    raise InputError(f"{place} is a group that is linked twice; refused")
+                seen.add(node.id)
+                waiting.append(node)
+    require_plausible_size(path, n_bytes)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_output, existing_file
+from ..files import atomic_output, existing_file, require_plausible_size
 
 FACTS = "facts"
 """Name under which a checkpoint keeps what is not an array, as JSON."""
@@ -58,8 +58,11 @@ def read_checkpoint(
     path = existing_file(path, "no checkpoint to resume from; start without --resume")
     try:
         with np.load(path, allow_pickle=False) as file:
+            require_plausible_size(path, sum(part.file_size for part in file.zip.infolist()))
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(str(arrays.pop(FACTS)))
+    except InputError:
+        raise
     except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path}: not a checkpoint of this version of xpfit, or a damaged one ({error}); "

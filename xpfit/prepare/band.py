@@ -69,8 +69,11 @@ def read_band(
         np.asarray(table[f"{band}_{name}"], dtype=float)
         for name in ("coefficients", "coefficient_errors", "coefficient_correlations")
     )
-    if coefficients.shape[1] == 0:
-        coefficients = np.full((len(table), n), np.nan)
+    # Of columns in which no row has anything.
+    coefficients, errors, correlations = (
+        values if values.shape[1] else np.full((len(table), size), np.nan)
+        for values, size in ((coefficients, n), (errors, n), (correlations, n * (n - 1) // 2))
+    )
     if coefficients.shape[1] != n:
         raise InputError(
             f"these spectra have {coefficients.shape[1]} coefficients in {band.upper()} where "

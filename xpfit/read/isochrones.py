@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import h5py
 import numpy as np
 
+from ..data.hdf5 import open_hdf5
 from ..errors import InputError
 from ..files import existing_file
 
@@ -88,7 +88,7 @@ def read_isochrones(path: str | os.PathLike) -> Isochrones:
     """
     path = existing_file(path, "no such file; scripts/make_luminosities.py fetches isochrones")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             names = [str(name) for name in file.attrs["columns"]]
             values = file["values"][:]
             lengths = file["lengths"][:].astype(int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..files import existing_file
-from .formats.compressed import open_binary
+from .formats.compressed import bounded_lines, is_zipped, open_binary
 from .formats.fits import read_fits_table
+from .formats.votable import parse_votable
 
 ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
 """Names under which tables hold Gaia source ids."""
@@ -55,7 +57,10 @@ def read_table(path: str | os.PathLike) -> Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Table.read(path, format=TABLE_FORMATS[suffix], **_options(path, suffix))
+            form = TABLE_FORMATS[suffix]
+            return Table.read(_source(path, form), format=form, **_options(path, suffix))
+    except InputError:
+        raise
     except Exception as error:  # astropy's readers and their parsers have no common base of errors
         raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({error})") from error
 
@@ -70,12 +75,24 @@ def _suffix(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
+def _source(path: Path, form: str):
+    """What astropy reads: what is zipped is unpacked before, in bounded memory."""
+    if form == "votable":
+        return parse_votable(path)
+    zipped = is_zipped(path)
+    with open_binary(path) as file:
+        if form == "fits":
+            return BytesIO(file.read()) if zipped else path
+        lines = [line if zipped else b"" for line in bounded_lines(file, path)]
+    return b"".join(lines).decode("utf-8") + "\n" if zipped else path
+
+
 def _options(path: Path, suffix: str) -> dict:
     """Options of astropy's reader: the CSV files of some surveys are separated by bars."""
     if suffix != ".csv":
         return {}
     with open_binary(path) as file:
-        header = file.readline()
+        header = next(bounded_lines(file, path), b"")
     return {"delimiter": "|"} if b"|" in header and b"," not in header else {}
 
 

@@ -6,10 +6,9 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
-from importlib import resources
-from string import Template
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -27,6 +26,12 @@ LIGHTS = {
 """Word and sign of each verdict, since not all readers can distinguish the colours."""
 
 
+_TEMPLATES = Environment(
+    loader=PackageLoader("xpfit", "report"), autoescape=True, undefined=StrictUndefined
+)
+"""Everything is escaped but what comes from a template itself."""
+
+
 @dataclass(frozen=True)
 class Section:
     """A part of the page.
@@ -36,13 +41,13 @@ class Section:
     name : str
         By which links find it.
     title : str
-    body : str
-        HTML.
+    body : markupsafe.Markup
+        From the functions below.
     """
 
     name: str
     title: str
-    body: str
+    body: Markup
 
 
 def page(title: str, subtitle: str, sections: Sequence[Section], footer: str) -> str:
@@ -59,35 +64,41 @@ def page(title: str, subtitle: str, sections: Sequence[Section], footer: str) ->
     str
         HTML5.
     """
-    links = "".join(f'<li><a href="#{s.name}">{escape(s.title)}</a></li>' for s in sections)
-    bodies = "\n".join(
-        f'<section id="{s.name}" aria-labelledby="{s.name}-title">'
-        f'<h2 id="{s.name}-title">{escape(s.title)}</h2>\n{s.body}\n</section>'
-        for s in sections
-    )
-    template = resources.files("xpfit.report").joinpath("page.html").read_text(encoding="utf-8")
-    texts = {"title": title, "subtitle": subtitle, "footer": footer}
-    texts = {name: escape(text) for name, text in texts.items()}
-    return Template(template).substitute(texts, links=links, bodies=bodies)
+    template = _TEMPLATES.get_template("page.html")
+    return template.render(title=title, subtitle=subtitle, sections=sections, footer=footer)
 
 
-def paragraph(text: str) -> str:
+def _part(name: str, *arguments: object) -> Markup:
+    """A macro of ``parts.html``, called."""
+    return getattr(_TEMPLATES.get_template("parts.html").module, name)(*arguments)
+
+
+def paragraph(text: str) -> Markup:
     """A paragraph of plain text."""
-    return f"<p>{escape(text)}</p>"
+    return _part("paragraph", text)
 
 
-def note(text: str) -> str:
+def note(text: str) -> Markup:
     """A highlighted paragraph."""
-    return f'<p class="note">{escape(text)}</p>'
+    return _part("note", text)
 
 
-def light(kind: str) -> str:
-    """A traffic light, as HTML: one of `LIGHTS`."""
-    word, sign = LIGHTS[kind]
-    return f'<span class="light {kind}"><span aria-hidden="true">{sign}</span> {word}</span>'
+def heading(text: str) -> Markup:
+    """A heading within a section."""
+    return _part("heading", text)
 
 
-def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def details(summary: str, body: Markup) -> Markup:
+    """Something that is shown when a reader asks for it."""
+    return _part("details", summary, body)
+
+
+def light(kind: str) -> Markup:
+    """A traffic light: one of `LIGHTS`."""
+    return _part("light", kind, *LIGHTS[kind])
+
+
+def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     """A table, the first column of which names the rows.
 
     Parameters
@@ -95,26 +106,16 @@ def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> s
     caption : str
     head : sequence of str
     rows : sequence of sequence of str
-        Text; from `light`, HTML.
+        Text, or what `light` returns.
 
     Returns
     -------
-    str
+    markupsafe.Markup
     """
-    top = "".join(f'<th scope="col">{escape(text)}</th>' for text in head)
-    body = ""
-    for name, *cells in rows:
-        cells = (cell if cell.startswith('<span class="light') else escape(cell) for cell in cells)
-        columns = "".join(f"<td>{cell}</td>" for cell in cells)
-        body += f'<tr><th scope="row">{escape(name)}</th>{columns}</tr>\n'
-    return (
-        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return _part("table", caption, head, rows)
 
 
-def picture(figure: Figure, alt: str, caption: str, *, vector: bool = False) -> str:
+def picture(figure: Figure, alt: str, caption: str, *, vector: bool = False) -> Markup:
     """A figure within the page.
 
     Parameters
@@ -128,7 +129,7 @@ def picture(figure: Figure, alt: str, caption: str, *, vector: bool = False) -> 
 
     Returns
     -------
-    str
+    markupsafe.Markup
     """
     data = io.BytesIO()
     if vector:
@@ -140,7 +141,4 @@ def picture(figure: Figure, alt: str, caption: str, *, vector: bool = False) -> 
     mime = "image/svg+xml" if vector else "image/png"
     source = base64.b64encode(data.getvalue()).decode("ascii")
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return (
-        f'<figure><img src="data:{mime};base64,{source}" alt="{escape(alt)}" '
-        f'width="{width}" height="{height}"><figcaption>{escape(caption)}</figcaption></figure>'
-    )
+    return _part("picture", f"data:{mime};base64,{source}", alt, caption, width, height)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from astropy.table import Table
+from markupsafe import Markup
 
 from ..catalogue.cuts import CUTS, ZGR23_PERCENTAGES
 from ..data import SampledSpace
@@ -22,7 +23,7 @@ from ..validate.metrics import Comparison, Selection, beside_zgr23, compare, met
 from ..validate.sky import chi2_per_dof
 from .figures import error_names, kiel_figure, magnitudes, map_figure, quality_figure
 from .gather import REFERENCED, SAMPLE, VALUES, Gathered, reliable
-from .page import Section, light, note, paragraph, picture, table
+from .page import Section, details, heading, light, note, paragraph, picture, table
 
 WIDTHS = ((0.8, 1.25), (0.6, 1.7))
 """Pull widths that count as good, and as fair."""
@@ -56,7 +57,7 @@ def fitted_section(gathered: Gathered, source: str) -> Section:
     settings = [[name, str(value)] for name, value in _settings(meta).items()]
     if settings:
         settings = table("Settings", ["", ""], settings)
-        body += f"<details><summary>Settings of the fit</summary>{settings}</details>"
+        body += details("Settings of the fit", settings)
     if not gathered.n_star:
         body = note("This catalogue has no stars: there is nothing to report.") + body
     elif not gathered.n_reliable:
@@ -293,16 +294,16 @@ def sky_section(gathered: Gathered) -> Section:
     return Section("sky", "Extinction over the sky", body)
 
 
-def stars_section(gathered: Gathered, spectra: Mapping[int, str], why_none: str) -> Section:
+def stars_section(gathered: Gathered, spectra: Mapping[int, Markup], why_none: str) -> Section:
     """The worst and the most typical stars, with their spectra."""
-    body = note(why_none) if why_none else ""
+    body = note(why_none) if why_none else Markup()
     for title, stars in (("Worst fits", gathered.worst), ("Typical fits", gathered.typical)):
-        body += f"<h3>{title}</h3>"
+        body += heading(title)
         if not len(stars):
             body += note("There are none.")
             continue
         body += table(f"{title}, by chi2 per degree of freedom", *_star_rows(stars))
-        body += "".join(spectra.get(int(i), "") for i in stars["gdr3_source_id"])
+        body += Markup().join(spectra.get(int(i), "") for i in stars["gdr3_source_id"])
     return Section("stars", "Worst and typical stars", body)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import h5py
 import numpy as np
 
 from ..data import Spectra
+from ..data.hdf5 import open_hdf5
 from ..errors import InputError
 from ..files import atomic_output
 from ..model import XPModel
@@ -74,7 +74,7 @@ def read_truth(path: str | os.PathLike) -> dict[str, np.ndarray]:
         If the file is not of a simulated survey.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path) as file:
             truth = {name: values[()] for name, values in file["truth"].items()}
             return truth | {"source_id": file["source_id"][()]}
     except (OSError, KeyError) as error:

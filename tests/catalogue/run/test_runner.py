@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import lsdb
 import numpy as np
@@ -304,6 +306,19 @@ def test_a_dask_scheduler_does_the_work(stores, undisturbed, tmp_path):
         assert run(stores, tmp_path / "run", settings=settings) == undisturbed[1]
     assert checksums(tmp_path / "run") == checksums(undisturbed[0])
     assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("dashboard", [False, True])
+def test_a_local_cluster_shows_itself_only_when_asked_and_only_here(dashboard):
+    with local_cluster(1, dashboard=dashboard) as cluster:
+        page = urlsplit(cluster.dashboard_link)
+        assert page.hostname == urlsplit(cluster.scheduler_address).hostname == "127.0.0.1"
+        here = HTTPConnection(page.hostname, page.port)
+        here.request("GET", "/status")
+        assert here.getresponse().status == (200 if dashboard else 404)
+        here.close()
+        sockets = cluster.scheduler.http_server._sockets.values()
+        assert {socket.getsockname()[0] for socket in sockets} == {"127.0.0.1"}
 
 
 def test_rows_of_prepared_spectra_are_read_from_anywhere(stores):

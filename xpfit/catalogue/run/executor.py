@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,7 +78,9 @@ def one_by_one(work: Callable, job, tasks: Iterable, retries: int, *arguments) -
 
 
 @contextmanager
-def executor_of(n_workers: int, scheduler: str | None = None) -> Iterator[Executor]:
+def executor_of(
+    n_workers: int, scheduler: str | None = None, *, dashboard: bool = False
+) -> Iterator[Executor]:
     """Executor of the work: this process for one worker, Dask for more.
 
     Parameters
@@ -87,6 +90,9 @@ def executor_of(n_workers: int, scheduler: str | None = None) -> Iterator[Execut
     scheduler : str, optional
         Address of a Dask scheduler, whose workers are used instead. They must have access to
         the same files under the same names.
+    dashboard : bool
+        Whether a local cluster shows Dask's dashboard, to users of this machine; its address is
+        printed on standard error.
 
     Yields
     ------
@@ -119,17 +125,27 @@ def executor_of(n_workers: int, scheduler: str | None = None) -> Iterator[Execut
         with client:
             yield dask_executor(client)
         return
-    with local_cluster(n_workers) as cluster, Client(cluster) as client:
+    with local_cluster(n_workers, dashboard=dashboard) as cluster, Client(cluster) as client:
+        if dashboard:
+            print(f"Dask's dashboard: {cluster.dashboard_link}", file=sys.stderr)
         yield dask_executor(client)
 
 
+_LOOPBACK = "127.0.0.1"
+
+_NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+"""Settings without which Dask shows its state, without asking who wants to know."""
+
+
 @contextmanager
-def local_cluster(n_workers: int):
+def local_cluster(n_workers: int, *, dashboard: bool = False):
     """Dask workers on this machine, with one thread each.
 
     Parameters
     ----------
     n_workers : int
+    dashboard : bool
+        Whether it shows Dask's dashboard, on a free port. Nothing listens to other machines.
 
     Yields
     ------
@@ -149,9 +165,13 @@ def local_cluster(n_workers: int):
     before = dict(os.environ)
     try:
         with (
-            dask.config.set({key: environment}),
+            dask.config.set({key: environment} | ({} if dashboard else _NO_PAGES)),
             LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
+                n_workers=n_workers,
+                threads_per_worker=1,
+                host=_LOOPBACK,
+                dashboard_address=f"{_LOOPBACK}:0",
+                scheduler_kwargs={"dashboard": dashboard},
             ) as cluster,
         ):
             yield cluster

@@ -45,6 +45,8 @@ class RunSettings:
         Keep the rows of chunks when the catalogue is written.
     progress : bool
         Show a progress bar.
+    dashboard : bool
+        Show Dask's dashboard to users of this machine.
     """
 
     n_workers: int = 1
@@ -53,6 +55,7 @@ class RunSettings:
     retry_refused: bool = False
     keep_parts: bool = False
     progress: bool = True
+    dashboard: bool = False
 
 
 def run_catalogue(
@@ -112,7 +115,9 @@ def run_catalogue(
         state = RunState.read(directory, chunks, retry_refused=settings.retry_refused)
         state.check_contents(recorded)
         if not state.finished:
-            with executor_of(settings.n_workers, settings.scheduler) as execute:
+            with executor_of(
+                settings.n_workers, settings.scheduler, dashboard=settings.dashboard
+            ) as execute:
                 _record_contents(execute, state)
                 _fit(execute, pipeline, state, settings)
                 state.check_still_unchanged()

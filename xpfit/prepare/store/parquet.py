@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrow import pyarrow_modules, to_arrow, to_numpy
+from ...arrow import open_parquet, pyarrow_modules, to_arrow, to_numpy
 from ...data import InputFlag, Spectra, space_from_datasets
 from ...errors import InputError, OutputError
 from .columns import FORMAT, attributes, from_columns, to_columns
@@ -123,8 +123,7 @@ def _opened(path: Path) -> Iterator[tuple]:
 
     What is wrong with the file becomes an `InputError`.
     """
-    _, pq = pyarrow_modules(InputError)
-    with FORMAT.explained(path), pq.ParquetFile(path) as file:
+    with FORMAT.explained(path), open_parquet(path, InputError) as file:
         stored = file.metadata.metadata or {}
         metadata = {key.decode(): value for key, value in stored.items()}
         header = {name: metadata[name].decode() for name in FORMAT.header if name in metadata}

@@ -18,11 +18,11 @@ from enum import Enum
 from functools import partial, reduce
 from pathlib import Path
 
-import h5py
 import numpy as np
 from astropy.table import MaskedColumn, Table, join, vstack
 from tqdm.auto import tqdm
 
+from ...data.hdf5 import open_hdf5
 from ...errors import ArchiveError, InputError
 from ...files import atomic_output, output_directory
 from ...locks import locked
@@ -170,7 +170,7 @@ class Download:
         for path in self._batches(folder):
             try:
                 if folder == "spectra":
-                    with h5py.File(path, "r") as file:
+                    with open_hdf5(path) as file:
                         ids.append(file["source_id"][()].astype(np.int64))
                 else:
                     table = read_table(path)

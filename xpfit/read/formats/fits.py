@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import warnings
 import zlib
@@ -19,7 +18,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from ...errors import InputError
 from ...files import existing_file
 from .base import BLOCK_ROWS, Format, RowType, require_integers, unpacked
-from .compressed import open_binary
+from .compressed import is_zipped, open_binary
 
 
 class FITS(Format):
@@ -118,8 +117,10 @@ def _unzipped(path: str | os.PathLike):
 
     Astropy itself may search a damaged gzip file for the end of a header forever.
     """
+    if not is_zipped(Path(path)):
+        return path
     with open_binary(Path(path)) as file:
-        return BytesIO(file.read()) if isinstance(file, gzip.GzipFile) else path
+        return BytesIO(file.read())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 
+from ...data.hdf5 import open_hdf5
 from ...errors import InputError
 from .base import BLOCK_ROWS, Format, RowType, require_integers, unpacked
 
@@ -23,7 +24,7 @@ class HDF5(Format):
     def column_names(self, path: Path, head: bytes) -> list[str]:
         """Names of the datasets; none if the file is damaged."""
         try:
-            with h5py.File(path, "r") as file:
+            with open_hdf5(path) as file:
                 return list(_datasets(file))
         except OSError:
             return []
@@ -31,7 +32,7 @@ class HDF5(Format):
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
         """Rows, read in blocks."""
         try:
-            with h5py.File(path, "r") as file:
+            with open_hdf5(path) as file:
                 datasets = _datasets(file)
                 columns = {name: datasets[c] for name, c in kind.columns(datasets, path).items()}
                 require_integers(columns["source_id"].dtype, path)

@@ -6,12 +6,11 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from ...errors import InputError, TruncatedError
 from ..cells import NULLS
 from .base import Format, RowType
-from .compressed import open_binary
+from .compressed import bounded_lines, open_binary
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -38,7 +37,7 @@ class Text(Format):
         number = 0
         try:
             with open_binary(path) as binary:
-                lines = _lines(binary)
+                lines = _lines(bounded_lines(binary, path))
                 header = [name.decode("utf-8") for name in split_line(next(lines, b""))]
                 columns = kind.columns(header, path)
                 place = {name: header.index(columns[name]) for name in columns}
@@ -70,7 +69,7 @@ def split_line(line: bytes) -> list[bytes]:
     return [(quoted or plain).strip() for quoted, plain in _CELL.findall(line)]
 
 
-def _lines(binary: BinaryIO) -> Iterator[bytes]:
+def _lines(binary: Iterator[bytes]) -> Iterator[bytes]:
     """Lines that are neither comments nor blank, ended by a line feed as far as they are whole.
 
     A byte-order mark is left out; line ends of all systems are read.
