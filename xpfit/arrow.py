@@ -7,7 +7,7 @@ import os
 import numpy as np
 
 from .errors import InputError
-from .files import require_plausible_size
+from .integrity import require_plausible_size, verifying
 
 
 def pyarrow_modules(error: type[Exception]):
@@ -43,7 +43,7 @@ def open_parquet(path: str | os.PathLike, error: type[Exception]):
         If its rows cannot be in a file of its size.
     """
     pa, pq = pyarrow_modules(error)
-    file = pq.ParquetFile(path, page_checksum_verification=True)
+    file = pq.ParquetFile(path, page_checksum_verification=verifying())
     widths = (_width(pa, field.type) for field in file.schema_arrow)
     try:
         require_plausible_size(path, file.metadata.num_rows * sum(widths))

@@ -23,12 +23,6 @@ from .locks import hold
 PREFIX, SUFFIX, LOCK = ".xpfit-", ".part", "lock"
 """Of temporary directories, and the lock in them."""
 
-MAX_EXPANSION = 50
-"""Real spectra and catalogues are packed to a fifth at most, single columns to a fiftieth."""
-
-ALWAYS_PLAUSIBLE = 1 << 26
-"""Bytes that any file may hold: 64 MB."""
-
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
@@ -62,28 +56,6 @@ def existing_file(
     if not empty and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; fetch or write it again")
     return path
-
-
-def require_plausible_size(path: str | os.PathLike, n_bytes: int) -> None:
-    """Refuse a file that would fill the memory with what is not in it.
-
-    Parameters
-    ----------
-    path : path-like
-    n_bytes : int
-        What the file says that it holds, or what was unpacked of it so far.
-
-    Raises
-    ------
-    InputError
-        If that is more than `MAX_EXPANSION` times the size of the file, and `ALWAYS_PLAUSIBLE`.
-    """
-    size = os.stat(path).st_size
-    if n_bytes > max(ALWAYS_PLAUSIBLE, MAX_EXPANSION * size):
-        raise InputError(
-            f"{path}: a file of {size:,} bytes that is said to hold {n_bytes:,} or more; it is "
-            "damaged, or made to fill the memory"
-        )
 
 
 def check_output(

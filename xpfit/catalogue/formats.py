@@ -22,6 +22,7 @@ from ..files import atomic_output
 from ..read import read_table
 from ..read.formats.votable import first_votable
 from . import parquet
+from .checksum import KEY, Checksums
 from .describe import attributes, described_column
 
 FORMATS = {
@@ -73,7 +74,11 @@ def write_catalogue(table: Table, path: str | os.PathLike, *, overwrite: bool = 
     OutputError
         If the ending is unknown, the file exists, or it cannot be written.
     """
-    write = _WRITERS[catalogue_format(path)]
+    form = catalogue_format(path)
+    write = _WRITERS[form]
+    if form != "Parquet":  # which may be written part by part
+        table = table.copy(copy_data=False)
+        table.meta[KEY] = Checksums([table]).text()
     with atomic_output(path, overwrite=overwrite) as part:
         write(table, part)
 
@@ -105,7 +110,10 @@ def read_catalogue(path: str | os.PathLike) -> Table:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; check the path")
     reader = _READERS.get(FORMATS.get(path.suffix.lower(), ""))
-    return reader(path) if reader else _without_masks(read_table(path))
+    table = reader(path) if reader else _without_masks(read_table(path))
+    if FORMATS.get(path.suffix.lower()) != "Parquet":
+        Checksums([table]).verify(table.meta.pop(KEY, None), path)
+    return table
 
 
 def _write_fits(table: Table, path: Path) -> None:
@@ -166,7 +174,7 @@ def _write_hdf5(table: Table, path: Path) -> None:
         file.attrs["columns"] = table.colnames
         file.attrs["meta"] = json.dumps(dict(table.meta))
         for name, column in table.columns.items():
-            data = file.create_dataset(name, data=np.asarray(column), compression="gzip")
+            data = file.create_dataset(name, data=_without_texts(column), compression="gzip")
             data.attrs.update(attributes(column))
 
 
@@ -175,8 +183,16 @@ def _read_hdf5(path: Path) -> Table:
     with HDF5_FORMAT.reading(path) as file:
         table = Table(meta=json.loads(file.attrs["meta"]))
         for name in file.attrs["columns"]:
-            table[name] = described_column(file[name][()], file[name].attrs)
+            values = file[name][()]
+            values = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+            table[name] = described_column(values, file[name].attrs)
     return table
+
+
+def _without_texts(column: Column) -> np.ndarray:
+    """Values as HDF5 keeps them: texts as bytes."""
+    values = np.ma.filled(column, "") if column.dtype.kind in "UO" else np.asarray(column)
+    return np.char.encode(values.astype(str), "utf-8") if values.dtype.kind in "UO" else values
 
 
 def _without_masks(table: Table) -> Table:

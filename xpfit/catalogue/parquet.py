@@ -18,9 +18,10 @@ from astropy.table import Table, vstack
 from ..arrays import batches
 from ..arrow import open_parquet, pyarrow_modules, to_arrow, to_numpy
 from ..errors import InputError, OutputError
+from .checksum import Checksums
 from .describe import attributes, described_column
 
-META_KEY = b"xpfit"
+META_KEY, SUMS_KEY = b"xpfit", b"xpfit_checksums"
 
 ROWS_PER_GROUP = 10_000
 """Rows that are compressed together and can be read alone."""
@@ -62,7 +63,10 @@ def write(table: Table, path: Path) -> None:
         If pyarrow is not installed.
     """
     _, pq = pyarrow_modules(OutputError)
-    pq.write_table(arrow_table(table), path, row_group_size=ROWS_PER_GROUP)
+    arrow = arrow_table(table)
+    sums = {SUMS_KEY: Checksums([table]).text()}
+    arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, **sums})
+    pq.write_table(arrow, path, row_group_size=ROWS_PER_GROUP, write_page_checksum=True)
 
 
 def write_parts(tables: Iterable[Table], path: Path) -> int:
@@ -81,16 +85,22 @@ def write_parts(tables: Iterable[Table], path: Path) -> int:
         If pyarrow is not installed.
     """
     _, pq = pyarrow_modules(OutputError)
-    parts = (arrow_table(table) for table in tables)
+    sums = Checksums()
+
+    def arrow_tables() -> Iterator:
+        for table in tables:
+            sums.add(table)
+            yield arrow_table(table)
+
+    parts = arrow_tables()
     first = next(parts, None)
     if first is None:
         raise InputError("the catalogue has no rows")
-    n_rows = 0
-    with pq.ParquetWriter(path, first.schema) as writer:
+    with pq.ParquetWriter(path, first.schema, write_page_checksum=True) as writer:
         for part in chain([first], parts):
             writer.write_table(part.cast(first.schema), row_group_size=ROWS_PER_GROUP)
-            n_rows += len(part)
-    return n_rows
+        writer.add_key_value_metadata({SUMS_KEY.decode(): sums.text()})
+    return sums.n_rows
 
 
 @contextmanager
@@ -121,7 +131,9 @@ def read(path: Path, columns: Sequence[str] | None = None) -> Table:
         If the file is damaged, or pyarrow is not installed.
     """
     with opened(path) as file:
-        return astropy_table(file.read(columns))
+        table = astropy_table(file.read(columns))
+        Checksums([table]).verify(file.metadata.metadata.get(SUMS_KEY), path)
+        return table
 
 
 def partitions(directory: Path) -> list[Path]:
@@ -171,6 +183,10 @@ def iterate(path: Path, columns: Sequence[str] | None = None) -> Iterator[Table]
         with opened(part) as file:
             present = file.schema_arrow.names
             wanted = None if columns is None else [n for n in columns if n in present]
+            sums = Checksums()
             for groups in batches(file.num_row_groups, GROUPS_AT_A_TIME):
                 rows = file.read_row_groups(range(groups.start, groups.stop), wanted)
-                yield astropy_table(rows)
+                table = astropy_table(rows)
+                sums.add(table)
+                yield table
+            sums.verify(file.metadata.metadata.get(SUMS_KEY), part)

@@ -11,10 +11,12 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from .._version import __version__
+from ..integrity import VERIFY
 from .failure import ending_signals, explain
 from .parser import HelpFormatter, Parser
 
@@ -38,7 +40,7 @@ COMMANDS = (
 )
 """Name, module and help of each command, in the order in which users need them."""
 
-DEBUG = "--debug"
+DEBUG, NO_VERIFY = "--debug", "--no-verify"
 """Anywhere in the command line."""
 
 
@@ -58,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         interrupted, terminated or hung up (SIGINT, SIGTERM, SIGHUP).
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    debug = DEBUG in arguments
-    arguments = [argument for argument in arguments if argument != DEBUG]
+    debug, no_verify = DEBUG in arguments, NO_VERIFY in arguments
+    arguments = [argument for argument in arguments if argument not in (DEBUG, NO_VERIFY)]
     # No option before the command takes a value.
     command = next((a for a in arguments if not a.startswith("-")), None)
-    with ending_signals() as received:
+    with ending_signals() as received, _environment({VERIFY: "0"} if no_verify else {}):
         try:
             options = build_parser(command).parse_args(arguments)
             warnings.showwarning = _show_warning
@@ -82,6 +84,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             _say(command, f"error: {explain(error)}")
             return 1
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Variables of the environment, which worker processes inherit, for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _say(command: str | None, text: str) -> None:
@@ -111,6 +127,11 @@ def build_parser(command: str | None = None) -> Parser:
     parser.add_argument("--version", action="version", version=f"xpfit {__version__}")
     parser.add_argument(
         DEBUG, action="store_true", help="show where an error arose (with any command)"
+    )
+    parser.add_argument(
+        NO_VERIFY,
+        action="store_true",
+        help="read files whose checksums do not match (with any command)",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module_name, text in COMMANDS:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_output, existing_file, require_plausible_size
+from ..files import atomic_output, existing_file
+from ..integrity import require_plausible_size
 
 FACTS = "facts"
 """Name under which a checkpoint keeps what is not an array, as JSON."""

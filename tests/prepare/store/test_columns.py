@@ -5,6 +5,7 @@ from archive import archive_sources, write_archive
 
 import xpfit
 from xpfit.data import InputFlag
+from xpfit.integrity import VERIFY
 from xpfit.prepare import write_spectra
 
 
@@ -38,8 +39,9 @@ def test_a_star_with_impossible_numbers_is_flagged_and_the_others_are_read(store
     np.testing.assert_array_equal(read.flux[~bad], spectra.flux[~bad])
 
 
-def test_a_parallax_with_a_negative_error_is_unknown(store):
+def test_a_parallax_with_a_negative_error_is_unknown(store, monkeypatch):
     path, _ = store
+    monkeypatch.setenv(VERIFY, "0")
     with h5py.File(path, "a") as file:
         file["parallax"][:] = 1.0
         file["parallax_error"][:] = [0.1, -0.1, 0.1, np.nan, np.inf, 0.1]

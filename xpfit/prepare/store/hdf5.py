@@ -10,6 +10,7 @@ Layout (format version 1), one row per star::
                     no weight
     whitener        (n_star, n_obs) inverse errors, or (n_star, n_obs (n_obs + 1) / 2) the lower
                     triangle of L, row by row, with L.T @ L the inverse covariance
+    checksum        uint64, of each row (see `xpfit.prepare.store.checksum`)
     parallax, parallax_error, extinction, extinction_error, snr, input_flags
     labels/NAME, label_err/NAME, gaia/NAME
 
@@ -29,16 +30,20 @@ import h5py
 
 from ...arrow import pyarrow_modules
 from ...data import Spectra, id_flags, space_from_datasets
-from ...data.hdf5 import new_hdf5
+from ...data.hdf5 import arrays_of, digest, new_hdf5
 from ...errors import InputError, OutputError
 from ...files import atomic_output, existing_file
+from ...integrity import verifying
 from ...read.formats import recognise
 from ...read.formats.parquet import Parquet
-from . import parquet
+from . import checksum, parquet
 from .columns import FORMAT, GROUPS, attributes, from_columns, require_alike, to_columns
 
 ROWS_PER_CHUNK = 256
 """Stars that HDF5 keeps together on disk."""
+
+HEADER_CHECKSUM = "header_checksum"
+"""Attribute with the SHA-256 of all that is not by star."""
 
 CHUNK_SIZE = 2000
 """Stars that `iterate_spectra` reads at a time: 120 MB with full whiteners."""
@@ -174,6 +179,7 @@ def write_hdf5(parts: Iterator[Spectra], path: Path, more: Callable[[], dict] | 
     with new_hdf5(path) as file:
         for part in parts:
             columns = to_columns(part)
+            columns[checksum.COLUMN] = checksum.row_checksums(columns, n_star)
             if not n_star and "format" not in file.attrs:
                 _create(file, part, columns)
             for name, values in columns.items():
@@ -183,6 +189,7 @@ def write_hdf5(parts: Iterator[Spectra], path: Path, more: Callable[[], dict] | 
         # Sources may be repeated across parts, which is known only at the end.
         file["input_flags"][:] |= id_flags(file["source_id"][:])
         file.attrs["n_star"] = n_star
+        file.attrs[HEADER_CHECKSUM] = _header_checksum(file)
         for name, values in (more() if more else {}).items():
             file[name] = values
     return n_star
@@ -206,11 +213,28 @@ def _iterate_hdf5(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]
     """Spectra of an HDF5 file; it is open only while a part is read."""
     for start in range(rows.start, rows.stop, chunk_size):
         with FORMAT.reading(path) as file:
-            part = _read(file, slice(start, min(start + chunk_size, rows.stop)))
+            _verify_header(file, path)
+            part = _read(file, slice(start, min(start + chunk_size, rows.stop)), path)
         yield part
 
 
-def _read(file: h5py.File, rows: slice) -> Spectra:
+def _header_checksum(file: h5py.File) -> str:
+    """SHA-256 of the attributes and of the arrays of the space."""
+    attributes = {name: v for name, v in file.attrs.items() if name != HEADER_CHECKSUM}
+    return digest(arrays_of(file.get("space", {})), attributes)
+
+
+def _verify_header(file: h5py.File, path: Path) -> None:
+    """Compare the checksum of a header, if the file has one."""
+    stored = file.attrs.get(HEADER_CHECKSUM)
+    if stored is not None and verifying() and stored != _header_checksum(file):
+        raise InputError(
+            f"{path}: the checksum of the header does not match, the file is damaged or was "
+            "changed by another program; prepare it again (--no-verify reads it as it is)"
+        )
+
+
+def _read(file: h5py.File, rows: slice, path: Path) -> Spectra:
     """Some stars of an open, checked file."""
     arrays = {f"space/{name}": values[()] for name, values in file.get("space", {}).items()}
     arrays["wavelength"] = file.attrs["wavelength"]
@@ -218,4 +242,5 @@ def _read(file: h5py.File, rows: slice) -> Spectra:
     names = [name for name, node in file.items() if isinstance(node, h5py.Dataset)]
     names += [f"{kind}/{name}" for kind in GROUPS for name in file.get(kind, ())]
     columns = {name: file[name][rows] for name in names}
+    columns = checksum.verified_rows(columns, rows.start, path)
     return from_columns(columns, space, json.loads(file.attrs["preparation"]))

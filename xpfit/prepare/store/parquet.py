@@ -19,6 +19,7 @@ import numpy as np
 from ...arrow import open_parquet, pyarrow_modules, to_arrow, to_numpy
 from ...data import InputFlag, Spectra, space_from_datasets
 from ...errors import InputError, OutputError
+from . import checksum
 from .columns import FORMAT, attributes, from_columns, to_columns
 
 SUFFIX = ".parquet"
@@ -45,12 +46,14 @@ def write(parts: Iterator[Spectra], path: Path) -> int:
     """
     pa, pq = pyarrow_modules(OutputError)
     first = next(parts)
-    table = _table(pa, first)
+    table = _table(pa, first, 0)
     ids = [first.source_id]
-    with pq.ParquetWriter(path, table.schema.with_metadata(_metadata(first))) as writer:
+    with pq.ParquetWriter(
+        path, table.schema.with_metadata(_metadata(first)), write_page_checksum=True
+    ) as writer:
         writer.write_table(table)
         for part in parts:
-            writer.write_table(_table(pa, part))
+            writer.write_table(_table(pa, part, sum(map(len, ids))))
             ids.append(part.source_id)
         unique, count = np.unique(np.concatenate(ids), return_counts=True)
         repeated = unique[(count > 1) & (unique != 0)].tolist()
@@ -96,12 +99,13 @@ def iterate(path: Path, chunk_size: int, rows: range) -> Iterator[Spectra]:
         for batch in file.iter_batches(chunk_size, row_groups=groups):
             wanted = batch.slice(max(rows.start - start, 0), None)
             wanted = wanted.slice(0, max(rows.stop - max(start, rows.start), 0))
-            start += len(batch)
+            before, start = start, start + len(batch)
             if not len(wanted):
                 continue
             columns = {
                 name: to_numpy(wanted.column(i)) for i, name in enumerate(wanted.schema.names)
             }
+            columns = checksum.verified_rows(columns, max(rows.start, before), path)
             twice = np.isin(columns["source_id"], repeated)
             columns["input_flags"] = columns["input_flags"].astype(np.int32)
             columns["input_flags"] |= np.where(twice, int(InputFlag.DUPLICATE_ID), 0)
@@ -139,9 +143,11 @@ def _opened(path: Path) -> Iterator[tuple]:
         yield file, space, preparation, repeated
 
 
-def _table(pa, spectra: Spectra):
-    """Arrow table; arrays as lists of fixed size."""
-    return pa.table({name: to_arrow(pa, values) for name, values in to_columns(spectra).items()})
+def _table(pa, spectra: Spectra, first: int):
+    """Arrow table; arrays as lists of fixed size, the first star in the given row."""
+    columns = to_columns(spectra)
+    columns[checksum.COLUMN] = checksum.row_checksums(columns, first)
+    return pa.table({name: to_arrow(pa, values) for name, values in columns.items()})
 
 
 def _metadata(spectra: Spectra) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...errors import InputError
-from ...files import require_plausible_size
+from ...integrity import require_plausible_size
 
 HEAD = 65536
 """Bytes at the start of a file by which it is recognised, names of columns included."""
