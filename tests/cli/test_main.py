@@ -1,5 +1,6 @@
 """What all commands have in common: help, version, outputs that exist, interruptions."""
 
+import argparse
 import importlib
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import xpfit
 from xpfit import read_catalogue
 from xpfit.cli import COMMANDS, main
 from xpfit.cli.options import text_table
-from xpfit.cli.parser import Parser
+from xpfit.cli.parser import Parser, seed, wavelength_grid
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,20 @@ def test_options_are_written_as_in_the_usage():
     assert (given.file, given.json, given.first, given.seed) == ("a.h5", True, 5, 2)
     assert (given.format, given.quiet) == ("png", False)
     assert "--first N" in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    "text", ["400:600:0", "400:600:-1", "600:400:2", "400:600:1e-9", "nan:1:1"]
+)
+def test_grids_that_are_no_grids_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="START:STOP:STEP"):
+        wavelength_grid(text)
+
+
+@pytest.mark.parametrize("text", ["-1", str(2**63)])
+def test_seeds_that_no_generator_takes_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="between 0 and"):
+        seed(text)
 
 
 def test_cells_of_a_text_table_are_aligned():

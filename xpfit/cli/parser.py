@@ -16,12 +16,29 @@ REFERENCE_HELP = "FITS or ECSV table of labels (default: those that came with th
 DEFAULT_MODEL = "(default: the one that comes with xpfit)"
 
 
+MAX_WAVELENGTHS = 10_000
+
+
 def wavelength_grid(text: str):
     """Wavelengths from START:STOP:STEP."""
     import numpy as np
 
     start, stop, step = (float(part) for part in text.split(":"))
+    n = (stop - start) / step if step > 0 else np.nan
+    if not 0 <= n < MAX_WAVELENGTHS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: give START:STOP:STEP in nm, STOP above START, STEP positive, and "
+            f"fewer than {MAX_WAVELENGTHS} wavelengths"
+        )
     return start + step * np.arange(np.floor((stop - start) / step + 1e-9) + 1)
+
+
+def seed(text: str) -> int:
+    """A seed of random numbers."""
+    value = int(text)
+    if not 0 <= value < 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r}: give an integer between 0 and 2^63 - 1")
+    return value
 
 
 COMMON = {
@@ -36,7 +53,7 @@ COMMON = {
         "fit the shapes of spectra alone: take luminosities out of the model, leave each star's "
         "amplitude free, and use no parallaxes",
     ),
-    "seed": ("--seed SEED", "seed of all random numbers", {"default": 1}),
+    "seed": ("--seed SEED", "seed of all random numbers", {"type": seed, "default": 1}),
     "jobs": (
         "--jobs JOBS",
         "threads for the fits (processes for scipy); -1 for one per processor",

@@ -6,7 +6,7 @@ import argparse
 
 import numpy as np
 
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from ..model.store import load_model
 from ..prepare import read_spectra
 from ..prepare.store.hdf5 import store_format
@@ -74,6 +74,11 @@ def run(options: argparse.Namespace) -> None:
     types = None
     if options.library:
         labels = read_spectra(options.library).labels
+        if missing := [name for name in model.label_names if name not in labels]:
+            raise InputError(
+                f"{options.library}: no labels {', '.join(missing)} to draw types from; "
+                "give spectra with labels (xpfit prepare --labels), or leave out --library"
+            )
         types = np.column_stack([labels[name] for name in model.label_names])
     parts = iterate_survey(model, options.n, np.random.default_rng(options.seed), settings, types)
     watched = shared.progress(options, parts, lambda part: len(part.spectra), options.n)

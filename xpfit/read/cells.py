@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import orjson
 
-NULLS = ("", "null", "None", "nan", "NaN", "--", "()", "[]")
+NULLS = ("", "null", "NULL", "None", "nan", "NaN", "NA", "N/A", "--", "()", "[]")
 """Texts of a missing value."""
 
 

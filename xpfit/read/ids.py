@@ -40,9 +40,10 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
         if not text or text.startswith("#"):
             continue
         try:
-            ids.append(int(text))
-        except ValueError:
+            ids.append(np.int64(int(text)))
+        except (ValueError, OverflowError):
             raise InputError(
-                f"{path}, line {number}: {text[:40]!r} is not a source id; give one integer a line"
+                f"{path}, line {number}: {text[:40]!r} is not a source id; give one "
+                "64-bit integer a line"
             ) from None
     return np.array(ids, dtype=np.int64)

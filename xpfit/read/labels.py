@@ -16,7 +16,7 @@ from astropy.table import Table
 from ..errors import InputError
 from .formats.base import require_columns
 from .formats.fits import read_fits_table
-from .tables import first_matches, float_column, read_table
+from .tables import first_matches, float_column, ids_of, read_table
 
 LABEL_COLUMNS = (
     "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",
@@ -183,12 +183,8 @@ def _renamed(raw: Table, columns: Mapping[str, str]) -> Table:
     for name, column in columns.items():
         if name != "source_id":
             table[name] = float_column(raw[column])
-        elif raw[column].dtype.kind in "iu" and raw[column].dtype.itemsize == 8:
-            table[name] = np.ma.filled(np.ma.asarray(raw[column]), 0).astype(np.int64)
         else:
-            raise InputError(
-                f"column {column} has type {raw[column].dtype}; Gaia ids need 64-bit integers"
-            )
+            table[name] = ids_of(raw[column], "the table of labels")
     return table
 
 

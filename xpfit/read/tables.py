@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..files import existing_file
+from .cells import NULLS
 from .formats.compressed import bounded_lines, is_zipped, open_binary
 from .formats.fits import read_fits_table
 from .formats.votable import parse_votable
@@ -88,12 +90,22 @@ def _source(path: Path, form: str):
 
 
 def _options(path: Path, suffix: str) -> dict:
-    """Options of astropy's reader: the CSV files of some surveys are separated by bars."""
+    """Options of astropy's reader, for how surveys and the archive write texts.
+
+    All spellings of missing values are masked. The archive's bulk files begin with comments; the
+    CSV files of some surveys are separated by bars.
+    """
+    missing = {"fill_values": [(text, "0") for text in NULLS]}
+    if suffix == ".ecsv":
+        return missing
     if suffix != ".csv":
         return {}
     with open_binary(path) as file:
-        header = next(bounded_lines(file, path), b"")
-    return {"delimiter": "|"} if b"|" in header and b"," not in header else {}
+        lines = (line for line in bounded_lines(file, path) if not line.startswith(b"#"))
+        header = next(lines, b"")
+    bars = b"|" in header and b"," not in header
+    options = {**missing, "comment": "#", "encoding": "utf-8-sig"}
+    return options | ({"delimiter": "|"} if bars else {})
 
 
 def float_column(column) -> np.ndarray:
@@ -106,8 +118,39 @@ def float_column(column) -> np.ndarray:
     Returns
     -------
     ndarray
+
+    Warns
+    -----
+    UserWarning
+        If it is a column of texts, of which some are no numbers: they count as missing.
     """
-    return np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
+    values = np.ma.asarray(column)
+    if values.dtype.kind in "USO":
+        return _parsed(column, float, np.nan, "numbers")
+    return np.ma.filled(values.astype(float), np.nan)
+
+
+def _parsed(column, kind: Callable, unknown: float, what: str) -> np.ndarray:
+    """Values of a column of texts; those that are not what they should be are unknown."""
+    cells = np.ma.asarray(column)
+    values, bad = np.full(cells.shape, unknown, dtype=type(unknown)), []
+    for place in np.ndindex(cells.shape):
+        cell = cells[place]
+        if np.ma.is_masked(cell):
+            continue
+        text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+        if text.strip() not in NULLS:
+            try:
+                values[place] = kind(text)
+            except (ValueError, OverflowError):
+                bad.append(text[:30])
+    if bad:
+        warnings.warn(
+            f"column {getattr(column, 'name', '')}: {len(bad)} of {values.size} cells are no "
+            f"{what}, such as {bad[0]!r}; they count as missing",
+            stacklevel=3,
+        )
+    return values
 
 
 def integer_ids(table: Table, what: str) -> np.ndarray:
@@ -128,13 +171,61 @@ def integer_ids(table: Table, what: str) -> np.ndarray:
     ------
     InputError
         If there is no such column, or it does not hold 64-bit integers.
+
+    Warns
+    -----
+    UserWarning
+        As `ids_of`.
     """
     name = next((n for n in ID_COLUMNS if n in table.colnames), None)
-    if name is None or table[name].dtype.kind not in "iu" or table[name].dtype.itemsize != 8:
+    if name is None:
+        names = ", ".join(ID_COLUMNS)
+        raise InputError(f"{what} has no column of 64-bit integer ids; expected one of {names}")
+    return ids_of(table[name], what)
+
+
+def ids_of(column, what: str) -> np.ndarray:
+    """A column of source ids as int64, zero where missing.
+
+    Parameters
+    ----------
+    column : astropy.table.Column
+    what : str
+        What the table is, for messages.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_row,)
+
+    Raises
+    ------
+    InputError
+        If it does not hold 64-bit integers, or texts of which none is one.
+
+    Warns
+    -----
+    UserWarning
+        If some texts are no 64-bit integers: these ids count as missing.
+    """
+    values = np.ma.asarray(column)
+    if values.dtype.kind in "USO" and values.ndim == 1:
+        ids = _parsed(column, _id_of_text, np.int64(0), "64-bit integer ids")
+        if ids.any() or not len(ids):
+            return ids
+    if values.dtype.kind not in "iu" or values.dtype.itemsize != 8 or values.ndim != 1:
         raise InputError(
-            f"{what} has no column of 64-bit integer ids; expected one of {', '.join(ID_COLUMNS)}"
+            f"{what}: {column.name} has type {values.dtype}; ids must be 64-bit integers "
+            "(other types lose digits): fetch or write the table again"
         )
-    return np.ma.filled(np.ma.asarray(table[name]), 0).astype(np.int64)
+    return np.ma.filled(values, 0).astype(np.int64)
+
+
+def _id_of_text(text: str) -> int:
+    """A source id."""
+    value = int(text)
+    if not 0 <= value < 2**63:
+        raise OverflowError
+    return value
 
 
 def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
