@@ -87,6 +87,8 @@ def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
             if column.null is not None:
                 values = np.ma.masked_equal(values, column.null)
             table[column.name] = values
+            if column.unit:
+                table[column.name].unit = column.unit
     return table
 
 
