@@ -18,7 +18,8 @@ from xpfit.quality import is_reliable
 from xpfit.quality.flags import fit_flags, quality_flags
 from xpfit.quality.luminosity import good_parallaxes
 from xpfit.read import read_table
-from xpfit.read.tables import float_column, integer_ids
+from xpfit.read.joins import integer_ids
+from xpfit.read.tables import float_column
 from xpfit.statistics import robust_width
 
 DATA = Path(__file__).resolve().parents[1] / "data"

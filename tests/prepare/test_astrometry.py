@@ -101,3 +101,49 @@ def test_missing_columns_are_named_with_the_way_out(spectra, gaia):
     gaia.remove_column("parallax_error")
     with pytest.raises(InputError, match="lacks parallax_error"):
         attach_astrometry(spectra, gaia, zero_point=False)
+
+
+def test_parallaxes_in_the_unit_that_they_state(spectra, gaia):
+    expected = attach_astrometry(spectra, gaia, zero_point=False)
+    for name in ("parallax", "parallax_error"):
+        gaia[name] = gaia[name] / 1000
+        gaia[name].unit = "arcsec"
+    joined = attach_astrometry(spectra, gaia, zero_point=False)
+    np.testing.assert_allclose(joined.parallax, expected.parallax)
+    np.testing.assert_allclose(joined.parallax_err, expected.parallax_err)
+    for name in ("parallax", "parallax_error"):
+        gaia[name].unit = None
+    with pytest.raises(InputError, match=r"column parallax_error: the median is 0\.00015 mas"):
+        attach_astrometry(spectra, gaia, zero_point=False)
+    gaia["parallax_over_error"] = gaia["parallax"] / gaia["parallax_error"]
+    gaia.remove_column("parallax_error")
+    with pytest.raises(InputError, match="column parallax: the median"):
+        attach_astrometry(spectra, gaia, zero_point=False)
+
+
+def test_columns_of_vizier(spectra, gaia):
+    expected = attach_astrometry(spectra, gaia)
+    names = {
+        "source_id": "Source", "parallax": "Plx", "parallax_error": "e_Plx",
+        "phot_g_mean_mag": "Gmag", "nu_eff_used_in_astrometry": "nueff", "pseudocolour": "pscol",
+        "ecl_lat": "ELAT", "astrometric_params_solved": "Solved",
+    }  # fmt: skip
+    gaia["source_id"] = gaia["source_id"] + 2**40
+    spectra = spectra.replace(source_id=spectra.source_id + 2**40)
+    gaia.rename_columns(list(names), list(names.values()))
+    joined = attach_astrometry(spectra, gaia)
+    np.testing.assert_array_equal(joined.parallax, expected.parallax)
+    np.testing.assert_array_equal(joined.gaia["phot_g_mean_mag"], expected.gaia["phot_g_mean_mag"])
+
+
+def test_missing_parallaxes_of_any_spelling(spectra, gaia):
+    gaia["parallax"] = [-9999.0, 999.0, 1.0]
+    gaia["parallax_error"] = [0.1, 0.1, -1.0]
+    joined = attach_astrometry(spectra, gaia, zero_point=False)
+    assert np.isnan(joined.parallax).all() and np.isinf(joined.parallax_err).all()
+
+
+def test_a_table_of_other_stars_is_refused(spectra, gaia):
+    gaia["source_id"] += 100
+    with pytest.raises(InputError, match="none of the 4 stars is in this table"):
+        attach_astrometry(spectra, gaia)

@@ -126,6 +126,79 @@ def test_tables_without_ids_or_bands_are_refused(spectra, table):
         attach_photometry(spectra, table)
 
 
+SURVEYS = {
+    "IRSA": ("j_m j_cmsig h_m h_cmsig k_m k_cmsig w1mpro w1sigmpro w2mpro w2sigmpro"),
+    "VizieR": ("Jmag e_Jmag Hmag e_Hmag Kmag e_Kmag W1mag e_W1mag W2mag e_W2mag"),
+    "SDSS": ("J J_ERR H H_ERR K K_ERR w1_mag e_w1_mag w2_mag e_w2_mag"),
+    "AllWISE at IRSA": (
+        "j_m_2mass j_msig_2mass h_m_2mass h_msig_2mass k_m_2mass k_msig_2mass "
+        "w1mpro w1sigmpro w2mpro w2sigmpro"
+    ),
+    "TOPCAT": ("j_m_2 j_msigcom_2 h_m_2 h_msigcom_2 ks_m_2 ks_msigcom_2 W1MPRO W1SIGMPRO "
+               "W2MPRO W2SIGMPRO"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_tables_of_all_archives_give_the_same_flux(spectra, table, survey):
+    expected = attach_photometry(spectra, table)
+    names = [n for band in COLUMNS for n in (COLUMNS[band], ERRORS[band])]
+    for ours, theirs in zip(names, SURVEYS[survey].split(), strict=True):
+        table.rename_column(ours, f"{theirs}.")
+    for theirs in SURVEYS[survey].split():
+        table.rename_column(f"{theirs}.", theirs)
+    joined = attach_photometry(spectra, table)
+    np.testing.assert_array_equal(joined.flux, expected.flux)
+    np.testing.assert_array_equal(joined.flux_err, expected.flux_err)
+
+
+def test_stars_keep_what_a_table_does_not_have(spectra, table):
+    own = attach_photometry(spectra, table)
+    table["source_id"] = [10, 98, 97, 96]
+    table["j_m"] = [99.999, 9.0, 9.0, 9.0]
+    table["h_m"] = [5.0, 9.0, 9.0, 9.0]
+    with pytest.warns(UserWarning, match="1 of 4 stars found by source_id"):
+        joined = attach_photometry(own, table["source_id", "j_m", "j_msigcom", "h_m", "h_msigcom"])
+    changed = np.zeros(own.flux.shape, dtype=bool)
+    changed[1, 62] = True
+    np.testing.assert_array_equal(joined.flux != own.flux, changed)
+
+
+def test_a_table_of_other_stars_is_refused(spectra, table):
+    table["source_id"] += 1
+    with pytest.raises(InputError, match="none of the 4 stars is in this table"):
+        attach_photometry(spectra, table)
+
+
+def test_magnitudes_in_millimagnitudes(spectra, table):
+    expected = attach_photometry(spectra, table)
+    for name in (COLUMNS["J"], ERRORS["J"]):
+        table[name] = table[name] * 1000
+        table[name].unit = "mmag"
+    np.testing.assert_allclose(attach_photometry(spectra, table).flux, expected.flux, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kept", ["ks_m", "ks_msigcom"])
+def test_half_a_band_is_refused(spectra, table, kept):
+    table.remove_column("ks_m" if kept == "ks_msigcom" else "ks_msigcom")
+    with pytest.raises(InputError, match=rf"column {kept} is known as .*, but no column as"):
+        attach_photometry(spectra, table)
+
+
+@pytest.mark.parametrize("name", ["k_psf", "ks_magnitude_new", "kmag_ab", "my_k_mag"])
+def test_columns_of_a_band_that_are_not_known_are_refused(spectra, table, name):
+    table.rename_columns(["ks_m", "ks_msigcom"], [name, "sigma"])
+    with pytest.raises(InputError, match=f"{name} may be of Ks, but Ks is not known"):
+        attach_photometry(spectra, table)
+    table.remove_columns([name, "sigma"])
+    assert np.isinf(attach_photometry(spectra, table).flux_err[:, 63]).all()
+
+
+def test_quality_letters_of_wise_are_not_taken_for_those_of_2mass(spectra, table):
+    table["ph_qual"] = ["UUAA"] * 4
+    assert np.isfinite(attach_photometry(spectra, table).flux_err[1:, 61:]).all()
+
+
 def test_spectra_without_channels_for_the_bands_are_refused(table):
     odd = Spectra([10], [500.0, 600.0], np.ones((1, 2)), np.ones((1, 2)))
     with pytest.raises(InputError, match="no photometric band at 1235 nm"):

@@ -6,7 +6,8 @@ from astropy.table import Table
 
 from xpfit import InputError
 from xpfit.read.cells import NULLS
-from xpfit.read.tables import float_column, ids_of, read_table
+from xpfit.read.joins import ids_of
+from xpfit.read.tables import float_column, read_table
 
 
 @pytest.mark.parametrize("null", [text for text in NULLS if text not in ("()", "[]")])

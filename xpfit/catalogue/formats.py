@@ -197,6 +197,7 @@ def _without_texts(column: Column) -> np.ndarray:
 
 def _without_masks(table: Table) -> Table:
     """NaN in place of masked floating-point numbers, and native byte order."""
+    table.meta.pop("path", None)
     for name in table.colnames:
         column = table[name]
         mask = np.ma.getmaskarray(column)

@@ -173,13 +173,15 @@ class Pipeline:
         FileNotFoundError
             If a file does not exist.
         InputError
-            If a file cannot be read, or none has a star.
+            If a file cannot be read, none has a star, or a joined table has none of them.
         """
         parts = (part for path in paths for part in iterate_file(path, model=self.model))
         found, missing = find_stars(parts, source_ids)
         if missing:
             raise InputError(f"source {missing[0]} is in none of the files; check the id")
-        return Spectra.concatenate([self.additions.apply(part) for part in found])
+        joined = Spectra.concatenate([self.additions.apply(part) for part in found])
+        self.additions.check_joins()
+        return joined
 
     def fit(self, spectra: Spectra, progress: bool | tqdm = False) -> FitResult:
         """Fit stars.

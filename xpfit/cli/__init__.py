@@ -6,6 +6,7 @@ command's parser, and ``run``, which does the work.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -68,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             options = build_parser(command).parse_args(arguments)
             warnings.showwarning = _show_warning
+            _show_log(quiet=getattr(options, "quiet", False))
             status = options.run(options) or 0
             sys.stdout.flush()
             return status
@@ -103,6 +105,17 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
 def _say(command: str | None, text: str) -> None:
     """Print on standard error, in one line."""
     print(f"xpfit {command}: {' '.join(text.splitlines())}", file=sys.stderr)
+
+
+def _show_log(*, quiet: bool) -> None:
+    """Print what is logged, such as which columns of a table are used, on standard error."""
+    log = logging.getLogger("xpfit")
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None) -> None:

@@ -14,7 +14,7 @@ from ..fit.binary import fit_binaries
 from ..plots import save
 from ..plots.binaries import detection_figure
 from ..plots.style import figure_format
-from ..read.tables import match_ids
+from ..read.joins import match_ids
 from ..simulate import read_truth
 from ..validate.binaries import FALSE_ALARM_RATE, detection
 from . import options as shared

@@ -50,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"refused: {error}", file=sys.stderr)
     if not tables:
         raise refused[0]
+    pipeline.additions.check_joins()
     table = catalogue.join_tables(tables)
     catalogue.write_catalogue(table, options.output, overwrite=options.overwrite)
     shared.say(options, _summary(table), f"wrote {options.output}")

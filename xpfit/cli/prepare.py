@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 
 from astropy.table import Table
 
 from ..data.preparation import XPSettings
 from ..data.space import ObservationSpace
+from ..data.spectra import Spectra
 from ..errors import InputError
 from ..model.store import load_model
 from ..prepare import TrainingCuts, iterate_file, sampled_space, write_spectra
@@ -106,12 +108,14 @@ def run(options: argparse.Namespace) -> None:
         epoch=options.label_epoch,
         cuts=TrainingCuts() if options.training_cuts else None,
     )
-    parts = (
-        tables.apply(part)
-        for path in options.inputs
-        for part in iterate_file(path, model=model, space=space, settings=settings)
-    )
-    watched = shared.progress(options, parts)
+
+    def parts() -> Iterator[Spectra]:
+        for path in options.inputs:
+            for part in iterate_file(path, model=model, space=space, settings=settings):
+                yield tables.apply(part)
+        tables.check_joins()
+
+    watched = shared.progress(options, parts())
     n_star = write_spectra(watched, options.output, overwrite=options.overwrite)
     if labels is not None and not tables.n_labelled:
         warnings.warn("none of these stars is in the table of labels", stacklevel=1)

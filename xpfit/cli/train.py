@@ -22,7 +22,8 @@ from ..prepare import (
 from ..prepare.luminosities.attach import LUMINOSITY
 from ..quality.luminosity import calibrate_luminosities, has_good_parallaxes
 from ..read import read_source_ids, read_table
-from ..read.tables import float_column, integer_ids
+from ..read.joins import integer_ids
+from ..read.tables import float_column
 from ..train import TrainingIO, load_recipe, train_model
 from ..train.record import CHECKPOINT_MINUTES
 from . import options as shared

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,10 +13,12 @@ from astropy.table import Table
 
 from ..data.spectra import Spectra
 from ..errors import InputError
-from .astrometry import attach_astrometry
+from ..read.joins import Found, Key
+from ..read.units import say_once
+from .astrometry import Astrometry
 from .cuts import TrainingCuts, training_cuts
 from .labels import LABEL_EPOCH, attach_labels, matched_table
-from .photometry import attach_photometry
+from .photometry import Photometry
 
 
 @dataclass
@@ -42,7 +46,7 @@ class Additions:
     Raises
     ------
     InputError
-        If cuts are asked for without the tables that they need.
+        If cuts are asked for without the tables that they need, or a table cannot be used.
     """
 
     photometry: Table | None = None
@@ -53,10 +57,60 @@ class Additions:
     cuts: TrainingCuts | None = None
     n_labelled: int = field(default=0, init=False)
     removed: Counter = field(default_factory=Counter, init=False)
+    _photometry: Photometry | None = field(default=None, init=False, repr=False)
+    _astrometry: Astrometry | None = field(default=None, init=False, repr=False)
+    _warned: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self):
         if self.cuts and (self.astrometry is None or self.labels is None):
             raise InputError("training cuts need the tables of astrometry and of labels")
+        if self.photometry is not None:
+            self._photometry = Photometry(self.photometry)
+        if self.astrometry is not None:
+            self._astrometry = Astrometry(self.astrometry, zero_point=self.zero_point)
+
+    @property
+    def _joins(self) -> dict[str, Key]:
+        """Keys of the tables that are joined by source id, by what the tables hold."""
+        tables = {"photometry": self._photometry, "astrometry": self._astrometry}
+        return {name: table.key for name, table in tables.items() if table}
+
+    @property
+    def found(self) -> dict[str, list[int]]:
+        """Number of stars so far, and how many of them each table has."""
+        return {name: [k.found.n_star, k.found.n_matched] for name, k in self._joins.items()}
+
+    def check_joins(self, found: Mapping[str, Sequence[int]] | None = None) -> None:
+        """Tell users how many stars each table was found to have, when all are joined.
+
+        Parameters
+        ----------
+        found : mapping of str to sequence of int, optional
+            By default `found` of this object; other processes have their own.
+
+        Raises
+        ------
+        InputError
+            If a table has none of the stars.
+
+        Warns
+        -----
+        UserWarning
+            If a table has few of the stars.
+        """
+        found = self.found if found is None else found
+        for name, key in self._joins.items():
+            say_once(key.check(Found(*found.get(name, (0, 0)))))
+
+    def _warn_at_once(self) -> None:
+        """Warn of a table that has none of the first stars, before hours of work."""
+        for key in self._joins.values():
+            if key.found.n_star and not key.found.n_matched and not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"{key.what}: none of the first {key.found.n_star} stars is in this table",
+                    stacklevel=3,
+                )
 
     def digests(self) -> dict[str, str | None]:
         """SHA-256 of the contents of each table, by what it holds; None where there is none."""
@@ -81,10 +135,11 @@ class Additions:
         InputError
             If a table lacks columns.
         """
-        if self.photometry is not None:
-            spectra = attach_photometry(spectra, self.photometry)
-        if self.astrometry is not None:
-            spectra = attach_astrometry(spectra, self.astrometry, zero_point=self.zero_point)
+        if self._photometry:
+            spectra = self._photometry.attach(spectra)
+        if self._astrometry:
+            spectra = self._astrometry.attach(spectra)
+        self._warn_at_once()
         if self.labels is not None:
             spectra = attach_labels(spectra, self.labels, self.astrometry, epoch=self.epoch)
             self.n_labelled += int(np.sum(np.isfinite(spectra.labels["teff"])))

@@ -11,7 +11,11 @@ from astropy.table import Table
 
 from ..data import UNCORRECTED, Spectra
 from ..errors import InputError
-from ..read.tables import float_column, integer_ids, match_ids, matched_values
+from ..read.columns import GAIA, MEANINGS, PARALLAXES, POSITIONS
+from ..read.joins import Key
+from ..read.known import known_columns, name_of, report_uses
+from ..read.tables import float_column, matched_values
+from ..read.units import require_median
 from .gaia import gaia_columns
 
 PARALLAX_COLUMNS = ("parallax", "parallax_error")
@@ -80,6 +84,57 @@ def parallax_zero_point(table: Table) -> np.ndarray:
     return zero_point
 
 
+class Astrometry:
+    """A table of parallaxes and other columns of gaia_source, to be joined to spectra.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        As for `attach_astrometry`.
+    zero_point : bool
+        Subtract the parallax zero point.
+
+    Attributes
+    ----------
+    key : xpfit.read.joins.Key
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or as `xpfit.read.known.known_columns`.
+    """
+
+    def __init__(self, table: Table, *, zero_point: bool = True):
+        what = name_of(table, "the table of astrometry")
+        self.key = Key(table, what)
+        names = (m.name for m in (*PARALLAXES, *GAIA, *POSITIONS))
+        columns, uses = known_columns(table, names, what)
+        known = Table(columns)
+        self._parallax, self._error = _measured(known, what)
+        self.correction = UNCORRECTED
+        if zero_point and GIVEN_ZERO_POINT in columns:
+            self._parallax = self._parallax - columns[GIVEN_ZERO_POINT]
+            self.correction = f"column {GIVEN_ZERO_POINT} of the table"
+        elif zero_point:
+            self._parallax = self._parallax - parallax_zero_point(known)
+            self.correction = f"gaiadr3-zeropoint {metadata.version('gaiadr3-zeropoint')}"
+        self._gaia = known
+        report_uses(table, what, self.key.column, uses)
+
+    def attach(self, spectra: Spectra) -> Spectra:
+        """Spectra with the astrometry of their stars, as `attach_astrometry`."""
+        rows, matched = self.key.rows(spectra.source_id)
+        known = np.isfinite(self._parallax) & np.isfinite(self._error) & (self._error > 0)
+        parallax = np.where(known, self._parallax, np.nan)
+        error = np.where(known, self._error, np.inf)
+        return spectra.replace(
+            parallax=matched_values(parallax, rows, matched),
+            parallax_err=matched_values(error, rows, matched, np.inf),
+            gaia={**spectra.gaia, **gaia_columns(self._gaia, rows, matched)},
+            preparation=replace(spectra.preparation, parallax_zero_point=self.correction),
+        )
+
+
 def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True) -> Spectra:
     """Attach parallaxes and other columns of gaia_source to spectra, by source id.
 
@@ -87,8 +142,9 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     ----------
     spectra : Spectra
     table : astropy.table.Table
-        Rows of gaia_source: ids, `parallax`, `parallax_error` (mas) or `parallax_over_error`,
-        `ZERO_POINT_COLUMNS`, and any of `xpfit.prepare.GAIA_COLUMNS`. Or parallaxes from several
+        Rows of gaia_source: ids, `parallax`, `parallax_error` (mas where they state no other unit)
+        or `parallax_over_error`, `ZERO_POINT_COLUMNS`, and any of `xpfit.prepare.GAIA_COLUMNS`,
+        under the names of `xpfit.read.columns`. Or parallaxes from several
         releases, each with its `zero_point` (mas): where there is that column, it is used in place
         of Gaia DR3's formula.
     zero_point : bool
@@ -104,7 +160,12 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     Raises
     ------
     InputError
-        If a column is missing.
+        As `Astrometry`, or if none of the stars is in the table.
+
+    Warns
+    -----
+    UserWarning
+        If the table has few of the stars, repeats some, or holds impossible values.
 
     Notes
     -----
@@ -113,24 +174,10 @@ def attach_astrometry(spectra: Spectra, table: Table, *, zero_point: bool = True
     model that knows luminosities flag stars with a `ruwe` above 1.4 and those whose parallax is
     below 5 of its errors (`xpfit.quality.FitFlag`).
     """
-    what = "the table of astrometry"
-    rows, matched = match_ids(spectra.source_id, integer_ids(table, what), what)
-    parallax, error = _measured(table, what)
-    done = UNCORRECTED
-    if zero_point and GIVEN_ZERO_POINT in table.colnames:
-        parallax = parallax - float_column(table[GIVEN_ZERO_POINT])
-        done = f"column {GIVEN_ZERO_POINT} of the table"
-    elif zero_point:
-        parallax = parallax - parallax_zero_point(table)
-        done = f"gaiadr3-zeropoint {metadata.version('gaiadr3-zeropoint')}"
-    known = np.isfinite(parallax) & np.isfinite(error) & (error > 0)
-    parallax, error = np.where(known, parallax, np.nan), np.where(known, error, np.inf)
-    return spectra.replace(
-        parallax=matched_values(parallax, rows, matched),
-        parallax_err=matched_values(error, rows, matched, np.inf),
-        gaia={**spectra.gaia, **gaia_columns(table, rows, matched)},
-        preparation=replace(spectra.preparation, parallax_zero_point=done),
-    )
+    astrometry = Astrometry(table, zero_point=zero_point)
+    spectra = astrometry.attach(spectra)
+    astrometry.key.check()
+    return spectra
 
 
 def _measured(table: Table, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -145,4 +192,7 @@ def _measured(table: Table, what: str) -> tuple[np.ndarray, np.ndarray]:
     if PARALLAX_COLUMNS[1] in columns:
         return parallax, float_column(table[PARALLAX_COLUMNS[1]])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return parallax, parallax / float_column(table[OVER_ERROR])
+        error = parallax / float_column(table[OVER_ERROR])
+    meaning = MEANINGS[PARALLAX_COLUMNS[1]]
+    require_median(error, meaning.unit, meaning.typical, f"{what}: column {PARALLAX_COLUMNS[0]}")
+    return parallax, error

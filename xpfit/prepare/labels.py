@@ -8,8 +8,9 @@ from astropy.table import Table
 from ..data import Spectra
 from ..errors import InputError
 from ..quantities import LABELS, quantity
+from ..read.joins import ID_COLUMNS, integer_ids, match_ids
 from ..read.positions import MATCH_RADIUS, match_positions
-from ..read.tables import ID_COLUMNS, integer_ids, match_ids, matched_values
+from ..read.tables import matched_values
 
 LABEL_EPOCH = 2000.0
 """Epoch (Julian year) of the surveys' positions, which come from their input catalogues."""

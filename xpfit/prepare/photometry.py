@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,30 +11,139 @@ from astropy.table import Table
 from ..constants import BANDS, LN_PER_MAG, Band
 from ..data import InputFlag, PhotometrySettings, Spectra
 from ..errors import InputError
-from ..read.tables import float_column, integer_ids, match_ids, matched_values
+from ..read.columns import BANDS as BAND_COLUMNS
+from ..read.columns import MEANINGS, find_column, plain, unnumbered
+from ..read.joins import Key
+from ..read.known import Use, known_columns, name_of, report_uses
+from ..read.tables import matched_values
 from .magnitudes import band_flux, vega_zero_point
-
-MAGNITUDE_COLUMNS = {
-    "J": (("j_m", "j_msigcom"), ("j_mag", "j_mag_err")),
-    "H": (("h_m", "h_msigcom"), ("h_mag", "h_mag_err")),
-    "Ks": (("ks_m", "ks_msigcom"), ("ks_mag", "ks_mag_err")),
-    "W1": (("w1mpro", "w1mpro_error"), ("w1_mag", "w1_mag_err")),
-    "W2": (("w2mpro", "w2mpro_error"), ("w2_mag", "w2_mag_err")),
-}
-"""Columns of Vega magnitudes and errors; the Gaia archive's 2MASS and AllWISE names first."""
-
-NANOMAGGY_COLUMNS = {
-    "W1": ("w1_nanomaggies", "w1_nanomaggies_err"),
-    "W2": ("w2_nanomaggies", "w2_nanomaggies_err"),
-}
-"""Columns of fluxes in Vega nanomaggies (magnitude 22.5), as unWISE gives them."""
 
 NANOMAGGY_MAGNITUDE = 22.5
 
 GOOD_2MASS_QUALITY = "ABCD"
 """Letters of 2MASS's `ph_qual` for a detection."""
 
+QUALITY_NAMES = ("ph_qual", "qflg", "qfl")
+"""Columns with one of these letters for J, H and Ks each."""
+
 TWO_MASS_BANDS = ("J", "H", "Ks")
+
+_LIKE_BAND = (
+    r"^(?:[a-z0-9]+_)*(?:{})_?(?:m|mag\w*|mpro\w*|psf\w*|flux\w*|nano\w*|\w*sig\w*|err\w*)?$"
+)
+"""What columns of a band are called."""
+
+_LETTERS = {"J": "j", "H": "h", "Ks": "ks|k", "W1": "w1", "W2": "w2"}
+
+
+class Photometry:
+    """A table of photometry, to be joined to spectra.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Source ids, magnitudes (or fluxes in nanomaggies) of any of the bands and their errors,
+        under the names of `xpfit.read.columns`, and, optionally, `norm_dg` and 2MASS's `ph_qual`.
+    settings : PhotometrySettings, optional
+
+    Attributes
+    ----------
+    key : xpfit.read.joins.Key
+
+    Raises
+    ------
+    InputError
+        If the table has no ids, none of the bands, or a band of which only the magnitude or only
+        the error is known; or as `xpfit.read.known.known_columns`.
+    """
+
+    def __init__(self, table: Table, settings: PhotometrySettings | None = None):
+        what = name_of(table, "the table of photometry")
+        self.settings = settings or PhotometrySettings()
+        self.key = Key(table, what)
+        names = (*(m.name for m in BAND_COLUMNS), "norm_dg")
+        columns, uses = known_columns(table, names, what)
+        _require_pairs(table, columns, uses, what)
+        quality = _two_mass_quality(table, what)
+        measured = {band.name: self._measure(columns, band, quality) for band in BANDS}
+        self._measured = {name: values for name, values in measured.items() if values}
+        if not self._measured:
+            known = ", ".join(MEANINGS[band.name].names[0] for band in BANDS)
+            raise InputError(f"{what} has none of the known columns: {known}")
+        _refuse_half_known(table, self._measured, {use.column for use in uses}, what)
+        report_uses(table, what, self.key.column, uses, QUALITY_NAMES)
+
+    def attach(self, spectra: Spectra) -> Spectra:
+        """Spectra with the photometry of their stars.
+
+        Parameters
+        ----------
+        spectra : Spectra
+
+        Returns
+        -------
+        Spectra
+            As `attach_photometry`.
+
+        Raises
+        ------
+        InputError
+            If the spectra have no such channels.
+        """
+        rows, matched = self.key.rows(spectra.source_id)
+        channels = {band.name: spectra.space.band_channel(band.wavelength) for band in BANDS}
+        flux, flux_err = spectra.flux.copy(), spectra.flux_err.copy()
+        for name, values in self._measured.items():
+            new, new_err = (matched_values(v, rows, matched) for v in values)
+            known = ~np.isnan(new_err)
+            flux[known, channels[name]] = new[known]
+            flux_err[known, channels[name]] = new_err[known]
+        bands = list(channels.values())
+        return spectra.replace(
+            flux=flux,
+            flux_err=flux_err,
+            whitener=spectra.whitener.with_independent(bands, flux_err[:, bands]),
+            input_flags=_missing_band_flags(spectra.input_flags, flux_err, channels),
+            preparation=replace(spectra.preparation, photometry=self.settings),
+        )
+
+    def _measure(self, columns: dict, band: Band, quality: list[str] | None):
+        """Flux and error of one band, NaN where not measured; None if the table lacks the band."""
+        measured = self._from_magnitudes(columns, band) or self._from_nanomaggies(columns, band)
+        if measured is None:
+            return None
+        flux, flux_err = measured
+        flux_err = np.where(np.isfinite(flux_err), flux_err, np.nan)
+        of_two_mass = band.name in TWO_MASS_BANDS
+        settings = self.settings
+        limit = settings.max_norm_dg_2mass if of_two_mass else settings.max_norm_dg_wise
+        unusable = np.zeros(len(flux), dtype=bool)
+        if "norm_dg" in columns:
+            with np.errstate(invalid="ignore"):
+                unusable |= columns["norm_dg"] > limit
+        if of_two_mass and quality is not None:
+            letter = TWO_MASS_BANDS.index(band.name)
+            found = (text[letter : letter + 1] for text in quality)
+            unusable |= np.array([q == "" or q not in GOOD_2MASS_QUALITY for q in found])
+        return np.where(unusable, 0.0, flux), np.where(unusable, np.inf, flux_err)
+
+    def _from_magnitudes(self, columns: dict, band: Band):
+        """Flux and error from Vega magnitudes."""
+        if band.name not in columns:
+            return None
+        error = np.hypot(columns[f"{band.name}_err"], self.settings.magnitude_err_floor)
+        return band_flux(columns[band.name], error, band)
+
+    def _from_nanomaggies(self, columns: dict, band: Band):
+        """Flux and error from nanomaggies; a negative flux is a measurement."""
+        name = f"{band.name}_nanomaggies"
+        if name not in columns:
+            return None
+        unit = vega_zero_point(band) * np.exp(-LN_PER_MAG * NANOMAGGY_MAGNITUDE)
+        flux, flux_err = unit * columns[name], unit * columns[f"{name}_err"]
+        good = np.isfinite(flux) & np.isfinite(flux_err)
+        flux_err = np.hypot(flux_err, LN_PER_MAG * self.settings.magnitude_err_floor * flux)
+        return np.where(good, flux, 0.0), np.where(good, flux_err, np.inf)
 
 
 def attach_photometry(
@@ -44,86 +154,75 @@ def attach_photometry(
     Parameters
     ----------
     spectra : Spectra
-        With the bands of `xpfit.constants.BANDS`; their values are replaced.
+        With the bands of `xpfit.constants.BANDS`.
     table : astropy.table.Table
-        Source ids (one of `xpfit.read.tables.ID_COLUMNS`), magnitudes (`MAGNITUDE_COLUMNS`) or
-        nanomaggies (`NANOMAGGY_COLUMNS`) of any of the bands, and, optionally, `norm_dg` and
-        `ph_qual`.
+        As for `Photometry`.
     settings : PhotometrySettings, optional
 
     Returns
     -------
     Spectra
-        Missing, flagged or contaminated magnitudes have no weight; `InputFlag.MISSING_BAND` is set
-        where J, H or Ks is absent.
+        The table's values replace those that a star has. What the table does not have (the star,
+        a band, or a possible value of it) stays as it was. Flagged or contaminated magnitudes have
+        no weight; `InputFlag.MISSING_BAND` is set where J, H or Ks is absent.
 
     Raises
     ------
     InputError
-        If the table has no integer ids or none of the bands, or the spectra have no such channels.
+        As `Photometry`, if none of the stars is in the table, or if the spectra have no such
+        channels.
+
+    Warns
+    -----
+    UserWarning
+        If the table has few of the stars, repeats some, or holds impossible values.
     """
-    settings = settings or PhotometrySettings()
-    what = "the table of photometry"
-    rows, matched = match_ids(spectra.source_id, integer_ids(table, what), what)
-    channels = {band.name: spectra.space.band_channel(band.wavelength) for band in BANDS}
-    bands = list(channels.values())
-    flux, flux_err = spectra.flux.copy(), spectra.flux_err.copy()
-    flux[:, bands], flux_err[:, bands] = 0.0, np.inf
-    measured = {band.name: _measure(table, band, settings) for band in BANDS}
-    if not any(measured.values()):
-        known = ", ".join(names[0][0] for names in MAGNITUDE_COLUMNS.values())
-        raise InputError(f"{what} has none of the known columns: {known}")
-    for name, values in measured.items():
-        if values:
-            flux[:, channels[name]] = matched_values(values[0], rows, matched, 0.0)
-            flux_err[:, channels[name]] = matched_values(values[1], rows, matched, np.inf)
-    return spectra.replace(
-        flux=flux,
-        flux_err=flux_err,
-        whitener=spectra.whitener.with_independent(bands, flux_err[:, bands]),
-        input_flags=_missing_band_flags(spectra.input_flags, flux_err, channels),
-        preparation=replace(spectra.preparation, photometry=settings),
-    )
+    photometry = Photometry(table, settings)
+    spectra = photometry.attach(spectra)
+    photometry.key.check()
+    return spectra
 
 
-def _measure(table: Table, band: Band, settings: PhotometrySettings):
-    """Flux and error of one band for every row of a table, or None if it lacks the band."""
-    measured = _from_magnitudes(table, band, settings) or _from_nanomaggies(table, band, settings)
-    if measured is None:
+def _require_pairs(table: Table, columns: dict, uses: list[Use], what: str) -> None:
+    """Refuse a band of which only the value or only the error is known."""
+    names = {use.meaning.name: use.column for use in uses}
+    for meaning in BAND_COLUMNS:
+        if meaning.name.endswith("_err"):
+            continue
+        pair = (meaning.name, f"{meaning.name}_err")
+        known = [name for name in pair if name in columns]
+        if len(known) == 1:
+            lacking = MEANINGS[pair[known == [pair[0]]]]
+            expected = ", ".join(lacking.names[:4])
+            raise InputError(
+                f"{what}: column {names[known[0]]} is known as {MEANINGS[known[0]].what}, but no "
+                f"column as {lacking.what} (such as {expected}); rename the column that is, or "
+                f"remove {names[known[0]]}"
+            )
+
+
+def _refuse_half_known(table: Table, measured: dict, used: set[str], what: str) -> None:
+    """Refuse columns that seem to be of a band, if the band is not known by others."""
+    for name, letters in _LETTERS.items():
+        pattern = re.compile(_LIKE_BAND.format(letters))
+        like = [c for c in table.colnames if pattern.match(unnumbered(plain(c))) and c not in used]
+        like = [c for c in like if table[c].dtype.kind in "iuf"]
+        if name not in measured and like:
+            expected = ", ".join(MEANINGS[name].names[:4])
+            raise InputError(
+                f"{what}: {', '.join(like)} may be of {name}, but {name} is not known by any name "
+                f"(such as {expected}, with an error); rename its columns, or remove them"
+            )
+
+
+def _two_mass_quality(table: Table, what: str) -> list[str] | None:
+    """Letters of 2MASS for each row; None if the table has none (those of WISE are four)."""
+    name = find_column(table, QUALITY_NAMES, what)
+    if name is None:
         return None
-    flux, flux_err = measured
-    limit = settings.max_norm_dg_2mass if band.name in TWO_MASS_BANDS else settings.max_norm_dg_wise
-    if "norm_dg" in table.colnames:
-        with np.errstate(invalid="ignore"):
-            crowded = float_column(table["norm_dg"]) > limit
-        flux_err = np.where(crowded, np.inf, flux_err)
-    if band.name in TWO_MASS_BANDS and "ph_qual" in table.colnames:
-        letter = TWO_MASS_BANDS.index(band.name)
-        quality = [str(q)[letter : letter + 1] for q in np.ma.filled(table["ph_qual"], "")]
-        good = [q in GOOD_2MASS_QUALITY and q != "" for q in quality]
-        flux_err = np.where(good, flux_err, np.inf)
-    return np.where(np.isfinite(flux_err), flux, 0.0), flux_err
-
-
-def _from_magnitudes(table, band, settings):
-    """Flux and error from Vega magnitudes."""
-    for value, error in MAGNITUDE_COLUMNS[band.name]:
-        if value in table.colnames and error in table.colnames:
-            magnitude_err = np.hypot(float_column(table[error]), settings.magnitude_err_floor)
-            return band_flux(float_column(table[value]), magnitude_err, band)
-    return None
-
-
-def _from_nanomaggies(table, band, settings):
-    """Flux and error from nanomaggies; a negative flux is a measurement."""
-    value, error = NANOMAGGY_COLUMNS.get(band.name, ("", ""))
-    if value not in table.colnames or error not in table.colnames:
-        return None
-    unit = vega_zero_point(band) * np.exp(-LN_PER_MAG * NANOMAGGY_MAGNITUDE)
-    flux, flux_err = unit * float_column(table[value]), unit * float_column(table[error])
-    good = np.isfinite(flux) & np.isfinite(flux_err) & (flux_err > 0)
-    flux_err = np.hypot(flux_err, LN_PER_MAG * settings.magnitude_err_floor * flux)
-    return np.where(good, flux, 0.0), np.where(good, flux_err, np.inf)
+    cells = np.ma.filled(np.ma.asarray(table[name]).astype(str), "")
+    texts = [str(cell).strip() for cell in cells]
+    return None if max(map(len, texts), default=0) > len(TWO_MASS_BANDS) else texts
 
 
 def _missing_band_flags(flags: np.ndarray, flux_err: np.ndarray, channels: dict) -> np.ndarray:

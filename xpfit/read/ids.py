@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import existing_file
-from .tables import integer_ids, is_table, read_table
+from .joins import integer_ids
+from .tables import is_table, read_table
 
 
 def read_source_ids(path: str | os.PathLike) -> np.ndarray:
@@ -18,7 +19,7 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
     ----------
     path : path-like
         Text with one id per line (blank lines and lines that start with ``#`` are skipped), or a
-        table (FITS, ECSV, CSV, VOTable) with one of the columns `xpfit.read.tables.ID_COLUMNS`.
+        table (FITS, ECSV, CSV, VOTable) with a column of ids (see `xpfit.read.joins`).
 
     Returns
     -------

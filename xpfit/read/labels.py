@@ -16,7 +16,8 @@ from astropy.table import Table
 from ..errors import InputError
 from .formats.base import require_columns
 from .formats.fits import read_fits_table
-from .tables import first_matches, float_column, ids_of, read_table
+from .joins import ids_of
+from .tables import first_matches, float_column, read_table
 
 LABEL_COLUMNS = (
     "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",

@@ -18,9 +18,6 @@ from .formats.compressed import bounded_lines, is_zipped, open_binary
 from .formats.fits import read_fits_table
 from .formats.votable import parse_votable
 
-ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
-"""Names under which tables hold Gaia source ids."""
-
 TABLE_FORMATS = {
     ".fits": "fits", ".fit": "fits", ".ecsv": "ascii.ecsv", ".csv": "ascii.csv",
     ".vot": "votable", ".xml": "votable",
@@ -39,7 +36,7 @@ def read_table(path: str | os.PathLike) -> Table:
     Returns
     -------
     astropy.table.Table
-        Masked where values are missing.
+        Masked where values are missing; ``meta["path"]`` is the file.
 
     Raises
     ------
@@ -60,7 +57,9 @@ def read_table(path: str | os.PathLike) -> Table:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             form = TABLE_FORMATS[suffix]
-            return Table.read(_source(path, form), format=form, **_options(path, suffix))
+            table = Table.read(_source(path, form), format=form, **_options(path, suffix))
+            table.meta["path"] = str(path)
+            return table
     except InputError:
         raise
     except Exception as error:  # astropy's readers and their parsers have no common base of errors
@@ -124,14 +123,34 @@ def float_column(column) -> np.ndarray:
     UserWarning
         If it is a column of texts, of which some are no numbers: they count as missing.
     """
-    values = np.ma.asarray(column)
+    values = np.ma.asarray(getattr(column, "value", column))  # without units
     if values.dtype.kind in "USO":
-        return _parsed(column, float, np.nan, "numbers")
-    return np.ma.filled(values.astype(float), np.nan)
+        return parsed_column(column, float, np.nan, "numbers")
+    return np.asarray(np.ma.filled(values.astype(float), np.nan))
 
 
-def _parsed(column, kind: Callable, unknown: float, what: str) -> np.ndarray:
-    """Values of a column of texts; those that are not what they should be are unknown."""
+def parsed_column(column, kind: Callable, unknown: float, what: str) -> np.ndarray:
+    """Values of a column of texts.
+
+    Parameters
+    ----------
+    column : astropy.table.Column or array_like
+    kind : callable
+        Text -> value; raises ValueError or OverflowError if it is none.
+    unknown : float
+        Where there is none.
+    what : str
+        What the values are, for messages.
+
+    Returns
+    -------
+    ndarray
+
+    Warns
+    -----
+    UserWarning
+        If some texts are no values: they count as missing.
+    """
     cells = np.ma.asarray(column)
     values, bad = np.full(cells.shape, unknown, dtype=type(unknown)), []
     for place in np.ndindex(cells.shape):
@@ -142,6 +161,8 @@ def _parsed(column, kind: Callable, unknown: float, what: str) -> np.ndarray:
         if text.strip() not in NULLS:
             try:
                 values[place] = kind(text)
+            except InputError:
+                raise
             except (ValueError, OverflowError):
                 bad.append(text[:30])
     if bad:
@@ -151,112 +172,6 @@ def _parsed(column, kind: Callable, unknown: float, what: str) -> np.ndarray:
             stacklevel=3,
         )
     return values
-
-
-def integer_ids(table: Table, what: str) -> np.ndarray:
-    """Source ids of a table as int64, zero where missing.
-
-    Parameters
-    ----------
-    table : astropy.table.Table
-        With one of `ID_COLUMNS`.
-    what : str
-        What the table is, for messages.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_row,)
-
-    Raises
-    ------
-    InputError
-        If there is no such column, or it does not hold 64-bit integers.
-
-    Warns
-    -----
-    UserWarning
-        As `ids_of`.
-    """
-    name = next((n for n in ID_COLUMNS if n in table.colnames), None)
-    if name is None:
-        names = ", ".join(ID_COLUMNS)
-        raise InputError(f"{what} has no column of 64-bit integer ids; expected one of {names}")
-    return ids_of(table[name], what)
-
-
-def ids_of(column, what: str) -> np.ndarray:
-    """A column of source ids as int64, zero where missing.
-
-    Parameters
-    ----------
-    column : astropy.table.Column
-    what : str
-        What the table is, for messages.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_row,)
-
-    Raises
-    ------
-    InputError
-        If it does not hold 64-bit integers, or texts of which none is one.
-
-    Warns
-    -----
-    UserWarning
-        If some texts are no 64-bit integers: these ids count as missing.
-    """
-    values = np.ma.asarray(column)
-    if values.dtype.kind in "USO" and values.ndim == 1:
-        ids = _parsed(column, _id_of_text, np.int64(0), "64-bit integer ids")
-        if ids.any() or not len(ids):
-            return ids
-    if values.dtype.kind not in "iu" or values.dtype.itemsize != 8 or values.ndim != 1:
-        raise InputError(
-            f"{what}: {column.name} has type {values.dtype}; ids must be 64-bit integers "
-            "(other types lose digits): fetch or write the table again"
-        )
-    return np.ma.filled(values, 0).astype(np.int64)
-
-
-def _id_of_text(text: str) -> int:
-    """A source id."""
-    value = int(text)
-    if not 0 <= value < 2**63:
-        raise OverflowError
-    return value
-
-
-def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of another table that hold the wanted sources.
-
-    Parameters
-    ----------
-    wanted : ndarray of int64, shape (n_star,)
-    ids : ndarray of int64, shape (n_row,)
-        Ids of the other table.
-    what : str
-        What the other table is, for messages.
-
-    Returns
-    -------
-    rows : ndarray of int, shape (n_star,)
-        Row in the other table; meaningless where not matched.
-    matched : ndarray of bool, shape (n_star,)
-
-    Warns
-    -----
-    UserWarning
-        If the other table holds a source more than once: the first row is used.
-    """
-    rows, matched, n_repeated = first_matches(wanted, ids)
-    if n_repeated:
-        warnings.warn(
-            f"{n_repeated} rows of {what} repeat a source id; the first row of each source is used",
-            stacklevel=3,
-        )
-    return rows, matched & (wanted > 0)
 
 
 def matched_values(column, rows: np.ndarray, matched: np.ndarray, unknown: float = np.nan):

@@ -9,7 +9,8 @@ from astropy.table import Table
 
 from ..catalogue.cuts import passes
 from ..errors import InputError
-from ..read.tables import float_column, integer_ids
+from ..read.joins import integer_ids
+from ..read.tables import float_column
 from .metrics import residual_numbers
 
 MIN_REL_ERR = 0.2

@@ -9,7 +9,8 @@ from ..catalogue import REFERENCE_PREFIX
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..read.tables import float_column, integer_ids, match_ids, matched_values
+from ..read.joins import integer_ids, match_ids
+from ..read.tables import float_column, matched_values
 
 REFERENCE_COLUMNS = {
     "teff": ("teff",),

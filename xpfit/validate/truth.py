@@ -12,7 +12,7 @@ from ..catalogue import STELLAR_PARAMETERS
 from ..errors import InputError
 from ..quality import is_reliable
 from ..quantities import factors
-from ..read.tables import integer_ids, match_ids
+from ..read.joins import integer_ids, match_ids
 from ..simulate import read_truth
 from .metrics import GIANT_LOGG, magnitude_groups, residual_numbers
 

@@ -184,6 +184,15 @@ class RunState:
         return self.refused | {index: r.lost for index, r in self.chunks.items() if r.lost}
 
     @property
+    def joined(self) -> dict[str, list[int]]:
+        """Number of stars, and how many of them each joined table has."""
+        total: dict[str, list[int]] = {}
+        for result in self.chunks.values():
+            for name, counts in result.joined.items():
+                total[name] = [a + b for a, b in zip(total.get(name, [0, 0]), counts, strict=True)]
+        return total
+
+    @property
     def paths(self) -> list[str]:
         """The inputs."""
         return list(dict.fromkeys(chunk.path for chunk in self.planned))

@@ -121,6 +121,7 @@ def run_catalogue(
                 _record_contents(execute, state)
                 _fit(execute, pipeline, state, settings)
                 state.check_still_unchanged()
+                pipeline.additions.check_joins(state.joined)
                 _write_catalogue(execute, state, settings)
         if not state.losses and not settings.keep_parts:
             shutil.rmtree(directory.parts, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -60,18 +60,22 @@ class ChunkResult:
         The other sources in the catalogue.
     lost : str
         What of the input could not be read, and why; empty if it was read whole.
+    joined : dict of str to list of int
+        Number of stars, and how many of them each joined table has (`Additions.found`).
     """
 
     parts: tuple[Part, ...]
     n_fitted: int
     n_flagged: int
     lost: str = ""
+    joined: dict[str, list[int]] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, values: dict) -> ChunkResult:
         """From the manifest."""
         parts = tuple(Part(**part) for part in values["parts"])
-        return cls(parts, values["n_fitted"], values["n_flagged"], values.get("lost", ""))
+        more = {name: values[name] for name in ("lost", "joined") if name in values}
+        return cls(parts, values["n_fitted"], values["n_flagged"], **more)
 
 
 def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
@@ -99,6 +103,7 @@ def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
     tables: list[Table] = []
     lost: list[str] = []
     n_reliable = 0
+    before = pipeline.additions.found
 
     def write() -> None:
         path = Path(directory) / f"{chunk.index:06d}-{len(parts):03d}.parquet"
@@ -118,7 +123,11 @@ def fit_chunk(pipeline: Pipeline, chunk: Chunk, directory: str) -> ChunkResult:
         if tables:
             write()
     n_flagged = sum(part.rows for part in parts) - n_reliable
-    return ChunkResult(tuple(parts), n_reliable, n_flagged, "; ".join(lost))
+    joined = {
+        name: [n - b for n, b in zip(counts, before.get(name, (0, 0)), strict=True)]
+        for name, counts in pipeline.additions.found.items()
+    }
+    return ChunkResult(tuple(parts), n_reliable, n_flagged, "; ".join(lost), joined)
 
 
 def sorted_rows(table: Table) -> Table:

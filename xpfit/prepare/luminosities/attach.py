@@ -10,7 +10,8 @@ from astropy.table import Table
 from ...data import Spectra
 from ...errors import InputError
 from ...read.formats.base import require_columns
-from ...read.tables import float_column, integer_ids, match_ids, matched_values, read_table
+from ...read.joins import integer_ids, match_ids
+from ...read.tables import float_column, matched_values, read_table
 
 LUMINOSITY = "ln_luminosity"
 """Name of the label."""

@@ -271,6 +271,7 @@ class Download:
         if not path.is_file():
             return Table(names=list(columns), dtype=list(columns.values()))
         accounts = read_table(path)
+        del accounts.meta["path"]
         require_columns(columns, accounts.colnames, path, "start a new directory")
         return accounts
 
@@ -287,6 +288,7 @@ class Download:
             return
         merged = _first_rows(vstack(tables, metadata_conflicts="silent"))
         merged.sort("source_id")
+        merged.meta.pop("path", None)
         with atomic_output(self.directory / f"{name}.fits", overwrite=True) as part:
             merged.write(part, format="fits")
 

@@ -1,0 +1,344 @@
+"""Joins of tables by Gaia's source ids: which column holds them, which rows belong to which star.
+
+A join reports how many stars it found. One that finds none is an error: the ids are those of
+another data release, or of other stars.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+
+from ..errors import InputError
+from .columns import find_column, plain, unnumbered
+from .tables import first_matches, parsed_column
+
+ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
+"""Usual names of columns with Gaia source ids."""
+
+ID_NAMES = ("source_id", "sourceid", "gaia_id")
+"""Names, `plain`, under which other tables hold them."""
+
+UNSURE_NAMES = ("source", "designation", "dr3name", "edr3name", "gaia", "gaiadr3", "gaiaedr3", "id")
+"""Names, `plain`, that also mean other things: used if the cells are ids of Gaia."""
+
+FEW = 0.5
+"""A table that has a smaller fraction of the stars than this is reported by a warning."""
+
+_DESIGNATION = re.compile(r"^\s*Gaia\s*(E?DR\d+)\s+(\d+)\s*$", re.IGNORECASE)
+_RELEASES = ("DR3", "EDR3")
+
+_OTHER_RELEASE = (
+    "ids of Gaia DR3 (or EDR3, which are the same) are needed; the archive's table "
+    "gaiadr3.dr2_neighbourhood has those of DR2's sources"
+)
+
+
+def id_column(table: Table, what: str) -> str | None:
+    """Name of the column with Gaia's source ids.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+    what : str
+        What the table is, for messages.
+
+    Returns
+    -------
+    str or None
+
+    Raises
+    ------
+    InputError
+        If there are several, with different ids.
+    """
+    for name in ID_COLUMNS:
+        if name in table.colnames:
+            return name
+    found = find_column(table, ID_NAMES, what)
+    if found is not None:
+        return found
+    for name in table.colnames:
+        if {plain(name), unnumbered(plain(name))} & set(UNSURE_NAMES) and _holds_ids(table[name]):
+            return name
+    return None
+
+
+def _holds_ids(column) -> bool:
+    """Whether the first cells look like ids or designations of Gaia."""
+    cells = np.ma.compressed(np.ma.asarray(column)[:100])
+    if cells.dtype.kind in "iu":
+        return cells.dtype.itemsize == 8 and bool(np.all(cells >= 2**31))
+    return cells.dtype.kind in "USO" and any(_DESIGNATION.match(_text(cell)) for cell in cells)
+
+
+def _text(cell) -> str:
+    """A cell as text."""
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+
+
+def integer_ids(table: Table, what: str) -> np.ndarray:
+    """Source ids of a table as int64, zero where missing.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        With a column of ids (see `id_column`).
+    what : str
+        What the table is, for messages.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_row,)
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or as `ids_of`.
+
+    Warns
+    -----
+    UserWarning
+        As `ids_of`.
+    """
+    name = id_column(table, what)
+    if name is not None:
+        return ids_of(table[name], what)
+    others = [n for n in table.colnames if re.search(r"source_?id|gaia|dr[12]", n.lower())]
+    more = f" ({', '.join(others[:5])}: {_OTHER_RELEASE})" if others else ""
+    raise InputError(
+        f"{what} has no column of 64-bit integer ids; expected one of {', '.join(ID_COLUMNS)}{more}"
+    )
+
+
+def ids_of(column, what: str) -> np.ndarray:
+    """A column of source ids as int64, zero where missing.
+
+    Parameters
+    ----------
+    column : astropy.table.Column
+        Integers of 64 bits, texts of them, or designations ("Gaia DR3 123").
+    what : str
+        What the table is, for messages.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_row,)
+
+    Raises
+    ------
+    InputError
+        If it holds numbers of another type, texts of which none is an id, or designations of
+        another data release.
+
+    Warns
+    -----
+    UserWarning
+        If some texts are no ids: these count as missing.
+    """
+    values = np.ma.asarray(column)
+    if values.dtype.kind in "USO" and values.ndim == 1:
+        ids = parsed_column(column, _id_of_text, np.int64(0), "64-bit integer ids")
+        if ids.any() or not len(ids):
+            return ids
+    if values.dtype.kind not in "iu" or values.dtype.itemsize != 8 or values.ndim != 1:
+        raise InputError(
+            f"{what}: {getattr(column, 'name', 'source_id')} has type {values.dtype}; 64-bit "
+            "integer ids are needed (other types lose digits): fetch or write the table again"
+        )
+    filled = np.ma.filled(values, 0)
+    return np.where(filled > np.iinfo(np.int64).max, 0, filled).astype(np.int64)
+
+
+def _id_of_text(text: str) -> int:
+    """A source id, by itself or in a designation."""
+    designation = _DESIGNATION.match(text)
+    if designation:
+        release = designation[1].upper()
+        if release not in _RELEASES:
+            raise InputError(f"{text.strip()!r} is an id of Gaia {release}; {_OTHER_RELEASE}")
+        text = designation[2]
+    value = int(text)
+    if not 0 <= value < 2**63:
+        raise OverflowError
+    return value
+
+
+@dataclass
+class Found:
+    """How many stars a table has been found to have, so far.
+
+    Attributes
+    ----------
+    n_star, n_matched : int
+    """
+
+    n_star: int = 0
+    n_matched: int = 0
+
+    def add(self, n_star: int, n_matched: int) -> None:
+        """Count further stars."""
+        self.n_star += n_star
+        self.n_matched += n_matched
+
+
+class Key:
+    """Ids of a table, to look stars up by.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+    what : str
+        What the table is, for messages: the file, if it is from one.
+
+    Attributes
+    ----------
+    column : str
+        Its name in the table.
+    found : Found
+
+    Raises
+    ------
+    InputError
+        As `integer_ids`.
+
+    Warns
+    -----
+    UserWarning
+        If the table holds a source more than once: the first row is used.
+    """
+
+    def __init__(self, table: Table, what: str):
+        ids = integer_ids(table, what)
+        self.what, self.column = what, str(id_column(table, what))
+        known = np.flatnonzero(ids > 0)
+        self._unique, first = np.unique(ids[known], return_index=True)
+        self._first = known[first]
+        self.found = Found()
+        n_repeated = len(known) - len(self._unique)
+        if n_repeated:
+            warnings.warn(
+                f"{n_repeated} rows of {what} repeat a source id; the first row of each source is "
+                "used",
+                stacklevel=4,
+            )
+
+    def rows(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows that hold the wanted sources; they are counted in `found`.
+
+        Parameters
+        ----------
+        wanted : ndarray of int64, shape (n_star,)
+
+        Returns
+        -------
+        rows : ndarray of int, shape (n_star,)
+            Row in the table; meaningless where not matched.
+        matched : ndarray of bool, shape (n_star,)
+        """
+        rows, matched = np.zeros(len(wanted), dtype=int), np.zeros(len(wanted), dtype=bool)
+        if len(self._unique):
+            place = np.searchsorted(self._unique, wanted).clip(max=len(self._unique) - 1)
+            rows, matched = self._first[place], self._unique[place] == wanted
+        self.found.add(len(wanted), int(matched.sum()))
+        return rows, matched
+
+    def check(self, found: Found | None = None) -> str:
+        """How many stars were found, in a line.
+
+        Parameters
+        ----------
+        found : Found, optional
+            By default those that this object has counted.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        InputError
+            If there were stars, but none of them is in the table.
+
+        Warns
+        -----
+        UserWarning
+            If the table has less than `FEW` of them.
+        """
+        return check_found(found or self.found, self.what, self.column, len(self._unique))
+
+
+def check_found(found: Found, what: str, key: str, n_sources: int) -> str:
+    """How many stars a join found, in a line.
+
+    Parameters
+    ----------
+    found : Found
+    what : str
+        What the table is.
+    key : str
+        How it was joined, such as a column.
+    n_sources : int
+        In the table.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InputError
+        If there were stars, but none of them is in the table.
+
+    Warns
+    -----
+    UserWarning
+        If the table has less than `FEW` of them.
+    """
+    text = (
+        f"{what}: {found.n_matched} of {found.n_star} stars found by {key}, "
+        f"{found.n_star - found.n_matched} not; the table has {n_sources} sources"
+    )
+    if found.n_star and not found.n_matched:
+        raise InputError(
+            f"{what}: none of the {found.n_star} stars is in this table (joined by {key}; it has "
+            f"{n_sources} sources); give the table of these stars, with ids of Gaia DR3"
+        )
+    if found.n_matched < FEW * found.n_star:
+        warnings.warn(f"{text}; is it the table of these stars?", stacklevel=3)
+    return text
+
+
+def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of another table that hold the wanted sources.
+
+    Parameters
+    ----------
+    wanted : ndarray of int64, shape (n_star,)
+    ids : ndarray of int64, shape (n_row,)
+        Ids of the other table.
+    what : str
+        What the other table is, for messages.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (n_star,)
+        Row in the other table; meaningless where not matched.
+    matched : ndarray of bool, shape (n_star,)
+
+    Warns
+    -----
+    UserWarning
+        If the other table holds a source more than once: the first row is used.
+    """
+    rows, matched, n_repeated = first_matches(wanted, ids)
+    if n_repeated:
+        warnings.warn(
+            f"{n_repeated} rows of {what} repeat a source id; the first row of each source is used",
+            stacklevel=3,
+        )
+    return rows, matched & (wanted > 0)
