@@ -50,7 +50,7 @@ def test_ids_of_another_release_are_refused(name):
 
 
 def test_ids_as_floats_are_refused():
-    with pytest.raises(InputError, match="float64; 64-bit integer ids are needed"):
+    with pytest.raises(InputError, match="has type float64, not 64-bit integers"):
         integer_ids(Table({"source_id": IDS.astype(float)}), "t")
 
 

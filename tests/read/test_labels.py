@@ -141,3 +141,33 @@ def test_ids_that_went_through_floats_are_refused(tmp_path):
     )
     with pytest.raises(InputError, match="64-bit integers"):
         read_labels(tmp_path / "t.fits")
+
+
+@pytest.mark.filterwarnings("ignore:.*t.fits")
+def test_labels_that_are_not_measured_do_not_get_into_training(tmp_path):
+    """By an impossible label, or an error that says so; an error of zero is only left out."""
+    raw = Table(
+        {
+            "source_id": 2**60 + np.arange(6),
+            "TEFF": [5000.0, 5100.0, -9999.0, 5300.0, 5400.0, 5500.0],
+            "e_Teff": [50.0, -9999.0, 50.0, 50.0, 50.0, 0.0],
+            "[Fe/H]": [0.0, 0.1, 0.2, -9.99, 0.4, 0.5],
+            "logg": [4.0, 4.1, 4.2, 4.3, 99.9, 4.5],
+        }
+    )
+    raw.write(tmp_path / "t.fits")
+    table = read_labels(tmp_path / "t.fits")
+    np.testing.assert_array_equal(table["source_id"] - 2**60, [0, 5])
+    np.testing.assert_array_equal(table["teff_err"], [50.0, np.nan])
+    assert table.meta["removed"] == {"without labels": 4, "repeated": 0}
+
+
+def test_temperatures_in_kilokelvin(tmp_path):
+    raw = Table({"source_id": [2**60], "teff": [5.1], "feh": [0.0], "logg": [4.0]})
+    raw["teff"].unit = "kK"
+    raw.write(tmp_path / "t.fits")
+    np.testing.assert_allclose(read_labels(tmp_path / "t.fits")["teff"], 5100.0)
+    raw["teff"].unit = None
+    raw.write(tmp_path / "t.fits", overwrite=True)
+    with pytest.raises(InputError, match=r"t\.fits: column teff: no value is possible"):
+        read_labels(tmp_path / "t.fits")

@@ -23,9 +23,9 @@ _TOLERANCE = 1e-6
 _HUGE = 1e15
 """Beyond all quantities of stars here (1e20, 1e30 and 3.4e38 are in use for what is missing)."""
 
-_NINES = (-99.0, -99.9, -999.0, -999.9, -9999.0, -9999.9, 99.0, 99.9, 99.99, 99.999, 99.9999,
-          999.0, 999.9, 999.99, 999.999, 9999.0, 9999.9, 99999.0, -9.9, -9.99, -9.999, -1.0,
-          -32768.0)  # fmt: skip
+_NINES = (-1.0, -9.9, -9.99, -9.999, -99.0, -99.9, -99.99, -999.0, -999.9, -999.99, -9999.0,
+          -9999.9, -9999.99, -32768.0, 99.0, 99.9, 99.99, 99.999, 99.9999, 999.0, 999.9, 999.99,
+          999.999, 9999.0, 9999.9, 9999.99, 99999.0)  # fmt: skip
 """Values by which surveys say that they have not measured something."""
 
 _SHORT_NINES = (9.9, 9.99, 9.999, 9.9999)
@@ -225,7 +225,7 @@ def _wise(name: str) -> tuple[Meaning, ...]:
 
 def _label(name, what, unit, low, high, err_high, names, **more) -> tuple[Meaning, Meaning]:
     """A label and its error."""
-    sentinels = (*_SHORT_NINES, *(x for x in _NINES if x > 0))
+    sentinels = (*_SHORT_NINES, *_NINES)
     return (
         Meaning(name, what, unit, low, high, names, **more),
         Meaning(
@@ -255,7 +255,10 @@ LABELS = (
     *_label("alpha_m", "[alpha/M]", "dex", -2.0, 2.5, 5.0, ("alpha_m",)),
     *_label("extinction", "E(B-V)", "mag", -5.0, 50.0, 30.0,
             ("extinction", "ebv", "e_b_v"), sentinels=(-1.0,)),
-    Meaning("snr", "S/N", "", 0.0, 1e6, ("snr",), sentinels=(9999.0, 99999.0)),
+    Meaning("snr", "S/N", "", 0.0, 1e6, ("snr", "snrr", "snr_r"), sentinels=(9999.0, 99999.0)),
+    Meaning("ln_luminosity", "ln L", "", -20.0, 20.0, ("ln_luminosity",)),
+    Meaning("ln_luminosity_err", "error of ln L", "", 0.0, 9.0,
+            error_names("ln_luminosity"), positive=True),
 )  # fmt: skip
 
 POSITIONS = (
@@ -270,9 +273,9 @@ POSITIONS = (
 PARALLAXES = (
     _number("parallax", "parallax", "mas", -500.0, 800.0, "plx",
             sentinels=(-99.0, -99.9, -99.99, 99.0, 99.99, 99.999)),
-    Meaning("parallax_error", "error of parallax", "mas", 0.0, 50.0,
-            (*error_names("parallax", "plx"),), positive=True,
-            sentinels=(9.99, 9.999, 9.9999), typical=(0.003, 30.0)),
+    Meaning("parallax_error", "error of parallax", "mas", 0.0, 1e6,
+            error_names("parallax", "plx"), positive=True,
+            sentinels=(*_SHORT_NINES, *_NINES), typical=(0.0008, 30.0)),
     _number("parallax_over_error", "parallax over its error", "", -1e5, 1e5, "rplx"),
     _number("zero_point", "zero point of the parallax", "mas", -5.0, 5.0),
 )  # fmt: skip

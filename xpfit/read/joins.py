@@ -147,8 +147,8 @@ def ids_of(column, what: str) -> np.ndarray:
             return ids
     if values.dtype.kind not in "iu" or values.dtype.itemsize != 8 or values.ndim != 1:
         raise InputError(
-            f"{what}: {getattr(column, 'name', 'source_id')} has type {values.dtype}; 64-bit "
-            "integer ids are needed (other types lose digits): fetch or write the table again"
+            f"{what}: {getattr(column, 'name', 'source_id')} has type {values.dtype}, not 64-bit "
+            "integers; fetch or write the table with 64-bit integer ids (other types lose digits)"
         )
     filled = np.ma.filled(values, 0)
     return np.where(filled > np.iinfo(np.int64).max, 0, filled).astype(np.int64)

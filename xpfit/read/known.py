@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,7 +71,7 @@ def name_of(table: Table, what: str) -> str:
 
 
 def known_columns(
-    table: Table, wanted: Iterable[str], what: str
+    table: Table, wanted: Iterable[str], what: str, given: Mapping[str, str] | None = None
 ) -> tuple[dict[str, np.ndarray], list[Use]]:
     """Columns of a table whose meaning is known.
 
@@ -82,6 +82,8 @@ def known_columns(
         Names in `xpfit.read.columns.MEANINGS`.
     what : str
         What the table is, for messages.
+    given : mapping of str to str, optional
+        Names of columns that are known, by xpfit's.
 
     Returns
     -------
@@ -99,7 +101,7 @@ def known_columns(
     columns, uses = {}, []
     for name in wanted:
         meaning = MEANINGS[name]
-        found = find_column(table, meaning.names, what)
+        found = (given or {}).get(name) or find_column(table, meaning.names, what)
         if found is not None:
             columns[name], use = possible_values(table[found], meaning, f"{what}: column {found}")
             uses.append(use)

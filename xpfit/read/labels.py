@@ -2,7 +2,8 @@
 
 The tables of all surveys have the same columns: `teff` in K, `feh`, `logg` (and
 `alpha_m`) in dex with `*_err`, `snr`, and `source_id` or `ra` and `dec` in degrees to join by. The
-number of rows left out for each reason is in ``table.meta["removed"]``.
+number of rows left out for each reason is in ``table.meta["removed"]``. Labels that are impossible,
+or whose error says that they are not measured, are NaN.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
+from .columns import LABELS, MEANINGS, find_column
 from .formats.base import require_columns
 from .formats.fits import read_fits_table
-from .joins import ids_of
+from .joins import id_column, ids_of, integer_ids
+from .known import Use, known_columns, possible_values, report_uses
 from .tables import first_matches, float_column, read_table
+from .units import say_once
 
 LABEL_COLUMNS = (
     "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",
@@ -53,6 +57,9 @@ LAMOST_COLUMNS = {
     )
 }  # fmt: skip
 """Columns of LAMOST's catalogue of A, F, G and K stars; its Gaia ids are those of DR2."""
+
+LAMOST_ID = "gaia_source_id"
+"""LAMOST's column of ids of Gaia DR2, which are not used."""
 
 SPECTRUM_COLUMNS = ("obsdate", "planid", "spid", "fiberid")
 """Columns of LAMOST's catalogue that name a spectrum."""
@@ -90,13 +97,23 @@ def read_apogee(path: str | os.PathLike) -> Table:
     wanted = ("ASPCAPFLAG", *APOGEE_COLUMNS.values())
     raw = read_fits_table(path, columns=wanted)
     require_columns(wanted, raw.colnames, path, "this is not APOGEE's allStar file of DR17")
-    flag = np.ma.filled(np.ma.asarray(raw["ASPCAPFLAG"]), 0).astype(np.int64)
-    removed, keep = {}, np.ones(len(raw), dtype=bool)
-    for name, bit in ASPCAP_FLAGS.items():
+    good, removed = _without_flagged(raw)
+    return _finish(_understood(good, APOGEE_COLUMNS, str(path)), removed, "snr")
+
+
+def _without_flagged(raw: Table) -> tuple[Table, dict[str, int]]:
+    """Rows without `ASPCAP_FLAGS`, where a table has these flags, and how many each removed."""
+    removed: dict[str, int] = {}
+    name = find_column(raw, ("aspcapflag",), "the table of labels")
+    if name is None or raw[name].dtype.kind not in "iu":
+        return raw, removed
+    flag = np.ma.filled(np.ma.asarray(raw[name]), 0).astype(np.int64)
+    keep = np.ones(len(raw), dtype=bool)
+    for flag_name, bit in ASPCAP_FLAGS.items():
         bad = (flag >> bit) & 1 == 1
-        removed[name] = int(np.sum(keep & bad))
+        removed[flag_name] = int(np.sum(keep & bad))
         keep &= ~bad
-    return _finish(_renamed(raw[keep], APOGEE_COLUMNS), removed, "snr")
+    return raw[keep], removed
 
 
 def read_lamost(path: str | os.PathLike, hot_payne: str | os.PathLike | None = None) -> Table:
@@ -125,7 +142,7 @@ def read_lamost(path: str | os.PathLike, hot_payne: str | os.PathLike | None = N
     raw = read_table(path)
     remedy = "this is not LAMOST's catalogue of A, F, G and K stars"
     require_columns(LAMOST_COLUMNS.values(), raw.colnames, path, remedy)
-    table = _renamed(raw, LAMOST_COLUMNS)
+    table = _understood(raw, LAMOST_COLUMNS, str(path))
     table["snr"] = table["snrr"]
     removed: dict[str, int] = {}
     if hot_payne is not None:
@@ -146,8 +163,8 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     path : path-like
         FITS, ECSV, CSV or VOTable.
     columns : mapping of str to str, optional
-        Our names (`LABEL_COLUMNS`, `source_id`) and the table's. Columns that
-        are not named keep their names.
+        Our names (`LABEL_COLUMNS`, `source_id`) and the table's. Others are known by the names of
+        `xpfit.read.columns`.
 
     Returns
     -------
@@ -168,32 +185,86 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
             f"no label column is called {', '.join(unknown)}; known are source_id, "
             f"{', '.join(LABEL_COLUMNS)}"
         )
-    names = {n: columns.get(n, n) for n in ("source_id", *LABEL_COLUMNS)}
-    names = {n: c for n, c in names.items() if n in columns or c in raw.colnames}
-    remedy = "this is not labels with this column map"
-    require_columns(names.values(), raw.colnames, path, remedy)
-    require_columns(REQUIRED_LABELS, names, path, "this is not labels; give a column map")
-    if "source_id" not in names and not {"ra", "dec"} <= set(names):
+    require_columns(columns.values(), raw.colnames, path, "this is not labels with this column map")
+    good, removed = _without_flagged(raw)
+    table = _understood(good, columns, str(path))
+    require_columns(REQUIRED_LABELS, table.colnames, path, "this is not labels; give a column map")
+    if "source_id" not in table.colnames and not {"ra", "dec"} <= set(table.colnames):
         raise InputError(f"{path}: neither source_id nor ra and dec to join by; give a column map")
-    return _finish(_renamed(raw, names), {}, "snr" if "snr" in names else None)
+    return _finish(table, removed, "snr" if "snr" in table.colnames else None)
 
 
-def _renamed(raw: Table, columns: Mapping[str, str]) -> Table:
-    """Table with our names, numbers as float64."""
-    table = Table()
-    for name, column in columns.items():
-        if name != "source_id":
-            table[name] = float_column(raw[column])
-        else:
-            table[name] = ids_of(raw[column], "the table of labels")
+def reference_labels(raw: Table, what: str) -> Table:
+    """Labels of any table to compare with, in its own rows.
+
+    Parameters
+    ----------
+    raw : astropy.table.Table
+        Such as APOGEE's allStar file, LAMOST's catalogue, or any with labels under the names of
+        `xpfit.read.columns`.
+    what : str
+        What the table is, for messages.
+
+    Returns
+    -------
+    astropy.table.Table
+        As described above. Rows with APOGEE's `ASPCAP_FLAGS` are left out; labels that are not
+        known are NaN; of a star's several rows that of highest S/N comes first.
+
+    Raises
+    ------
+    InputError
+        If one of teff, feh and logg is missing, or neither ids nor positions are given.
+    """
+    good, removed = _without_flagged(raw)
+    table = _understood(good, {}, what)
+    for name in REQUIRED_LABELS:
+        if name not in table.colnames:
+            names = " or ".join(MEANINGS[name].names)
+            raise InputError(f"{what} has no column {names}; rename the one that holds it")
+    if "source_id" not in table.colnames and not {"ra", "dec"} <= set(table.colnames):
+        integer_ids(good, what)  # for its error
+    if "snr" in table.colnames:
+        table = table[np.argsort(-np.nan_to_num(table["snr"]), kind="stable")]
+    if any(removed.values()):
+        counts = ", ".join(f"{n} {name}" for name, n in removed.items() if n)
+        say_once(f"{what}: {sum(removed.values())} flagged rows are left out ({counts})")
     return table
+
+
+def _understood(raw: Table, columns: Mapping[str, str], what: str) -> Table:
+    """Table with our names, in our units, NaN where labels are impossible or not measured."""
+    table, known = Table(), ("ra", "dec", "ref_epoch", *(m.name for m in LABELS))
+    ids = columns.get("source_id") or id_column(raw, what)
+    of_lamost = columns is LAMOST_COLUMNS or set(SPECTRUM_COLUMNS) <= set(raw.colnames)
+    if ids and of_lamost and ids.lower() == LAMOST_ID:
+        ids = None
+    if ids is not None:
+        table["source_id"] = ids_of(raw[ids], what)
+    values, uses = known_columns(raw, known, what, columns)
+    for use in uses:
+        _drop_unmeasured(values, use, raw)
+    for name, column in values.items():
+        table[name] = column
+    for name in ("snrg", "snrr", "snri"):
+        if columns.get(name):
+            table[name] = possible_values(raw[name], MEANINGS["snr"], f"{what}: column {name}")[0]
+    report_uses(raw, what, ids or "position", uses)
+    return table
+
+
+def _drop_unmeasured(values: dict[str, np.ndarray], use: Use, raw: Table) -> None:
+    """Drop labels whose error says that they are not measured (zero is an error left out)."""
+    label = use.meaning.name.removesuffix("_err")
+    if label != use.meaning.name and label in values:
+        given = float_column(raw[use.column])
+        bad = np.isnan(values[use.meaning.name]) & np.isfinite(given) & (given != 0)
+        values[label] = np.where(bad, np.nan, values[label])
 
 
 def _finish(table: Table, removed: dict[str, int], best_by: str | None) -> Table:
     """Leave out rows without labels and, where there are ids, all but one row of each star."""
     complete = np.isfinite([table[name] for name in REQUIRED_LABELS]).all(axis=0)
-    # Surveys write -9999 for labels that they do not have.
-    complete &= (table["teff"] > 0) & (table["feh"] > -99) & (table["logg"] > -99)
     removed["without labels"] = int(np.sum(~complete))
     meta = {**table.meta, "removed": removed}
     table = table[complete]
@@ -227,5 +298,7 @@ def _replace_hot(table: Table, names: np.ndarray, path: str | os.PathLike) -> np
     spectra = np.char.strip(np.asarray(hot["SpecID"]).astype(str))
     rows, replaced, _ = first_matches(names, spectra)
     for name, column in HOT_PAYNE_COLUMNS.items():
-        table[name][replaced] = float_column(hot[column])[rows[replaced]]
+        what = f"{path}: column {column}"
+        values, _ = possible_values(hot[column], MEANINGS[name], what)
+        table[name][replaced] = values[rows[replaced]]
     return replaced

@@ -20,6 +20,7 @@ from ..model.store import load_model
 from ..plots.spectrum import spectrum_figure
 from ..read import read_table
 from ..read.tables import first_matches, float_column, matched_values
+from ..read.units import say_once
 from ..validate.reference import ReferenceLabels
 from . import sections
 from .gather import COLUMNS, Gathered, gather
@@ -29,8 +30,6 @@ NO_REFERENCE = (
     "No star of this catalogue has reference labels; give a table of APOGEE's, LAMOST's or other "
     "labels with --reference."
 )
-
-NO_OVERLAP = "No star of this catalogue is in the reference table {}; check its source ids."
 
 NO_SPECTRA = "The stars' spectra are shown if they are given with --spectra."
 
@@ -77,7 +76,7 @@ def write_report(
     Raises
     ------
     FileNotFoundError, InputError
-        If a file is missing or of the wrong kind.
+        If a file is missing or of the wrong kind, or no star is in the reference table.
     OutputError
         If the output exists or cannot be written.
     """
@@ -87,20 +86,21 @@ def write_report(
     labels = ReferenceLabels(read_table(reference)) if reference else None
     parts = watch(iterate_catalogue(path, COLUMNS))
     gathered = gather(parts, attach=labels.attach if labels else None)
+    if labels:
+        say_once(labels.check())
     used, why = _model_of(gathered, model)
     with atomic_output(output, overwrite=overwrite) as part:
-        html = _build(gathered, path.name, reference, used, why, spectra)
+        html = _build(gathered, path.name, used, why, spectra)
         part.write_text(html, encoding="utf-8")
     return gathered
 
 
-def _build(gathered, source, reference, model, no_model, spectra) -> str:
+def _build(gathered, source, model, no_model, spectra) -> str:
     """The page."""
     first = sections.fitted_section(gathered, source)
     parts = [first]
     if gathered.n_star:
-        why = NO_OVERLAP.format(Path(reference).name) if reference else NO_REFERENCE
-        against, comparison = sections.reference_section(gathered, why)
+        against, comparison = sections.reference_section(gathered, NO_REFERENCE)
         parts = [
             sections.headline_section(gathered, comparison),
             first,

@@ -6,21 +6,21 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ..catalogue import REFERENCE_PREFIX
-from ..data import Spectra
+from ..data import FitFlag, Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..read.joins import integer_ids, match_ids
+from ..read.joins import Found, Key, integer_ids
+from ..read.known import name_of
+from ..read.labels import reference_labels
+from ..read.positions import match_positions
 from ..read.tables import float_column, matched_values
+from ..read.units import say_once
 
-REFERENCE_COLUMNS = {
-    "teff": ("teff",),
-    "feh": ("feh", "fe_h"),
-    "logg": ("logg",),
-    "alpha_m": ("alpha_m",),
-    "extinction": ("extinction", "ebv"),
-    "snr": ("snr",),
-}
-"""Names under which reference tables hold the labels; an error has the same name and ``_err``."""
+REFERENCE_RADIUS = 1.0
+"""Arc seconds within which stars are joined by position, where the reference has no Gaia ids."""
+
+REFERENCE_EPOCH = 2000.0
+"""Julian year of a reference's positions, if it has no column `ref_epoch`."""
 
 
 class ReferenceLabels:
@@ -29,25 +29,31 @@ class ReferenceLabels:
     Parameters
     ----------
     reference : astropy.table.Table
-        Table with a column of source ids and labels under one of the names `REFERENCE_COLUMNS`,
-        temperatures in K. Where a source is in several rows, the first is used, with a warning.
+        Labels as `xpfit.read.labels.reference_labels` understands them. Where a source is in
+        several rows, that of highest S/N is used, with a warning. A table without ids of Gaia DR3
+        (LAMOST's) is joined by position, within `REFERENCE_RADIUS`; proper motions are taken into
+        account where the catalogue has `pmra` and `pmdec`.
+
+    Attributes
+    ----------
+    found : Found
+        How many stars of the catalogues so far are in the table.
 
     Raises
     ------
     InputError
-        If a needed column is missing.
+        If a needed column is missing or cannot be used.
     """
 
     def __init__(self, reference: Table):
-        self.ids = integer_ids(reference, "the reference table")
-        self._columns: dict[str, np.ndarray] = {}
-        for name, candidates in REFERENCE_COLUMNS.items():
-            found = next((c for c in candidates if c in reference.colnames), None)
-            if found is None and name in ("teff", "feh", "logg"):
-                raise InputError(f"the reference table has no column {' or '.join(candidates)}")
-            for suffix in ("", "_err"):
-                if found is not None and found + suffix in reference.colnames:
-                    self._columns[name + suffix] = float_column(reference[found + suffix])
+        self._what = name_of(reference, "the reference table")
+        self._labels = reference_labels(reference, self._what)
+        by_id = "source_id" in self._labels.colnames
+        self._key = Key(self._labels, self._what) if by_id else None
+        self.found = self._key.found if self._key else Found()
+        self._epoch = REFERENCE_EPOCH
+        if "ref_epoch" in self._labels.colnames:
+            self._epoch = float(np.nanmedian(self._labels["ref_epoch"]))
 
     def attach(self, fitted: Table) -> Table:
         """Add them to a catalogue as reference columns.
@@ -66,16 +72,66 @@ class ReferenceLabels:
         Raises
         ------
         InputError
-            If the catalogue has no ids.
+            If the catalogue has no ids, or no positions to join by.
         """
         wanted = integer_ids(fitted, "the catalogue")
-        rows, matched = match_ids(wanted, self.ids, "the reference table")
+        rows, matched = self._key.rows(wanted) if self._key else self._by_position(fitted)
         joined = fitted.copy()
         joined.remove_columns([n for n in joined.colnames if n.startswith(REFERENCE_PREFIX)])
-        for name, values in self._columns.items():
-            taken = matched_values(values, rows, matched)
-            joined[REFERENCE_PREFIX + name] = MaskedColumn(taken, mask=~np.isfinite(taken))
+        for name in self._labels.colnames:
+            if name not in ("source_id", "ra", "dec", "ref_epoch"):
+                taken = matched_values(self._labels[name], rows, matched)
+                joined[REFERENCE_PREFIX + name] = MaskedColumn(taken, mask=~np.isfinite(taken))
         return joined
+
+    def check(self) -> str:
+        """How many stars were found, in a line.
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        InputError
+            If none was.
+        """
+        key = self._key.column if self._key else f"position within {REFERENCE_RADIUS:g} arcsec"
+        if self.found.n_star and not self.found.n_matched:
+            raise InputError(
+                f"{self._what}: no source of the catalogue is in the reference table (joined by "
+                f"{key}); check that it is of these stars, with ids of Gaia DR3"
+            )
+        return (
+            f"{self._what}: {self.found.n_matched} of {self.found.n_star} stars of the catalogue "
+            f"found by {key}"
+        )
+
+    def _by_position(self, fitted: Table) -> tuple[np.ndarray, np.ndarray]:
+        """Rows at the positions of the catalogue's stars."""
+        if not {"ra", "dec"} <= set(fitted.colnames):
+            raise InputError(
+                f"{self._what} has no ids of Gaia DR3, and the catalogue no ra and dec to join by"
+            )
+        measured = np.ones(len(fitted), dtype=bool)
+        if "fit_flags" in fitted.colnames:
+            measured = (fitted["fit_flags"] & int(FitFlag.APPROXIMATE_POSITION)) == 0
+        if len(fitted) and not measured.any():
+            raise InputError(
+                f"{self._what} has no ids of Gaia DR3, and the catalogue only the positions that "
+                "source ids imply (to an arc minute): fit with --astrometry, a table of "
+                "gaia_source with ra and dec, or add source ids to the reference"
+            )
+        rows, matched = np.zeros(len(fitted), dtype=int), np.zeros(len(fitted), dtype=bool)
+        here = Table({name: float_column(fitted[name])[measured] for name in ("ra", "dec")})
+        for name in ("pmra", "pmdec"):
+            known = name in fitted.colnames
+            here[name] = float_column(fitted[name])[measured] if known else np.zeros(len(here))
+        rows[measured], matched[measured] = match_positions(
+            here, self._labels, self._epoch, REFERENCE_RADIUS
+        )
+        self.found.add(len(fitted), int(matched.sum()))
+        return rows, matched
 
 
 def attach_reference(fitted: Table, reference: Table) -> Table:
@@ -97,9 +153,9 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
         If a needed column is missing or no source is in both tables.
     """
     labels = ReferenceLabels(reference)
-    if not np.isin(integer_ids(fitted, "the catalogue"), labels.ids).any():
-        raise InputError("no source of the catalogue is in the reference table; check the ids")
-    return labels.attach(fitted)
+    joined = labels.attach(fitted)
+    say_once(labels.check())
+    return joined
 
 
 def nearest_stars(model: XPModel, labels: np.ndarray, training: Spectra, n: int = 10) -> np.ndarray:

@@ -107,6 +107,7 @@ def test_an_input_that_changes_while_the_run_is_active_is_refused(run, spectra, 
         run()
 
 
+@pytest.mark.filterwarnings("ignore:.*1 of 12 stars found")
 @pytest.mark.parametrize("name", ["photometry", "astrometry"])
 def test_a_joined_table_with_other_values_is_refused_by_name(run, spectra, monkeypatch, name):
     columns = {"j_m": [9.0], "j_msigcom": [0.02], "parallax": [1.0], "parallax_error": [0.1]}
