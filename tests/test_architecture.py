@@ -9,10 +9,10 @@ import xpfit
 
 PACKAGE = Path(xpfit.__file__).parent
 ORDER = [
-    "_deprecated", "_version", "errors", "integrity", "constraints", "locks", "files", "arrays",
-    "arrow", "constants", "quantities", "statistics", "healpix", "data", "read", "prepare", "nn",
-    "model", "train", "companion", "fit", "quality", "catalogue", "simulate", "validate", "plots",
-    "report", "cli", "__main__",
+    "_deprecated", "_version", "errors", "integrity", "constraints", "locks", "temporary",
+    "files", "arrays", "arrow", "constants", "quantities", "statistics", "healpix", "data",
+    "read", "prepare", "nn", "model", "train", "companion", "fit", "quality", "catalogue",
+    "simulate", "validate", "plots", "report", "cli", "__main__",
 ]  # fmt: skip
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py") + sorted(

@@ -10,8 +10,9 @@ import threading
 import pytest
 
 from xpfit.errors import OutputError
-from xpfit.files import PREFIX, atomic_output, check_output, new_log, remove_leftovers
+from xpfit.files import atomic_output, check_output, new_log
 from xpfit.locks import hold, locked
+from xpfit.temporary import PREFIX, remove_leftovers
 
 WRITER = """
 import os, signal, sys, time
@@ -233,4 +234,4 @@ sys.exit(cli.main(["recipe", "show", "zgr23"]))
     command.send_signal(getattr(signal, name))
     _, said = command.communicate()
     assert command.returncode == status and list(tmp_path.iterdir()) == []
-    assert said == b"xpfit recipe: interrupted; nothing was written\n"
+    assert said == b"xpfit recipe: interrupted; unfinished output was removed\n"

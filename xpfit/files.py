@@ -1,15 +1,9 @@
-"""Input files that must exist, and output files that are written completely or not at all.
-
-An output is written in a temporary directory beside it, which only its owner may enter and whose
-name cannot be guessed, so that nobody can put links into the way. Its owner holds a lock in it:
-what a killed process leaves behind is not locked, and the next writer removes it.
-"""
+"""Input files that must exist, and output files that are written completely or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,10 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from .errors import InputError, OutputError
-from .locks import hold
-
-PREFIX, SUFFIX, LOCK = ".xpfit-", ".part", "lock"
-"""Of temporary directories, and the lock in them."""
+from .temporary import make_directory, temporary_directory
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
@@ -145,7 +136,7 @@ def output_directory(path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_directory(path)
         tempfile.TemporaryFile(dir=path).close()
     except OSError as error:
         raise OutputError(
@@ -178,7 +169,7 @@ def atomic_output(path: str | os.PathLike, *, overwrite: bool = False) -> Iterat
     path = check_output(path, overwrite=overwrite)
     with ExitStack() as stack:
         with _explained(path, path.parent):
-            directory = stack.enter_context(_temporary_directory(path.parent))
+            directory = stack.enter_context(temporary_directory(path.parent))
         with _explained(path, directory):
             yield directory / path.name
         with _explained(path, path.parent):
@@ -215,28 +206,6 @@ def new_log(path: str | os.PathLike, *, overwrite: bool) -> TextIO:
         raise OutputError(f"{path}: could not be written ({error.strerror})") from error
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Remove what killed processes have left unfinished in a directory.
-
-    Parameters
-    ----------
-    directory : Path
-    """
-    with os.scandir(directory) as entries:
-        names = [e.name for e in entries if e.name.startswith(PREFIX) and e.name.endswith(SUFFIX)]
-    for name in names:
-        leftover = directory / name
-        with suppress(OSError):  # locks are not supported here, or somebody else was faster
-            status = leftover.lstat()
-            if not stat.S_ISDIR(status.st_mode) or (
-                hasattr(os, "geteuid") and status.st_uid != os.geteuid()
-            ):
-                continue
-            lock = hold(leftover / LOCK)
-            if lock is not None:
-                _remove(leftover, lock)
-
-
 @contextmanager
 def _explained(path: Path, directory: Path) -> Iterator[None]:
     """Raise `OutputError` for errors of writing in a directory, not of reading something else."""
@@ -254,40 +223,6 @@ def _explained(path: Path, directory: Path) -> Iterator[None]:
         if not writing:
             raise
         raise OutputError(f"{path}: could not be written ({error})") from error
-
-
-@contextmanager
-def _temporary_directory(parent: Path) -> Iterator[Path]:
-    """A locked directory of this process alone; earlier ones without an owner are removed."""
-    remove_leftovers(parent)
-    while True:
-        directory = Path(tempfile.mkdtemp(SUFFIX, PREFIX, parent))
-        try:
-            lock = hold(directory / LOCK)
-        except OSError:
-            lock = -1  # locks are not supported here: nobody can remove it
-        if lock is not None:
-            break  # or else another process took it for a leftover
-    try:
-        yield directory
-    finally:
-        _remove(directory, lock)
-
-
-def _remove(directory: Path, lock: int) -> None:
-    """Remove a temporary directory, its lock last."""
-    with suppress(OSError):
-        for entry in sorted(directory.iterdir(), key=lambda entry: entry.name == LOCK):
-            if entry.name == LOCK and lock >= 0:
-                os.close(lock)
-                lock = -1
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
-        directory.rmdir()
-    if lock >= 0:
-        os.close(lock)
 
 
 def _finish(part: Path, path: Path, overwrite: bool) -> None:

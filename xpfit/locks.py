@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError
@@ -53,7 +53,7 @@ def hold(path: Path) -> int | None:
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
+def locked(path: Path, busy: str, *, remove: bool = False) -> Iterator[None]:
     """Hold the lock of a file in a block; the file names its owner.
 
     Parameters
@@ -61,6 +61,8 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     path : Path
     busy : str
         What is wrong, and what to do, if another process holds it.
+    remove : bool
+        Remove the file at the end.
 
     Raises
     ------
@@ -82,6 +84,9 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
     finally:
+        if remove:
+            with suppress(OSError):  # it is open, which some systems mind
+                path.unlink()
         os.close(descriptor)
 
 

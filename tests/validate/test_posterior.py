@@ -1,9 +1,9 @@
 import warnings
 
-import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
+from emcee.backends import HDFBackend
 from helpers import picture_size
 
 import xpfit
@@ -99,7 +99,7 @@ def test_sampling_from_the_command_line(sample_path, tmp_path, capsys):
     assert table["gdr3_source_id"].tolist() == [source] and table["n_steps"][0] == 250
     assert table["teff"].unit == "K" and 3000.0 < table["teff"][0] < 10_000.0
     assert picture_size(out / f"corner-{source}.png") == (10.8, 10.8)
-    with h5py.File(out / "chains.h5") as file:
-        assert file[str(source)]["chain"].shape == (50, 48, 6)
+    chain = HDFBackend(str(out / f"chain-{source}.h5"), read_only=True)
+    assert chain.get_chain().shape == (50, 48, 6) and chain.random_state[0] == "MT19937"
     assert main([*command, "--overwrite", "17"]) == 1
     assert "source 17 is in none of the files" in capsys.readouterr().err

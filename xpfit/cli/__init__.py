@@ -18,6 +18,7 @@ from importlib import import_module
 
 from .._version import __version__
 from ..integrity import VERIFY
+from ..temporary import cleared
 from .failure import ending_signals, explain
 from .parser import HelpFormatter, Parser
 
@@ -67,14 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = next((a for a in arguments if not a.startswith("-")), None)
     with ending_signals() as received, _environment({VERIFY: "0"} if no_verify else {}):
         try:
-            options = build_parser(command).parse_args(arguments)
-            warnings.showwarning = _show_warning
-            _show_log(quiet=getattr(options, "quiet", False))
-            status = options.run(options) or 0
-            sys.stdout.flush()
+            with cleared():
+                options = build_parser(command).parse_args(arguments)
+                warnings.showwarning = _show_warning
+                _show_log(quiet=getattr(options, "quiet", False))
+                status = options.run(options) or 0
+                sys.stdout.flush()
             return status
         except KeyboardInterrupt as interruption:
-            outcome = str(interruption) or "nothing was written"
+            outcome = str(interruption) or "unfinished output was removed"
             _say(command, f"interrupted; {outcome}")
             return 128 + (received[0] if received else signal.SIGINT)
         except BrokenPipeError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Table, vstack
@@ -11,7 +13,6 @@ from astropy.table import Table, vstack
 from ..catalogue import write_catalogue
 from ..errors import InputError
 from ..fit.binary import fit_binaries
-from ..plots import save
 from ..plots.binaries import detection_figure
 from ..plots.style import figure_format
 from ..read.joins import match_ids
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> None:
             raise InputError("--figure shows completeness, which needs --truth")
         shared.check_outputs(options, options.output, options.figure)
         figure_format(options.figure)
+    truth = read_truth(options.truth) if options.truth else None
     pipeline = shared.make_pipeline(options, options.spectra)
     tables = []
     parts = (part for path in options.spectra for part in pipeline.spectra(path))
@@ -49,26 +51,34 @@ def run(options: argparse.Namespace) -> None:
         tables.append(table)
     table = vstack(tables)
     table.meta |= {"MODELID": pipeline.model.fingerprint, **pipeline.metadata}
-    write_catalogue(table, options.output, overwrite=options.overwrite)
+    numbers, figures, problem = "", {}, None
+    if truth is not None:
+        try:
+            compared = _compared(options, table, truth)
+            numbers = json.dumps(detection(*compared), indent=2)
+            figures = {options.figure: detection_figure(*compared)} if options.figure else {}
+        except InputError as error:  # which is no reason to lose the table
+            problem = error
+    # First the files: whoever reads the numbers may close the pipe.
+    with shared.saving_files(options, Path(), figures):
+        write_catalogue(table, options.output, overwrite=options.overwrite)
     evident = f"{int(np.sum(table['delta_bic'] > 0))} with delta_bic > 0"
     shared.say(options, f"wrote {len(table)} sources to {options.output}; {evident}")
-    if options.truth:
-        _compare_with_truth(options, table)
+    if problem is not None:
+        raise problem
+    if numbers:
+        print(f"at {100 * FALSE_ALARM_RATE:g} % false alarms:\n{numbers}")
 
 
-def _compare_with_truth(options: argparse.Namespace, table: Table) -> None:
-    """Print and draw completeness and false alarms."""
-    truth = read_truth(options.truth)
+def _compared(
+    options: argparse.Namespace, table: Table, truth: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Statistic, true mass ratio and magnitude of the sources of the simulated survey."""
     rows, matched = match_ids(np.asarray(table["gdr3_source_id"]), truth["source_id"], "the survey")
     if not matched.any():
         raise InputError(f"{options.truth}: none of the sources is in this survey")
-    arguments = (
+    return (
         np.asarray(table["delta_bic"])[matched],
         truth["mass_ratio"][rows[matched]],
         np.asarray(table["phot_g_mean_mag"])[matched],
     )
-    # First the file: whoever reads the numbers may close the pipe.
-    if options.figure:
-        save(detection_figure(*arguments), options.figure, overwrite=options.overwrite)
-    numbers = json.dumps(detection(*arguments), indent=2)
-    print(f"at {100 * FALSE_ALARM_RATE:g} % false alarms:\n{numbers}")

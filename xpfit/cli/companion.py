@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..prepare import iterate_file, read_spectra, sampled_space
 from . import options as shared
 from .parser import TABLES, Parser
+from .resume import CHECKPOINT_SUFFIX, only_training, resumable
 
 
 def add(command: Parser) -> None:
@@ -66,10 +67,16 @@ def _add_card(command: Parser) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    """Train a companion and write it."""
-    checkpoint = Path(f"{options.output}.checkpoint")
+    """Train a companion and write it, in the only process that does so."""
+    checkpoint = Path(f"{options.output}{CHECKPOINT_SUFFIX}")
     shared.check_outputs(options, options.output)
     shared.check_outputs(options, checkpoint, overwrite=True)
+    with only_training(options):
+        _train_alone(options, checkpoint)
+
+
+def _train_alone(options: argparse.Namespace, checkpoint: Path) -> None:
+    """Train a companion and write it."""
     space = None if options.wavelength is None else sampled_space(options.wavelength)
     spectra = shared.without_excluded(options, read_spectra(options.spectra, space=space))
     kind = KINDS[options.kind]
@@ -79,7 +86,7 @@ def _train(options: argparse.Namespace) -> None:
     labels = shared.label_names(options)
     companion = kind(**({"label_names": list(labels)} if labels else {}), settings=settings)
     start = time.perf_counter()
-    with shared.resumable(f"rerun the same command to resume from {checkpoint}", checkpoint):
+    with resumable(f"rerun the same command to resume from {checkpoint}", checkpoint):
         companion.fit(
             spectra,
             rng=np.random.default_rng(options.seed),
@@ -93,6 +100,7 @@ def _train(options: argparse.Namespace) -> None:
         "seconds_to_train": round(time.perf_counter() - start, 1),
     }
     save_companion(companion, options.output, overwrite=options.overwrite)
+    checkpoint.unlink(missing_ok=True)
     shared.say(options, f"wrote {options.output}, trained on {companion.card_['n_stars']} stars")
 
 

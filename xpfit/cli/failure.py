@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..errors import XpfitError
-from ..files import PREFIX
+from ..temporary import PREFIX
 
 REPORT_TO = "the developers (see README.md)"
 

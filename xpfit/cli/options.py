@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from itertools import chain, islice
 from pathlib import Path
@@ -34,33 +34,6 @@ REFUSED = 3
 """Exit status of ``fit`` and ``run`` that are finished, but have refused some of their inputs."""
 
 PACKAGE = Path(__file__).resolve().parents[1]
-
-
-class Interrupted(KeyboardInterrupt):
-    """An interruption of work that can be resumed, as its message explains."""
-
-
-@contextmanager
-def resumable(how: str, checkpoint: Path | None = None) -> Iterator[None]:
-    """Work that can be resumed when it is interrupted.
-
-    Parameters
-    ----------
-    how : str
-        How to resume.
-    checkpoint : Path, optional
-        Without this file the work cannot be resumed.
-
-    Raises
-    ------
-    Interrupted
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        if checkpoint is not None and not checkpoint.exists():
-            raise
-        raise Interrupted(how) from None
 
 
 def without_excluded(options: argparse.Namespace, spectra: Spectra) -> Spectra:
@@ -291,19 +264,30 @@ def make_directory(options: argparse.Namespace, path: str, names: Iterable[str])
     return directory
 
 
+@contextmanager
+def saving_files(
+    options: argparse.Namespace, directory: Path, contents: dict[str, Figure | dict]
+) -> Iterator[None]:
+    """Write figures, and numbers as JSON, which get their names if the block ends well."""
+    from ..plots.style import draw
+
+    with ExitStack() as stack:
+        for name, content in contents.items():
+            path = directory / name
+            part = stack.enter_context(atomic_output(path, overwrite=options.overwrite))
+            if isinstance(content, dict):
+                part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+            else:
+                draw(content, part)
+        yield
+
+
 def save_files(
     options: argparse.Namespace, directory: Path, contents: dict[str, Figure | dict]
 ) -> None:
-    """Write figures, and numbers as JSON, by file name."""
-    from ..plots import save
-
-    for name, content in contents.items():
-        path = directory / name
-        if not isinstance(content, dict):
-            save(content, path, overwrite=options.overwrite)
-            continue
-        with atomic_output(path, overwrite=options.overwrite) as part:
-            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    """Write figures, and numbers as JSON, by file name: all of them or none."""
+    with saving_files(options, directory, contents):
+        pass
 
 
 def check_catalogue(options: argparse.Namespace) -> None:

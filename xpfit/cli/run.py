@@ -16,6 +16,7 @@ from ..catalogue.run.plan import STARS_PER_CHUNK
 from ..catalogue.run.runner import RETRIES, RunSettings, run_catalogue
 from . import options as shared
 from .parser import COMPANIONS, FIT_MODEL, TABLES, Parser
+from .resume import resumable
 
 
 def add(command: Parser) -> None:
@@ -57,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         RunSettings, options, n_workers=options.workers, progress=progress
     )
     pipeline = shared.make_pipeline(options, options.inputs)
-    with shared.resumable("rerun the same command to resume"):
+    with resumable("rerun the same command to resume"):
         account = run_catalogue(
             options.inputs,
             options.output_dir,

@@ -8,22 +8,25 @@ from __future__ import annotations
 import argparse
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
 from ..catalogue.pipeline import Pipeline
 from ..data import Spectra
-from ..errors import InputError, OutputError
+from ..errors import InputError
 from ..files import atomic_output
 from ..fit import FitResult, FitStatus
 from ..fit.sampling import MAX_STEPS, sample_posterior
+from ..locks import locked
 from ..plots import save
 from ..plots.posterior import corner_figure
 from ..validate.posterior import posterior_shares, posterior_table
 from . import options as shared
 from .parser import FIT_MODEL, INPUT_HELP, TABLES, Parser
+from .resume import resumable
 
-CHAINS_NAME, SUMMARY_NAME = "chains.h5", "posteriors.ecsv"
+SUMMARY_NAME = "posteriors.ecsv"
 
 
 def add(command: Parser) -> None:
@@ -32,8 +35,8 @@ def add(command: Parser) -> None:
     command.option("--spectra INPUT", f"{INPUT_HELP}, with the stars", required=True, nargs="+")
     command.option(
         "--output-dir DIR",
-        f"directory for {CHAINS_NAME} (emcee's HDF backend, one group per star), {SUMMARY_NAME} "
-        "and corner plots",
+        f"directory for {SUMMARY_NAME}, and chains (chain-ID.h5, for emcee's HDFBackend) and "
+        "corner plots of each star",
         required=True,
     )
     command.option("--first N", "sample the first N stars whose fit converged", type=int)
@@ -44,11 +47,20 @@ def add(command: Parser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Sample, summarise and draw."""
     try:
-        from emcee.backends import HDFBackend
+        import emcee  # noqa: F401
     except ImportError as reason:
         raise InputError("sampling needs emcee: python -m pip install 'xpfit[sample]'") from reason
     directory = shared.make_directory(options, options.output_dir, [SUMMARY_NAME])
-    shared.check_outputs(options, directory / CHAINS_NAME, overwrite=True)
+    busy = f"{directory}: another sampling is active in this directory; wait, or give another one"
+    with locked(directory / ".lock", busy, remove=True):
+        _sample(options, directory)
+
+
+def _sample(options: argparse.Namespace, directory: Path) -> None:
+    """Sample in a directory that no other process writes to."""
+    from ..fit.chains import ChainFile, posterior_digest
+
+    with_covariance = not options.no_model_covariance
     pipeline = shared.make_pipeline(options, options.spectra)
     model, spectra = pipeline.model, _stars(options, pipeline)
     result = pipeline.fit(spectra)
@@ -56,20 +68,20 @@ def run(options: argparse.Namespace) -> None:
     for row, rng in _chosen(options, spectra, result):
         source_id = int(spectra.source_id[row])
         shared.say(options, f"Gaia DR3 {source_id}")
-        try:
-            with shared.resumable("rerun the same command to resume"):
-                sample = sample_posterior(
-                    model,
-                    spectra[[row]],
-                    rng,
-                    result=result.take([row]),
-                    model_covariance=not options.no_model_covariance,
-                    max_steps=options.max_steps,
-                    backend=HDFBackend(str(directory / CHAINS_NAME), name=str(source_id)),
-                    progress=not options.quiet,
-                )
-        except OSError as error:
-            raise OutputError(f"{directory / CHAINS_NAME}: {error}") from error
+        star, path = spectra[[row]], directory / f"chain-{source_id}.h5"
+        shared.check_outputs(options, path, overwrite=True)
+        posterior = posterior_digest(model, star, options.seed, model_covariance=with_covariance)
+        with resumable("rerun the same command to resume", path):
+            sample = sample_posterior(
+                model,
+                star,
+                rng,
+                result=result.take([row]),
+                model_covariance=with_covariance,
+                max_steps=options.max_steps,
+                backend=ChainFile(path, posterior),
+                progress=not options.quiet,
+            )
         if not sample.converged:
             warnings.warn(
                 f"source {source_id}: {sample.n_steps} steps are fewer than 50 autocorrelation "

@@ -28,9 +28,7 @@ from ..train import TrainingIO, load_recipe, train_model
 from ..train.record import CHECKPOINT_MINUTES
 from . import options as shared
 from .parser import Parser
-
-CHECKPOINT_SUFFIX = ".checkpoint"
-"""Added to the name of the model file; the checkpoint is removed when the model is written."""
+from .resume import CHECKPOINT_SUFFIX, only_training, resumable
 
 HELD_OUT = "held_out"
 """Column of a table of parallaxes: 1 for stars that are kept to test a model with."""
@@ -83,12 +81,18 @@ def add(command: Parser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train a model and write it."""
+    """Train a model and write it, in the only process that does so."""
     checkpoint = Path(f"{options.output}{CHECKPOINT_SUFFIX}")
     logs = [options.log] if options.log else []
     shared.check_outputs(options, options.output)
     shared.check_outputs(options, *logs, overwrite=options.overwrite or options.resume)
     shared.check_outputs(options, options.output, checkpoint, *logs, overwrite=True)
+    with only_training(options):
+        _train(options, checkpoint)
+
+
+def _train(options: argparse.Namespace, checkpoint: Path) -> None:
+    """Train a model and write it."""
     if checkpoint.exists() and not (options.resume or options.overwrite):
         raise OutputError(
             f"{checkpoint} is from an unfinished training: --resume continues it, --overwrite "
@@ -106,7 +110,7 @@ def run(options: argparse.Namespace) -> None:
                 new_log(options.log, overwrite=options.overwrite or options.resume)
             )
         how = f"rerun the same command with --resume to resume from {checkpoint}"
-        with shared.resumable(how, checkpoint):
+        with resumable(how, checkpoint):
             model, summary = train_model(
                 spectra,
                 labels,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from ..quality.training import with_report
 from ..quantities import quantity
 from . import options as shared
 from .parser import FIT_MODEL, Parser
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURE_NAME, REPORT_NAME = "reliability.png", "confidence.json"
 
@@ -49,10 +53,11 @@ def run(options: argparse.Namespace) -> None:
         model, stars, np.random.default_rng(options.seed), progress=not options.quiet
     )
     report = calibration_report(confidence, held_out)
-    with_report(confidence, report).save(options.output, overwrite=options.overwrite)
+    files: dict[str, Figure | dict] = {}
     if options.report:
         files = {REPORT_NAME: report, FIGURE_NAME: reliability_figure(report)}
-        shared.save_files(options, Path(options.report), files)
+    with shared.saving_files(options, Path(options.report or ""), files):
+        with_report(confidence, report).save(options.output, overwrite=options.overwrite)
     shared.say(options, _report_text(report), f"wrote {options.output}")
 
 

@@ -115,7 +115,7 @@ class Companion(ABC):
         rng : numpy.random.Generator
         progress : bool
         checkpoint : path-like, optional
-            File from which an interrupted training resumes.
+            File from which an interrupted training resumes. It is left there at the end.
 
         Returns
         -------

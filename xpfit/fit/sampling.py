@@ -110,7 +110,7 @@ def sample_posterior(
         Add the emulator's own error, as in the fit.
     max_steps : int
         Largest number of steps.
-    backend : emcee.backends.HDFBackend, optional
+    backend : xpfit.fit.chains.ChainFile or emcee's HDFBackend, optional
         Keeps the chain on disk. Sampling resumes from the steps that it holds.
     progress : bool
         Show a progress bar.
@@ -152,10 +152,9 @@ def sample_posterior(
         backend=backend,
         vectorize=True,
     )  # fmt: skip
-    state = None
-    if not sampler.backend.iteration:
-        seed = np.random.RandomState(rng.integers(2**32)).get_state()
-        state = emcee.State(start, random_state=seed)
+    # Also drawn if it is not needed: what is drawn later is the same in a chain that is resumed.
+    seed = np.random.RandomState(rng.integers(2**32)).get_state()
+    state = None if sampler.backend.iteration else emcee.State(start, random_state=seed)
     tau, converged = _run(sampler, state, max_steps, progress)
     known = tau[np.isfinite(tau)]
     longest = float(known.max()) if len(known) else 1.0
@@ -219,6 +218,8 @@ def _run(sampler: Any, start: Any, max_steps: int, progress: bool) -> tuple[np.n
             with np.errstate(all="ignore"):
                 sampler.run_mcmc(start, n_kept, thin_by=KEEP_EVERY, skip_initial_state_check=True)
             start = None
+            if hasattr(sampler.backend, "save"):
+                sampler.backend.save()
             done = KEEP_EVERY * sampler.backend.iteration
             bar.update(KEEP_EVERY * n_kept)
             tau = _autocorrelation(sampler)

@@ -168,7 +168,7 @@ class TrainingLoop:
         progress : bool
         checkpoint : path-like, optional
             File from which an interrupted training resumes, with the same result as without the
-            interruption; removed at the end.
+            interruption. It is left there at the end, for whoever keeps the result to remove.
 
         Returns
         -------
@@ -198,7 +198,7 @@ class TrainingLoop:
                 if checkpoint is not None and state.epoch % CHECKPOINT_EVERY == 0:
                     self._save(checkpoint, fingerprint, state, rng)
         if checkpoint is not None:
-            Path(checkpoint).unlink(missing_ok=True)
+            self._save(checkpoint, fingerprint, state, rng)
         return state
 
     def _epoch(self, state: LoopState, rows, validation, rng) -> None:

@@ -74,7 +74,19 @@ def save(figure: Figure, path: str | os.PathLike, *, overwrite: bool = False) ->
         If the file exists or cannot be written.
     """
     with atomic_output(path, overwrite=overwrite) as part:
-        figure.savefig(part, dpi=DPI)
+        draw(figure, part)
+
+
+def draw(figure: Figure, path: str | os.PathLike) -> None:
+    """Draw a figure into a new file.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path-like
+        Its ending says the format.
+    """
+    figure.savefig(path, dpi=DPI)
 
 
 def figure_format(path: str | os.PathLike) -> str:

@@ -19,8 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import InputError, OutputError
-from ...files import PREFIX, atomic_output, output_directory, remove_leftovers
+from ...files import atomic_output, output_directory
 from ...locks import locked
+from ...temporary import PREFIX, remove_leftovers
 
 REQUEST, MANIFEST, PARTS, CATALOGUE = "run.json", "manifest.jsonl", "parts", "catalogue"
 LATER_ENTRIES = tuple(f"table of {name}" for name in ("photometry", "astrometry", "labels"))
