@@ -8,6 +8,7 @@ import pytest
 
 import xpfit
 from xpfit.cli import main
+from xpfit.read.columns import BANDS, LABELS, PARALLAXES, POSITIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
@@ -89,3 +90,10 @@ def test_every_name_that_pages_refer_to_exists():
 def test_every_public_name_is_on_the_page_of_the_api():
     for name in xpfit.__all__:
         assert name == "__version__" or re.search(rf"^   {name}$", PAGES["api.md"], re.M), name
+
+
+def test_the_page_on_tables_has_every_column():
+    page = PAGES["tables.md"]
+    for meaning in (*BANDS, *PARALLAXES, *POSITIONS, *LABELS):
+        if not meaning.name.endswith("_err"):
+            assert f"| {meaning.what} | {meaning.unit} | `{meaning.names[0]}`" in page

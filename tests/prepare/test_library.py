@@ -122,3 +122,10 @@ def test_impossible_or_unknown_settings_are_refused():
         LibrarySettings(xp_error_floor=0.0)
     with pytest.raises(InputError, match="unknown setting"):
         LibrarySettings.from_dict({"xp_floor": 0.1})
+
+
+def test_magnitudes_and_labels_that_are_not_measured(table):
+    table["k"][0], table["fe_h"][1], table["teff_err"][2] = 99.999, -9999.99, -9999.0
+    spectra = library_spectra(table)
+    assert np.isinf(spectra.flux_err[0, 63])
+    assert np.isnan(spectra.labels["feh"][1]) and np.isnan(spectra.label_err["teff"][2])

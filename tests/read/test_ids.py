@@ -35,3 +35,12 @@ def test_fits_table_without_ids_is_refused(tmp_path):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"ids\.txt"):
         read_source_ids(tmp_path / "ids.txt")
+
+
+def test_designations_in_a_text_with_their_release(tmp_path):
+    path = tmp_path / "ids.txt"
+    path.write_text("Gaia DR3 5853498713190525696\n4345775217221821312\n")
+    np.testing.assert_array_equal(read_source_ids(path), [5853498713190525696, 4345775217221821312])
+    path.write_text("Gaia DR2 5853498713190525696\n")
+    with pytest.raises(InputError, match=r"line 1: 'Gaia DR2 .* ids of Gaia DR3"):
+        read_source_ids(path)

@@ -143,7 +143,7 @@ def test_ids_that_went_through_floats_are_refused(tmp_path):
         read_labels(tmp_path / "t.fits")
 
 
-@pytest.mark.filterwarnings("ignore:.*t.fits")
+@pytest.mark.filterwarnings("ignore:.*t.ecsv")
 def test_labels_that_are_not_measured_do_not_get_into_training(tmp_path):
     """By an impossible label, or an error that says so; an error of zero is only left out."""
     raw = Table(
@@ -155,8 +155,8 @@ def test_labels_that_are_not_measured_do_not_get_into_training(tmp_path):
             "logg": [4.0, 4.1, 4.2, 4.3, 99.9, 4.5],
         }
     )
-    raw.write(tmp_path / "t.fits")
-    table = read_labels(tmp_path / "t.fits")
+    raw.write(tmp_path / "t.ecsv")
+    table = read_labels(tmp_path / "t.ecsv")
     np.testing.assert_array_equal(table["source_id"] - 2**60, [0, 5])
     np.testing.assert_array_equal(table["teff_err"], [50.0, np.nan])
     assert table.meta["removed"] == {"without labels": 4, "repeated": 0}

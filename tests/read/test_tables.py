@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from astropy.io import fits, votable
 from astropy.table import Table
 
 from xpfit import InputError
 from xpfit.read.cells import NULLS
+from xpfit.read.columns import LABELLED
 from xpfit.read.joins import ids_of
 from xpfit.read.tables import float_column, read_table
 
@@ -44,3 +46,23 @@ def test_ids_as_texts():
 def test_ids_that_may_have_lost_digits_are_refused(values):
     with pytest.raises(InputError, match="64-bit integer"):
         ids_of(Table({"source_id": values})["source_id"], "the table")
+
+
+@pytest.mark.parametrize("ending", [".fits", ".fits.gz", ".xml"])
+def test_of_several_tables_the_one_with_the_wanted_columns_is_read(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    visits = Table({"source_id": [1], "mjd": [5e4], "snr": [9.0]})
+    labels = Table(
+        {"source_id": [1, 2], "TEFF": [5e3, 4e3], "FE_H": [0.0, 0.1], "LOGG": [4.0, 2.0]}
+    )
+    if ending == ".xml":
+        one = votable.from_table(visits)
+        one.resources[0].tables.append(votable.from_table(labels).get_first_table())
+        one.to_xml(str(path))
+    else:
+        hdus = [fits.BinTableHDU(t, name=n) for t, n in ((visits, "VISITS"), (labels, "STARS"))]
+        fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path)
+    with pytest.warns(UserWarning, match="of 2 tables .* is used; left out: "):
+        assert len(read_table(path, LABELLED)) == 2
+    with pytest.warns(UserWarning, match="of 2 tables .* is used; left out: "):
+        assert len(read_table(path)) == 1

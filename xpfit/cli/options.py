@@ -55,10 +55,11 @@ def joined_tables(options: argparse.Namespace, **more) -> Additions:
     """Tables of the options `TABLES`, read; `more` goes to `Additions`."""
     from ..prepare import Additions
     from ..read import read_table
+    from ..read.columns import ASTROMETRY, PHOTOMETRY
 
     return Additions(
-        photometry=read_table(options.photometry) if options.photometry else None,
-        astrometry=read_table(options.astrometry) if options.astrometry else None,
+        photometry=read_table(options.photometry, PHOTOMETRY) if options.photometry else None,
+        astrometry=read_table(options.astrometry, ASTROMETRY) if options.astrometry else None,
         zero_point=not options.no_zero_point,
         **more,
     )

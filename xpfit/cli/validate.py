@@ -14,6 +14,7 @@ from .. import plots, validate
 from ..catalogue import read_catalogue
 from ..quantities import quantity
 from ..read import read_table
+from ..read.columns import LABELLED
 from . import options as shared
 from .parser import REFERENCE_HELP, Parser
 
@@ -70,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
         _validate_truth(options, fitted)
         return
     if options.reference:
-        fitted = validate.attach_reference(fitted, read_table(options.reference))
+        fitted = validate.attach_reference(fitted, read_table(options.reference, LABELLED))
     dust_map = validate.load_dust_map(options.dust_map) if options.dust_map else None
     selection = validate.Selection(options.min_snr, options.max_teff, options.include_flagged)
     comparison = validate.compare(fitted, selection)

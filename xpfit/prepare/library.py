@@ -18,11 +18,17 @@ from ..data import (
 from ..errors import InputError
 from ..quantities import quantity
 from ..read import LIBRARY_WAVELENGTH
+from ..read.columns import MEANINGS
+from ..read.known import name_of, possible_values
 from ..read.tables import float_column
 from .magnitudes import band_flux
 
 LIBRARY_LABELS = {"teff": "teff", "feh": "fe_h", "logg": "logg", "alpha_m": "alpha_m"}
 """xpfit's label names and the library's columns."""
+
+
+LIBRARY_BANDS = {"j": "J", "h": "H", "k": "Ks"}
+"""The library's magnitudes and xpfit's bands."""
 
 
 def library_spectra(
@@ -56,7 +62,7 @@ def library_spectra(
     settings = settings or LibrarySettings()
     space = space or SampledSpace(WAVELENGTH)
     xp_flux, xp_err = _xp_flux(table, _library_samples(space), settings.xp_error_floor)
-    magnitudes = [float_column(table[name]) for name in ("j", "h", "k")]
+    magnitudes = [_possible(table, name, known) for name, known in LIBRARY_BANDS.items()]
     magnitudes += [np.full(len(table), np.nan)] * (len(BANDS) - len(magnitudes))
     bands = [
         band_flux(magnitude, settings.magnitude_err, band)
@@ -142,9 +148,15 @@ def library_labels(table: Table) -> tuple[dict[str, np.ndarray], dict[str, np.nd
 def _labels(table: Table, suffix: str = "") -> dict[str, np.ndarray]:
     """Labels, or with suffix ``_err`` their errors, by xpfit's names; temperatures in kK."""
     return {
-        name: float_column(table[column + suffix]) / quantity(name).factor
+        name: _possible(table, column + suffix, name + suffix) / quantity(name).factor
         for name, column in LIBRARY_LABELS.items()
     }
+
+
+def _possible(table: Table, column: str, known_as: str) -> np.ndarray:
+    """Possible values of a column of the library, NaN elsewhere."""
+    where = f"{name_of(table, 'the library')}: column {column}"
+    return possible_values(table[column], MEANINGS[known_as], where)[0]
 
 
 def _input_flags(source_id: np.ndarray, xp_err: np.ndarray, band_errs: list) -> np.ndarray:

@@ -267,7 +267,7 @@ POSITIONS = (
             "decj2000", "dec_icrs"),
     _number("pmra", "proper motion in ra", "mas / yr", -2e4, 2e4),
     _number("pmdec", "proper motion in dec", "mas / yr", -2e4, 2e4, "pmde"),
-    _number("ref_epoch", "epoch of positions", "yr", 1900.0, 2100.0, "epoch"),
+    _number("ref_epoch", "epoch of positions", "yr", 1900.0, 2100.0),
 )  # fmt: skip
 
 PARALLAXES = (
@@ -307,3 +307,26 @@ GAIA = (
 
 MEANINGS = {m.name: m for m in (*BANDS, *LABELS, *POSITIONS, *PARALLAXES, *GAIA)}
 """By xpfit's name."""
+
+PHOTOMETRY, ASTROMETRY, LABELLED = (
+    tuple(m.name for m in meanings) for meanings in (BANDS, (*PARALLAXES, *GAIA), LABELS)
+)
+"""Names of what tables of photometry, of astrometry and of labels have."""
+
+
+def count_known(columns: Iterable[str], wanted: Iterable[str]) -> int:
+    """Number of meanings that a table with these columns has.
+
+    Parameters
+    ----------
+    columns : iterable of str
+    wanted : iterable of str
+        Names in `MEANINGS`.
+
+    Returns
+    -------
+    int
+    """
+    spelled = {plain(column) for column in columns}
+    spelled |= {unnumbered(name) for name in spelled}
+    return sum(not spelled.isdisjoint(MEANINGS[name].names) for name in wanted)

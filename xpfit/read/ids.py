@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import existing_file
-from .joins import integer_ids
+from .joins import id_of_text, integer_ids
 from .tables import is_table, read_table
 
 
@@ -18,8 +18,9 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
     Parameters
     ----------
     path : path-like
-        Text with one id per line (blank lines and lines that start with ``#`` are skipped), or a
-        table (FITS, ECSV, CSV, VOTable) with a column of ids (see `xpfit.read.joins`).
+        Text with one id, or designation ("Gaia DR3 123"), per line (blank lines and lines that
+        start with ``#`` are skipped), or a table (FITS, ECSV, CSV, VOTable) with a column of ids
+        (see `xpfit.read.joins`).
 
     Returns
     -------
@@ -41,7 +42,9 @@ def read_source_ids(path: str | os.PathLike) -> np.ndarray:
         if not text or text.startswith("#"):
             continue
         try:
-            ids.append(np.int64(int(text)))
+            ids.append(np.int64(id_of_text(text)))
+        except InputError as error:
+            raise InputError(f"{path}, line {number}: {error}") from None
         except (ValueError, OverflowError):
             raise InputError(
                 f"{path}, line {number}: {text[:40]!r} is not a source id; give one "

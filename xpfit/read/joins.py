@@ -142,7 +142,7 @@ def ids_of(column, what: str) -> np.ndarray:
     """
     values = np.ma.asarray(column)
     if values.dtype.kind in "USO" and values.ndim == 1:
-        ids = parsed_column(column, _id_of_text, np.int64(0), "64-bit integer ids")
+        ids = parsed_column(column, id_of_text, np.int64(0), "64-bit integer ids")
         if ids.any() or not len(ids):
             return ids
     if values.dtype.kind not in "iu" or values.dtype.itemsize != 8 or values.ndim != 1:
@@ -154,8 +154,25 @@ def ids_of(column, what: str) -> np.ndarray:
     return np.where(filled > np.iinfo(np.int64).max, 0, filled).astype(np.int64)
 
 
-def _id_of_text(text: str) -> int:
-    """A source id, by itself or in a designation."""
+def id_of_text(text: str) -> int:
+    """A source id, by itself or in a designation.
+
+    Parameters
+    ----------
+    text : str
+        Such as "123" or "Gaia DR3 123".
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    InputError
+        If it is an id of another data release.
+    ValueError, OverflowError
+        If it is no id.
+    """
     designation = _DESIGNATION.match(text)
     if designation:
         release = designation[1].upper()
@@ -269,48 +286,20 @@ class Key:
         UserWarning
             If the table has less than `FEW` of them.
         """
-        return check_found(found or self.found, self.what, self.column, len(self._unique))
-
-
-def check_found(found: Found, what: str, key: str, n_sources: int) -> str:
-    """How many stars a join found, in a line.
-
-    Parameters
-    ----------
-    found : Found
-    what : str
-        What the table is.
-    key : str
-        How it was joined, such as a column.
-    n_sources : int
-        In the table.
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    InputError
-        If there were stars, but none of them is in the table.
-
-    Warns
-    -----
-    UserWarning
-        If the table has less than `FEW` of them.
-    """
-    text = (
-        f"{what}: {found.n_matched} of {found.n_star} stars found by {key}, "
-        f"{found.n_star - found.n_matched} not; the table has {n_sources} sources"
-    )
-    if found.n_star and not found.n_matched:
-        raise InputError(
-            f"{what}: none of the {found.n_star} stars is in this table (joined by {key}; it has "
-            f"{n_sources} sources); give the table of these stars, with ids of Gaia DR3"
+        found, n_sources = found or self.found, len(self._unique)
+        if found.n_star and not found.n_matched:
+            raise InputError(
+                f"{self.what}: none of the {found.n_star} stars is in this table (joined by "
+                f"{self.column}; it has {n_sources} sources); give the table of these stars, with "
+                "ids of Gaia DR3"
+            )
+        text = (
+            f"{self.what}: {found.n_matched} of {found.n_star} stars found by {self.column}, "
+            f"{found.n_star - found.n_matched} not; the table has {n_sources} sources"
         )
-    if found.n_matched < FEW * found.n_star:
-        warnings.warn(f"{text}; is it the table of these stars?", stacklevel=3)
-    return text
+        if found.n_matched < FEW * found.n_star:
+            warnings.warn(f"{text}; is it the table of these stars?", stacklevel=3)
+        return text
 
 
 def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:

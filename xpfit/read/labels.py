@@ -15,7 +15,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
-from .columns import LABELS, MEANINGS, find_column
+from .columns import LABELLED, LABELS, MEANINGS, find_column
 from .formats.base import require_columns
 from .formats.fits import read_fits_table
 from .joins import id_column, ids_of, integer_ids
@@ -177,7 +177,7 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
         If the file cannot be read, a column of the map is missing, one of teff, feh and logg is
         missing, or neither ids nor positions are given.
     """
-    raw = read_table(path)
+    raw = read_table(path, LABELLED)
     columns = dict(columns or {})
     unknown = [name for name in columns if name not in (*LABEL_COLUMNS, "source_id")]
     if unknown:

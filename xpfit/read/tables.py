@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Table
 
 from ..errors import InputError
 from ..files import existing_file
 from .cells import NULLS
+from .columns import count_known
 from .formats.compressed import bounded_lines, is_zipped, open_binary
 from .formats.fits import read_fits_table
 from .formats.votable import parse_votable
@@ -25,13 +27,16 @@ TABLE_FORMATS = {
 """Endings of table files (before ``.gz``) and astropy's names of their formats."""
 
 
-def read_table(path: str | os.PathLike) -> Table:
+def read_table(path: str | os.PathLike, wanted: Collection[str] = ()) -> Table:
     """Read a table in the format of its ending.
 
     Parameters
     ----------
     path : path-like
         FITS, ECSV, CSV or VOTable, gzipped or not.
+    wanted : collection of str
+        Of several tables in a file, the one is read that has the most of these columns (names in
+        `xpfit.read.columns.MEANINGS`); the first if there are none.
 
     Returns
     -------
@@ -44,6 +49,11 @@ def read_table(path: str | os.PathLike) -> Table:
         If there is no such file.
     InputError
         If the ending is unknown or the file is not a readable table.
+
+    Warns
+    -----
+    UserWarning
+        If the file has several tables, with the names of those that are left out.
     """
     path = existing_file(path)
     suffix = _suffix(path)
@@ -54,16 +64,56 @@ def read_table(path: str | os.PathLike) -> Table:
     if TABLE_FORMATS[suffix] == "fits":
         read_fits_table(path, slice(0))  # for its clear errors
     try:
+        form, options = TABLE_FORMATS[suffix], _options(path, suffix)
+        source = _source(path, form)
+        if form in _TABLES:
+            options |= _choice(_TABLES[form](source), wanted, path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            form = TABLE_FORMATS[suffix]
-            table = Table.read(_source(path, form), format=form, **_options(path, suffix))
-            table.meta["path"] = str(path)
-            return table
+            table = Table.read(source, format=form, **options)
+        table.meta["path"] = str(path)
+        return table
     except InputError:
         raise
     except Exception as error:  # astropy's readers and their parsers have no common base of errors
         raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({error})") from error
+
+
+def _fits_tables(source) -> dict[int, tuple[str, list[str]]]:
+    """Names and columns of the tables of a FITS file, by number of the HDU."""
+    if isinstance(source, BytesIO):
+        source = BytesIO(source.getvalue())  # which astropy closes
+    with fits.open(source) as hdus:
+        return {
+            i: (hdu.name or f"HDU {i}", list(hdu.columns.names))
+            for i, hdu in enumerate(hdus)
+            if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)
+        }
+
+
+def _votable_tables(source) -> dict[int, tuple[str, list[str]]]:
+    """Names and columns of the tables of a VOTable, by number."""
+    tables = list(source.iter_tables())
+    return {
+        i: (table.name or table.ID or f"TABLE {i + 1}", [field.name for field in table.fields])
+        for i, table in enumerate(tables)
+    }
+
+
+_TABLES = {"fits": _fits_tables, "votable": _votable_tables}
+
+
+def _choice(tables: dict[int, tuple[str, list[str]]], wanted: Collection[str], path: Path) -> dict:
+    """Option of astropy's readers for the table with the most wanted columns."""
+    if len(tables) < 2:
+        return {}
+    best = max(tables, key=lambda i: count_known(tables[i][1], wanted))
+    others = ", ".join(tables[i][0] for i in tables if i != best)
+    warnings.warn(
+        f"{path}: of {len(tables)} tables {tables[best][0]} is used; left out: {others}",
+        stacklevel=4,
+    )
+    return {"hdu" if TABLE_FORMATS[_suffix(path)] == "fits" else "table_id": best}
 
 
 def is_table(path: str | os.PathLike) -> bool:

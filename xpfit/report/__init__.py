@@ -19,6 +19,7 @@ from ..model import XPModel
 from ..model.store import load_model
 from ..plots.spectrum import spectrum_figure
 from ..read import read_table
+from ..read.columns import LABELLED
 from ..read.tables import first_matches, float_column, matched_values
 from ..read.units import say_once
 from ..validate.reference import ReferenceLabels
@@ -83,7 +84,7 @@ def write_report(
     path = Path(catalogue)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; check the path")
-    labels = ReferenceLabels(read_table(reference)) if reference else None
+    labels = ReferenceLabels(read_table(reference, LABELLED)) if reference else None
     parts = watch(iterate_catalogue(path, COLUMNS))
     gathered = gather(parts, attach=labels.attach if labels else None)
     if labels:

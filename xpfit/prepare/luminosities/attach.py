@@ -11,7 +11,8 @@ from ...data import Spectra
 from ...errors import InputError
 from ...read.formats.base import require_columns
 from ...read.joins import integer_ids, match_ids
-from ...read.tables import float_column, matched_values, read_table
+from ...read.known import known_columns, name_of
+from ...read.tables import matched_values, read_table
 
 LUMINOSITY = "ln_luminosity"
 """Name of the label."""
@@ -61,12 +62,13 @@ def attach_luminosities(spectra: Spectra, table: Table) -> Spectra:
     InputError
         If a column is missing.
     """
-    what = "the table of luminosities"
+    what = name_of(table, "the table of luminosities")
     missing = [name for name in LUMINOSITY_COLUMNS if name not in table.colnames]
     if missing:
         raise InputError(f"{what} lacks {', '.join(missing)}")
     rows, matched = match_ids(spectra.source_id, integer_ids(table, what), what)
-    value, error = (float_column(table[name]) for name in LUMINOSITY_COLUMNS)
+    columns, _ = known_columns(table, LUMINOSITY_COLUMNS, what)
+    value, error = (columns[name] for name in LUMINOSITY_COLUMNS)
     known = np.isfinite(value) & np.isfinite(error) & (error > 0)
     value, error = (
         matched_values(np.where(known, x, np.nan), rows, matched) for x in (value, error)
