@@ -16,6 +16,7 @@ from ..data import CoefficientSpace, FitFlag, InputFlag, Spectra, id_flags
 from ..fit import FitResult
 from ..healpix import position_of_id
 from ..model import XPModel
+from ..model.gauge import amplitude_channels
 from ..quality import Confidence, confidence_for, fit_flags, quality_flags
 from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
 from .describe import Description, describe
@@ -207,8 +208,7 @@ def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
         _add_measurement(table, name, value, error)
     if "xi" in result.parameter_names:
         add_column(table, "r_v", model.r_v(result["xi"]))
-    if not model.absolute:
-        _add_amplitude(table, model, result)
+    _add_amplitude(table, model, result)
     if set(result.parameter_names) != set(STELLAR_PARAMETERS):
         order = ", ".join(result.parameter_names)
         last = "" if model.absolute else "; for the parallax, the square root of the amplitude"
@@ -226,8 +226,12 @@ def _add_measurement(table: Table, name: str, value, error, prefix: str = "") ->
 
 
 def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
-    """Add the amplitude, which replaces the parallax in a model of spectral shapes only."""
-    known, amplitude = describe("amplitude"), result["parallax"] ** 2
+    """Add the dust-free flux, which all that is known of distances is, without luminosities."""
+    known, layout, theta = describe("amplitude"), model.forward.layout, result.theta
+    window = amplitude_channels(model.space) & model.trained_grid
+    window = window if window.any() else model.trained_grid
+    ln_flux = model.forward.ln_absolute_flux(theta[:, layout.labels])[:, window].mean(axis=1)
+    amplitude = np.exp(ln_flux + 2.0 * theta[:, layout.parallax])
     if model.space.name == CoefficientSpace.name:
         text = known.text.replace("flux", "internal spectrum")
         add_column(table, "amplitude", amplitude, Description(text, known.ucd, u.electron / u.s))

@@ -19,7 +19,7 @@ from ..prepare.labels import LABEL_EPOCH
 from ..prepare.store.hdf5 import store_format
 from ..read import read_apogee, read_labels, read_lamost
 from . import options as shared
-from .parser import DEFAULT_MODEL, TABLES, Parser
+from .parser import DEFAULT_MODEL, TABLES, Parser, wavelength_grid
 
 
 def add(command: Parser) -> None:
@@ -37,6 +37,12 @@ def add(command: Parser) -> None:
         f"prepare the spectra as those that this model was trained on {DEFAULT_MODEL}",
     )
     command.common("wavelength")
+    command.option(
+        "--sampling START:STOP:STEP",
+        "wavelengths in nm of sampled spectra, both ends included, for files that do not state "
+        "them (the archive's are known)",
+        type=wavelength_grid,
+    )
     command.option("--truncate", "use only the coefficients that Gaia found relevant")
     command.common(*TABLES)
     command.option("--labels TABLE", "labels of a survey, to train on")
@@ -111,7 +117,8 @@ def run(options: argparse.Namespace) -> None:
 
     def parts() -> Iterator[Spectra]:
         for path in options.inputs:
-            for part in iterate_file(path, model=model, space=space, settings=settings):
+            how = {"model": model, "space": space, "settings": settings}
+            for part in iterate_file(path, **how, sampling=options.sampling):
                 yield tables.apply(part)
         tables.check_joins()
 

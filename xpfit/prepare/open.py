@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from ..data.preparation import LibrarySettings, Preparation, Settings, XPSettings
 from ..data.space import CoefficientSpace, ObservationSpace
 from ..data.spectra import Spectra
@@ -42,12 +44,15 @@ class Target:
     correction : FluxCorrection, optional
     model : Trained, optional
         Gives what is not given explicitly.
+    sampling : ndarray, optional
+        Wavelengths (nm) of files of sampled spectra that do not state them.
     """
 
     space: ObservationSpace | str | None
     settings: tuple[Settings, ...]
     correction: FluxCorrection | None
     model: Trained | None
+    sampling: np.ndarray | None = None
 
     def settings_of(self, kind: type[Settings], path: str | os.PathLike):
         """Settings for one kind of file.
@@ -88,7 +93,8 @@ def _prepare_archive(read: Callable) -> Callable:
             )
         target.check_correction(path)
         space, settings = target.space, target.settings_of(XPSettings, path)
-        for table in read(path, form=form):
+        options = {"sampling": target.sampling} if read is read_sampled else {}
+        for table in read(path, form=form, **options):
             spectra = continuous_spectra([table], space, settings, target.correction)
             # The first table decides; a later one may lack a band altogether.
             space = spectra.space
@@ -137,6 +143,7 @@ def iterate_file(
     settings: Settings | None = None,
     correction: FluxCorrection | None = None,
     on_loss: Callable[[str], object] = warn_of_loss,
+    sampling: np.ndarray | None = None,
 ) -> Iterator[Spectra]:
     """Prepare a file of spectra part by part, in bounded memory where the format allows it.
 
@@ -160,6 +167,8 @@ def iterate_file(
     on_loss : callable
         Called with a message if the file is cut off, after the sources before the cut; by default
         they come with a warning.
+    sampling : ndarray, optional
+        Wavelengths (nm) of sampled spectra, for files that do not state them.
 
     Yields
     ------
@@ -173,7 +182,7 @@ def iterate_file(
         If the file is damaged or has no rows, the settings are for another kind of file, the
         correction is not the model's, or the spectra cannot be brought into the space.
     """
-    target = _target(model, space, (settings,), correction)
+    target = _target(model, space, (settings,), correction, sampling)
     yield from _parts(path, *kind_and_format(path), rows, target, on_loss)
 
 
@@ -201,6 +210,7 @@ def read_spectra(
     space: ObservationSpace | str | None = None,
     correction: FluxCorrection | None = None,
     xp_settings: XPSettings | None = None,
+    sampling: np.ndarray | None = None,
 ) -> Spectra:
     """Read a file of spectra and prepare it for fitting or training.
 
@@ -214,6 +224,8 @@ def read_spectra(
         As for `iterate_file`. For a fit, give the `model`.
     xp_settings : XPSettings, optional
         Deprecated: give them as `settings`.
+    sampling : ndarray, optional
+        As for `iterate_file`.
 
     Returns
     -------
@@ -232,7 +244,7 @@ def read_spectra(
         )
     settings = settings if xp_settings is None else xp_settings
     kind, form = kind_and_format(path)
-    target = _target(model, space, (settings,), correction)
+    target = _target(model, space, (settings,), correction, sampling)
     if kind == "library":
         (spectra,) = PREPARE[kind](path, form, rows, target)
         return spectra
@@ -252,8 +264,9 @@ def prepare_file(
     return iterate_file(path, space=space, settings=settings, correction=correction)
 
 
-def _target(model, space, settings, correction) -> Target:
+def _target(model, space, settings, correction, sampling=None) -> Target:
     """What the arguments of the functions above ask for."""
     if space is None and model is not None:
         space = model.space
-    return Target(space, tuple(s for s in settings if s is not None), correction, model)
+    given = tuple(s for s in settings if s is not None)
+    return Target(space, given, correction, model, sampling)

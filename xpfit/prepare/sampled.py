@@ -9,10 +9,14 @@ from ..constants import FLUX_UNIT_SI
 from ..data.preparation import XPSettings
 from ..errors import InputError
 from ..read import SAMPLED_WAVELENGTH, XP_BANDS
+from ..read.grid import describe
 from .band import band_sizes, read_band
 from .bases import sampled_design
 from .corrections import FluxCorrection
 from .covariance import DataVectors, add_calibration, calibration_covariance
+
+SAME_WAVELENGTH = 1e-6
+"""Difference (nm) up to which wavelengths are the same."""
 
 BAND_LIMIT = 639.0
 """Wavelength (nm) at which GaiaXPy gives BP and RP the same weight."""
@@ -85,7 +89,7 @@ def take_samples(
     table : astropy.table.Table
         From `xpfit.read.read_sampled`.
     wavelength : ndarray, shape (n_obs,)
-        nm; a subset of the archive's samples.
+        nm; a subset of the samples'.
     settings : XPSettings, optional
     correction : FluxCorrection, optional
         Applied to flux and errors before the terms of `settings`.
@@ -99,7 +103,7 @@ def take_samples(
     Raises
     ------
     InputError
-        If a wavelength is not among the archive's.
+        If a wavelength is not among them.
 
     Notes
     -----
@@ -107,12 +111,15 @@ def take_samples(
     for them. BP and RP are separated at `BAND_LIMIT`.
     """
     settings = settings or XPSettings()
-    columns = np.searchsorted(SAMPLED_WAVELENGTH, wavelength)
-    columns = np.minimum(columns, len(SAMPLED_WAVELENGTH) - 1)
-    if not np.array_equal(SAMPLED_WAVELENGTH[columns], wavelength):
+    grid = np.asarray(table.meta.get("wavelength", SAMPLED_WAVELENGTH))
+    columns = np.abs(grid[:, None] - wavelength).argmin(axis=0)
+    absent = np.abs(grid[columns] - wavelength) > SAME_WAVELENGTH
+    if absent.any():
         raise InputError(
-            "XP sampled spectra come at 336, 338, ... 1020 nm; choose wavelengths among these, or "
-            "use XP continuous spectra"
+            f"{table.meta.get('path', 'the table')}: these samples are at {describe(grid)}; those "
+            f"at {', '.join(f'{x:g}' for x in wavelength[absent][:3])} ... nm, which the model "
+            "needs, are not among them. Nothing is interpolated: use XP continuous spectra, or "
+            "choose wavelengths among these"
         )
     flux, error = (
         np.asarray(table[name])[:, columns] / FLUX_UNIT_SI for name in ("flux", "flux_error")

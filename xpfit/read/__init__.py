@@ -1,13 +1,14 @@
 """Files -> tables."""
 
 from .continuous import XP_BANDS, read_continuous
+from .grid import SAMPLED_WAVELENGTH
 from .ids import read_source_ids
 from .isochrones import Isochrones, read_isochrones
 from .kinds import spectra_kind
 from .labels import read_apogee, read_labels, read_lamost
 from .library import LIBRARY_COLUMNS, LIBRARY_WAVELENGTH, read_library
 from .positions import match_positions
-from .sampled import SAMPLED_WAVELENGTH, read_sampled
+from .sampled import read_sampled
 from .tables import read_table
 
 __all__ = [

@@ -15,7 +15,7 @@ from astropy.table import MaskedColumn, Table
 from ..errors import InputError
 from .formats.base import require_columns, require_integers
 from .formats.fits import read_fits_table
-from .sampled import SAMPLED_WAVELENGTH
+from .grid import SAMPLED_WAVELENGTH
 
 LIBRARY_WAVELENGTH = SAMPLED_WAVELENGTH
 """Wavelengths (nm) of the library's 343 flux samples: those of the archive."""

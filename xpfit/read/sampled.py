@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
@@ -11,11 +12,9 @@ from astropy.table import Table
 from ..errors import InputError
 from .cells import array_column, number
 from .continuous import SOURCES_PER_TABLE
-from .formats import Format, RowType
+from .formats import Format, RowType, recognise
+from .grid import flux_factor, sampling_of, stated_facts
 from .rows import chunked, iterate_rows, source_table
-
-SAMPLED_WAVELENGTH = np.arange(336.0, 1021.0, 2.0)
-"""Wavelengths (nm) of the archive's sampled spectra."""
 
 SAMPLED = RowType(
     "XP sampled spectra (XP_SAMPLED, retrieval type of Gaia's datalink, data structure RAW)",
@@ -24,7 +23,10 @@ SAMPLED = RowType(
 
 
 def read_sampled(
-    path: str | os.PathLike, chunk_size: int = SOURCES_PER_TABLE, form: Format | None = None
+    path: str | os.PathLike,
+    chunk_size: int = SOURCES_PER_TABLE,
+    form: Format | None = None,
+    sampling: np.ndarray | None = None,
 ) -> Iterator[Table]:
     """Read XP sampled spectra from CSV, ECSV, FITS or VOTable, gzipped or not, or from HDF5.
 
@@ -37,21 +39,30 @@ def read_sampled(
         Sources per table.
     form : Format, optional
         Format of the file, if it is recognised already.
+    sampling : ndarray, optional
+        Wavelengths (nm), for files that do not state them.
 
     Yields
     ------
     astropy.table.Table
         `source_id` (int64, masked where missing); `flux` and `flux_error` in W m-2 nm-1, shape
-        (n_source, 343), NaN where missing; and `problem`, as in `xpfit.read.read_continuous`.
+        (n_source, n_sample), NaN where missing; and `problem`, as in `xpfit.read.read_continuous`.
+        ``meta["wavelength"]`` are the wavelengths, in nm.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     InputError
-        As `xpfit.read.read_continuous`, or if the spectra do not have the archive's 343 samples.
+        As `xpfit.read.read_continuous`, or if the wavelengths are not known, or a unit is none of
+        flux.
     """
-    sizes = {name: len(SAMPLED_WAVELENGTH) for name in ("flux", "flux_error")}
+    path = Path(path)
+    form = form or recognise(path)[0]
+    facts = stated_facts(path, form)
+    factors = {name: flux_factor(path, facts, name) for name in ("flux", "flux_error")}
+    sizes: dict[str, int] = {}
+    grid = None
     for rows in chunked(iterate_rows(path, SAMPLED, form), chunk_size, path):
         if all(_is_number(row["flux"]) for row in rows[:2]):
             raise InputError(
@@ -60,8 +71,12 @@ def read_sampled(
             )
         problems = [row.get("problem", "") for row in rows]
         table = source_table(rows, path)
-        for name in ("flux", "flux_error"):
-            table[name] = array_column(rows, name, sizes, problems)
+        for name, factor in factors.items():
+            table[name] = factor * array_column(rows, name, sizes, problems)
+            sizes.setdefault("flux_error", sizes.get("flux", 0))
+        if grid is None:
+            grid = sampling_of(path, facts, table["flux"].shape[1], sampling)
+        table.meta["wavelength"] = grid
         table["problem"] = problems
         yield table
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,11 @@ class RowType:
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
 
+    def fits(self, names: Sequence[str]) -> bool:
+        """Whether a table of these columns is one of the kind."""
+        lower = {name.lower() for name in names if name}
+        return lower.issuperset(self.required)
+
     def columns(self, names: Sequence[str], path: Path) -> dict[str, str]:
         """Map the columns to their names in a file.
 
@@ -43,6 +49,34 @@ class RowType:
         lower = {name.lower(): name for name in names if name}
         require_columns(self.required, lower, path, f"this is not a table of {self.name}")
         return {n: lower[n] for n in (*self.required, *self.optional) if n in lower}
+
+
+@dataclass
+class TableFacts:
+    """What a file states of its first table.
+
+    Attributes
+    ----------
+    names : set of str
+        Of its columns, in lower case.
+    units : dict of str to str
+        By column, in lower case, of those that have one.
+    sampling : ndarray, optional
+        Wavelengths of sampled spectra, in nm.
+    """
+
+    names: set[str] = field(default_factory=set)
+    units: dict[str, str] = field(default_factory=dict)
+    sampling: np.ndarray | None = None
+
+
+def warn_of_unused(path: Path, unused: Sequence[str], kind: RowType) -> None:
+    """Name the tables of a file that are not read."""
+    if unused:
+        warnings.warn(
+            f"{path}: not used, since they are no tables of {kind.name}: {', '.join(unused)}",
+            stacklevel=3,
+        )
 
 
 class Format(ABC):
@@ -62,6 +96,10 @@ class Format(ABC):
     def column_names(self, path: Path, head: bytes) -> list[str]:
         """Names of the columns, without reading the table; `head` as for `matches`."""
         return []
+
+    def facts(self, path: Path) -> TableFacts:
+        """What a file states of its first table; as far as the format can state anything."""
+        return TableFacts()
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
         """Read a table row by row (see `xpfit.read.rows.iterate_rows`)."""

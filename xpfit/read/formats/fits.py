@@ -17,7 +17,15 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 from ...errors import InputError
 from ...files import existing_file
-from .base import BLOCK_ROWS, Format, RowType, require_integers, unpacked
+from .base import (
+    BLOCK_ROWS,
+    Format,
+    RowType,
+    TableFacts,
+    require_integers,
+    unpacked,
+    warn_of_unused,
+)
 from .compressed import is_zipped, open_binary
 
 
@@ -31,24 +39,42 @@ class FITS(Format):
         return head.startswith(b"SIMPLE  =")
 
     def column_names(self, path: Path, head: bytes) -> list[str]:
-        """Names of the first table's columns."""
+        """Names of the columns of all tables."""
+        with broken_fits_explained(path), open_tables(path) as hdus:
+            return [name for hdu in hdus.values() for name in hdu.columns.names]
+
+    def facts(self, path: Path) -> TableFacts:
+        """Units are TUNIT; GaiaXPy writes wavelengths into the header as SAMPLING."""
         with broken_fits_explained(path), open_table(path) as hdu:
-            return list(hdu.columns.names)
+            units = {c.name.lower(): str(c.unit) for c in hdu.columns if c.unit}
+            text = hdu.header.get("SAMPLING")
+            sampling = None if text is None else np.array(text.strip("()[] ").split(","), float)
+            return TableFacts({name.lower() for name in hdu.columns.names}, units, sampling)
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
-        """Rows of the first table, unpacked in blocks."""
+        """Rows of all tables that have the columns, unpacked in blocks."""
         with ExitStack() as stack:
             with broken_fits_explained(path):
-                hdu = stack.enter_context(open_table(path))
-                columns = kind.columns(hdu.columns.names, path)
-                require_integers(hdu.data.dtype[columns["source_id"]], path)
-                n_rows = len(hdu.data)
-            for start in range(0, n_rows, BLOCK_ROWS):
-                with broken_fits_explained(path):
-                    part = hdu.data[start : start + BLOCK_ROWS]
-                    data = {name: part.field(column) for name, column in columns.items()}
-                    rows = list(unpacked(data))
-                yield from rows
+                hdus = stack.enter_context(open_tables(path))
+                fitting = [h for h in hdus.values() if kind.fits(h.columns.names)]
+                used = fitting or [next(iter(hdus.values()))]
+                unused = [f"HDU {n} {h.name}".strip() for n, h in hdus.items() if h not in used]
+            warn_of_unused(path, unused, kind)
+            for hdu in used:
+                yield from self._rows(hdu, path, kind)
+
+    def _rows(self, hdu: fits.BinTableHDU, path: Path, kind: RowType) -> Iterator[dict]:
+        """Rows of one table."""
+        with broken_fits_explained(path):
+            columns = kind.columns(hdu.columns.names, path)
+            require_integers(hdu.data.dtype[columns["source_id"]], path)
+            n_rows = len(hdu.data)
+        for start in range(0, n_rows, BLOCK_ROWS):
+            with broken_fits_explained(path):
+                part = hdu.data[start : start + BLOCK_ROWS]
+                data = {name: part.field(column) for name, column in columns.items()}
+                rows = list(unpacked(data))
+            yield from rows
 
 
 def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
@@ -107,11 +133,24 @@ def open_table(path: str | os.PathLike) -> Iterator[fits.BinTableHDU]:
     InputError
         If the file has no table.
     """
+    with open_tables(path) as hdus:
+        yield next(iter(hdus.values()))
+
+
+@contextmanager
+def open_tables(path: str | os.PathLike) -> Iterator[dict[int, fits.BinTableHDU]]:
+    """Open all tables of a FITS file, by their numbers.
+
+    Raises
+    ------
+    InputError
+        If the file has none.
+    """
     with fits.open(_unzipped(path)) as hdus:
-        hdu = next((h for h in hdus if isinstance(h, fits.BinTableHDU)), None)
-        if hdu is None:
+        tables = {n: hdu for n, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)}
+        if not tables:
             raise InputError(f"{path}: no table in this FITS file; give a file of spectra")
-        yield hdu
+        yield tables
 
 
 def _unzipped(path: str | os.PathLike):

@@ -5,20 +5,33 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
+
+import numpy as np
+from astropy.table import meta
 
 from ...errors import InputError, TruncatedError
 from ..cells import NULLS
-from .base import Format, RowType
-from .compressed import bounded_lines, open_binary
+from .base import Format, RowType, TableFacts
+from .compressed import bounded_lines, open_binary, read_head
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_CELL = re.compile(rb'(?:^|,)(?:\s*"([^"]*)"|(\s*\([^)]*\)|\s*\[[^\]]*\]|[^,]*))')
+DELIMITERS = (b",", b"\t", b";", b"|", b" ")
+"""What may separate cells; the first of them that is in the line of column names does."""
+
+_CELLS = {
+    d: re.compile(
+        rb'(?:^|%(d)b)(?:%(s)b"([^"]*)"|(%(s)b\([^)]*\)|%(s)b\[[^\]]*\]|[^%(d)b]*))'
+        % {b"d": re.escape(d), b"s": b"" if d == b" " else b" *"}
+    )
+    for d in DELIMITERS
+}
 
 
 class Text(Format):
-    """Cells between commas; cells of arrays are written ``(a, b)`` or ``[a, b]``."""
+    """Cells between `DELIMITERS`; cells of arrays are written ``(a, b)`` or ``[a, b]``."""
 
     name = "text"
 
@@ -30,7 +43,25 @@ class Text(Format):
         """Cells of the first line that is no comment."""
         lines = head.removeprefix(BYTE_ORDER_MARK).splitlines()
         line = next((n for n in lines if n.strip() and not n.startswith(b"#")), b"")
-        return [name.decode("utf-8", errors="replace") for name in split_line(line)]
+        cells = split_line(line, delimiter_of(line))
+        return [name.decode("utf-8", errors="replace") for name in cells]
+
+    def facts(self, path: Path) -> TableFacts:
+        """ECSV states units and metadata in its comments."""
+        with open_binary(path) as file:
+            lines = bounded_lines(file, path)
+            comments = list(takewhile(lambda line: line.startswith(b"#"), lines))
+        names = {name.lower() for name in self.column_names(path, read_head(path))}
+        if not comments or not comments[0].startswith(b"# %ECSV"):
+            return TableFacts(names)
+        text = [c.decode("utf-8", errors="replace")[2:].rstrip("\n") for c in comments[1:]]
+        try:
+            header = meta.get_header_from_yaml(text) or {"datatype": []}
+        except (meta.YamlParseError, TypeError, ValueError):  # not as ECSV's standard has it
+            return TableFacts(names)
+        units = {c["name"].lower(): str(c["unit"]) for c in header["datatype"] if c.get("unit")}
+        sampling = dict(header.get("meta") or {}).get("sampling")
+        return TableFacts(names, units, None if sampling is None else np.array(sampling, float))
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
         """Rows whose cells are texts (bytes), with the line for messages."""
@@ -38,12 +69,14 @@ class Text(Format):
         try:
             with open_binary(path) as binary:
                 lines = _lines(bounded_lines(binary, path))
-                header = [name.decode("utf-8") for name in split_line(next(lines, b""))]
+                first = next(lines, b"")
+                delimiter = delimiter_of(first)
+                header = [name.decode("utf-8") for name in split_line(first, delimiter)]
                 columns = kind.columns(header, path)
                 place = {name: header.index(columns[name]) for name in columns}
                 for line in lines:
                     number += 1
-                    cells = split_line(line.rstrip(b"\n"))
+                    cells = split_line(line.rstrip(b"\n"), delimiter)
                     damaged = len(cells) != len(header)
                     if damaged and not line.endswith(b"\n"):
                         raise _cut_off(path, number, "the row is incomplete")
@@ -64,9 +97,15 @@ class Text(Format):
             ) from error
 
 
-def split_line(line: bytes) -> list[bytes]:
-    """Cells of a line; commas within quotes or brackets do not split."""
-    return [(quoted or plain).strip() for quoted, plain in _CELL.findall(line)]
+def delimiter_of(header: bytes) -> bytes:
+    """What separates the names of columns; a comma if there is but one."""
+    line = header.strip()
+    return next((d for d in DELIMITERS if d in line), DELIMITERS[0])
+
+
+def split_line(line: bytes, delimiter: bytes = DELIMITERS[0]) -> list[bytes]:
+    """Cells of a line; delimiters within quotes or brackets do not split."""
+    return [(quoted or plain).strip() for quoted, plain in _CELLS[delimiter].findall(line)]
 
 
 def _lines(binary: Iterator[bytes]) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import warnings
 from collections.abc import Iterator
@@ -9,15 +10,20 @@ from io import BytesIO
 from pathlib import Path
 from xml.parsers import expat
 
+import numpy as np
 from astropy.io import votable
 from astropy.io.votable.tree import VOTableFile
 
 from ...errors import InputError
-from .base import Format, RowType, require_integers, unpacked
+from .base import Format, RowType, TableFacts, require_integers, unpacked, warn_of_unused
 from .compressed import open_binary
 
 _FIELD = re.compile(rb'<FIELD[^>]*?\bname\s*=\s*["\']([^"\']*)["\']', re.IGNORECASE)
 
+
+_TAG = re.compile(r"<(?:FIELD|PARAM)\b[^>]*>", re.IGNORECASE)
+
+_ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 _WORDS = re.compile(rb"STREAM|href|<!ENTITY", re.IGNORECASE)
 
@@ -41,12 +47,51 @@ class VOTable(Format):
         """Names of the fields."""
         return [name.decode("utf-8", errors="replace") for name in _FIELD.findall(head)]
 
+    def facts(self, path: Path) -> TableFacts:
+        """Units are attributes of the fields; GaiaXPy writes wavelengths into a parameter."""
+        with open_binary(path) as file:
+            before = file.read(_BLOCK).partition(b"<DATA")[0].decode("utf-8", errors="replace")
+        facts = TableFacts()
+        for tag in _TAG.findall(before):
+            given = {name.lower(): html.unescape(a or b) for name, a, b in _ATTRIBUTE.findall(tag)}
+            name = given.get("name", "").lower()
+            if tag.upper().startswith("<FIELD"):
+                facts.names.add(name)
+                facts.units |= {name: given["unit"]} if given.get("unit") else {}
+            elif name == "sampling":
+                facts.sampling = np.array(given.get("value", "").split(), dtype=float)
+        return facts
+
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
-        """Rows of the first table."""
-        first = first_votable(path)
-        columns = kind.columns(first.array.dtype.names or (), path)
-        require_integers(first.array.dtype[columns["source_id"]], path)
-        yield from unpacked({name: first.array[column] for name, column in columns.items()})
+        """Rows of all tables that have the columns."""
+        tables = [(_by_name(table), table) for table in tables_of(path)]
+        used = [pair for pair in tables if kind.fits(list(pair[0]))] or tables[:1]
+        unused = [f"table {n}" for n, pair in enumerate(tables, 1) if pair not in used]
+        warn_of_unused(path, unused, kind)
+        for names, table in used:
+            columns = kind.columns(list(names), path)
+            data = {name: table.array[names[column]] for name, column in columns.items()}
+            require_integers(data["source_id"].dtype, path)
+            yield from unpacked(data)
+
+
+def _by_name(table) -> dict[str, str]:
+    """Columns of astropy's array, which are called by their IDs, by the names of the fields."""
+    return {f.name: name for f, name in zip(table.fields, table.array.dtype.names, strict=True)}
+
+
+def tables_of(path: Path) -> list:
+    """Tables of a VOTable, as `astropy.io.votable.tree.TableElement`.
+
+    Raises
+    ------
+    InputError
+        As `parse_votable`, or if there is no table.
+    """
+    tables = list(parse_votable(path).iter_tables())
+    if not tables:
+        raise InputError(f"{path}: no table in this VOTable")
+    return tables
 
 
 def first_votable(path: Path):
@@ -57,10 +102,7 @@ def first_votable(path: Path):
     InputError
         As `parse_votable`, or if there is no table.
     """
-    try:
-        return parse_votable(path).get_first_table()
-    except IndexError as error:
-        raise InputError(f"{path}: no table in this VOTable") from error
+    return tables_of(path)[0]
 
 
 def parse_votable(path: Path) -> VOTableFile:
