@@ -1,12 +1,17 @@
 import builtins
+import bz2
 import gzip
+import lzma
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from archive import archive_sources, write_archive
 
 import xpfit
 from xpfit import InputError
+from xpfit.read import read_continuous
 from xpfit.read.formats import ROW_FORMATS, recognise
 from xpfit.read.formats.compressed import HEAD, read_head
 from xpfit.read.rows import RowType, iterate_rows
@@ -64,3 +69,43 @@ def test_a_text_file_is_opened_twice(rng, tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "open", counted_plain)
     xpfit.read_spectra(path)
     assert opened.count(str(path)) == 2
+
+
+@pytest.mark.parametrize("packing", ["gz", "bz2", "xz", "zip"])
+@pytest.mark.parametrize("style", ["csv (a, b)", "fits", "votable text"])
+def test_packed_files_are_read_whatever_their_names(rng, tmp_path, packing, style):
+    plain = write_archive(archive_sources(3, rng), tmp_path / "s", style)
+    (expected,) = read_continuous(plain)
+    path = tmp_path / "packed.dat"
+    content = plain.read_bytes()
+    if packing == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(plain.name, content)
+    else:
+        path.write_bytes({"gz": gzip, "bz2": bz2, "xz": lzma}[packing].compress(content))
+    (read,) = read_continuous(path)
+    for name in expected.colnames:
+        np.testing.assert_array_equal(read[name], expected[name])
+
+
+@pytest.mark.parametrize("packing", ["bz2", "xz", "zip"])
+def test_packed_files_that_are_cut_off_are_refused(rng, tmp_path, packing):
+    plain = write_archive(archive_sources(3, rng), tmp_path / "s", "fits")
+    path = tmp_path / "packed.dat"
+    if packing == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(plain.name, plain.read_bytes())
+    else:
+        path.write_bytes({"bz2": bz2, "xz": lzma}[packing].compress(plain.read_bytes()))
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(InputError, match=r"packed\.dat"):
+        list(read_continuous(path))
+
+
+def test_a_zip_archive_of_several_files_is_refused(tmp_path):
+    path = tmp_path / "two.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.csv", "source_id\n1")
+        archive.writestr("b.csv", "source_id\n2")
+    with pytest.raises(InputError, match=r"two\.zip: 2 files in this zip archive"):
+        list(read_continuous(path))

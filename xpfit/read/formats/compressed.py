@@ -1,14 +1,17 @@
-"""Files that may be gzipped, whatever their names, unpacked in bounded memory."""
+"""Files that may be packed, whatever their names, unpacked in bounded memory."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from ...errors import InputError
 from ...integrity import require_plausible_size
@@ -24,17 +27,43 @@ UNSUSPICIOUS, MAX_RATIO, AHEAD = 1 << 22, 200, 1 << 17
 file, and by how many bytes gzip reads ahead. Repetitions are packed to a thousandth, no real rows
 to a hundredth."""
 
-_GZIP = b"\x1f\x8b"
+UNPACKING_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""Errors at packed files that are damaged or cut off."""
 
-_OTHERS = {
-    b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"\x1f\x9d": "compress",
-    b"\x28\xb5\x2f\xfd": "zstd",
-}  # fmt: skip
+
+def _first_of_zip(file: BinaryIO) -> IO[bytes]:
+    """The only file in a zip archive."""
+    archive = zipfile.ZipFile(file)
+    names = [info for info in archive.infolist() if not info.is_dir()]
+    if len(names) != 1:
+        raise InputError(f"{len(names)} files in this zip archive; unpack it, and name them")
+    return archive.open(names[0])
+
+
+_PACKERS: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\x00": lzma.LZMAFile,
+    b"PK\x03\x04": _first_of_zip,
+}
+"""How files are unpacked, by their first bytes."""
+
+_STREAMS: dict[bytes, Callable[[], Any]] = {
+    b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
+    b"BZh": bz2.BZ2Decompressor,
+    b"\xfd7zXZ\x00": lzma.LZMADecompressor,
+}
+"""The same for the first bytes of files that may be cut off."""
+
+_OTHERS = {b"\x1f\x9d": "compress", b"\x28\xb5\x2f\xfd": "zstd"}
 """Which astropy would unpack as well, without bounds."""
+
+_MAGIC = 6
+"""Length of the longest of these."""
 
 
 def is_zipped(path: Path) -> bool:
-    """Whether a file is gzipped.
+    """Whether a file is packed with gzip, bzip2, xz or zip.
 
     Raises
     ------
@@ -42,20 +71,20 @@ def is_zipped(path: Path) -> bool:
         If it is packed in another way.
     """
     with path.open("rb") as file:
-        return _is_zipped(file.read(6), path)
+        return _unpacker(file.read(_MAGIC), path) is not None
 
 
-def _is_zipped(head: bytes, path: Path) -> bool:
-    """As `is_zipped`, from the first six bytes."""
+def _unpacker(head: bytes, path: Path) -> Callable[[BinaryIO], Any] | None:
+    """How to unpack a file, from its first bytes; None if it is not packed."""
     for magic, name in _OTHERS.items():
         if head.startswith(magic):
             raise InputError(f"{path}: packed with {name}; unpack it, or pack it with gzip")
-    return head.startswith(_GZIP)
+    return next((unpack for magic, unpack in _PACKERS.items() if head.startswith(magic)), None)
 
 
 @contextmanager
 def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, through gzip if it is zipped.
+    """Open a file, unpacked if it is packed with gzip, bzip2, xz or zip.
 
     Raises
     ------
@@ -64,15 +93,23 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         data are (`require_plausible_size`).
     """
     with path.open("rb") as file:
-        zipped = _is_zipped(file.peek(6)[:6], path)
-        yield io.BufferedReader(_Unzipped(path, file), HEAD) if zipped else file
+        unpack = _unpacker(file.peek(_MAGIC)[:_MAGIC], path)
+        yield file if unpack is None else _buffered(path, file, unpack)
 
 
-class _Unzipped(io.RawIOBase):
-    """The content of a gzipped file, as long as its length is plausible."""
+def _buffered(path: Path, file: BinaryIO, unpack: Callable[[BinaryIO], Any]) -> BinaryIO:
+    """The content of a packed file."""
+    try:
+        return io.BufferedReader(_Unpacked(path, file, unpack(file)), HEAD)
+    except (InputError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: {error}") from error
 
-    def __init__(self, path: Path, file: BinaryIO):
-        self._path, self._packed, self._stream = path, file, gzip.GzipFile(fileobj=file)
+
+class _Unpacked(io.RawIOBase):
+    """The content of a packed file, as long as its length is plausible."""
+
+    def __init__(self, path: Path, file: BinaryIO, stream: Any):
+        self._path, self._packed, self._stream = path, file, stream
         self._n_read = 0
 
     def readable(self) -> bool:
@@ -117,15 +154,19 @@ def read_head(path: Path) -> bytes:
     """
     with path.open("rb") as file:
         packed = file.read(HEAD)
-    if not _is_zipped(packed[:6], path):
+    if _unpacker(packed[:_MAGIC], path) is None:
         return packed
+    start = next((new for magic, new in _STREAMS.items() if packed.startswith(magic)), None)
     head = b""
     try:
+        if start is None:  # zip archives are read from their ends
+            with open_binary(path) as file:
+                return file.read(HEAD)
         while packed and len(head) < HEAD:
-            stream = zlib.decompressobj(wbits=31)
+            stream = start()
             head += stream.decompress(packed, HEAD - len(head))
             packed = stream.unused_data
-    except zlib.error as error:
+    except UNPACKING_ERRORS as error:
         if not head:
             raise InputError(f"{path}: the file is truncated or damaged ({error})") from error
     return head

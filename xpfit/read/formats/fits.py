@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import warnings
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -119,7 +121,8 @@ def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
 
 
 _BROKEN = (
-    EOFError, LookupError, TypeError, ValueError, zlib.error, AstropyUserWarning, fits.VerifyError
+    EOFError, LookupError, TypeError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+    AstropyUserWarning, fits.VerifyError,
 )  # fmt: skip
 """Errors that astropy raises at broken files."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -14,7 +13,7 @@ from astropy.table import meta
 from ...errors import InputError, TruncatedError
 from ..cells import NULLS
 from .base import Format, RowType, TableFacts
-from .compressed import bounded_lines, open_binary, read_head
+from .compressed import UNPACKING_ERRORS, bounded_lines, open_binary, read_head
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -88,7 +87,7 @@ class Text(Format):
                     if problem:
                         row["problem"] = f"row {number}: {problem}"
                     yield {**row, "source_id": source_id}
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        except (*UNPACKING_ERRORS, UnicodeDecodeError) as error:
             if number:
                 raise _cut_off(path, number + 1, str(error)) from error
             raise InputError(
