@@ -299,3 +299,19 @@ def test_unreadable_tables_are_named(tmp_path, name, content):
 def test_missing_tables_are_named(tmp_path, name):
     with pytest.raises(FileNotFoundError, match=name):
         read_table(tmp_path / name)
+
+
+def test_hdf5_columns_of_other_objects_than_numbers_and_texts_are_refused(tmp_path):
+    path = tmp_path / "c.h5"
+    write_catalogue(Table({"a": [1.0, 2.0, 3.0]}), path)
+    with h5py.File(path, "r+") as file:
+        del file["a"]
+        file.create_dataset("a", (3,), dtype=h5py.vlen_dtype("f8"))
+    with pytest.raises(InputError, match=r"c\.h5.*column a has type object"):
+        read_catalogue(path)
+
+
+def test_what_a_format_cannot_hold_is_said_and_nothing_is_left(tmp_path):
+    with pytest.raises(OutputError, match=r"c\.fits: FITS cannot hold this catalogue.*nan"):
+        write_catalogue(Table({"a": [1.0]}, meta={"X": np.nan}), tmp_path / "c.fits")
+    assert list(tmp_path.iterdir()) == []

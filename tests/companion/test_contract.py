@@ -1,7 +1,9 @@
 """What every companion does, whatever its kind."""
 
+import shutil
 from dataclasses import fields, replace
 
+import h5py
 import numpy as np
 import pytest
 from helpers import simulate, without_weight
@@ -232,3 +234,22 @@ def test_files_of_another_kind_are_refused(tmp_path, model):
         load_companion(tmp_path / "text.h5")
     with pytest.raises(FileNotFoundError, match="companion train"):
         load_companion(tmp_path / "no.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("features/reference", np.ones((112, 1))),
+        ("features/mean", np.ones(3)),
+        ("features/channels", np.ones(112)),
+        ("learned/label_mean", np.ones((3, 7))),
+        ("wavelength", np.full(112, np.nan)),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused(companion_path, tmp_path, name, values):
+    path = shutil.copy(companion_path, tmp_path / "c.h5")
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = values
+    with pytest.raises(ModelFileError, match=r"c\.h5.*damaged"):
+        load_companion(path)

@@ -121,6 +121,30 @@ def test_missing_dataset_is_noticed(saved):
         xpfit.load_model(saved)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("labels/ranges", 3.0),
+        ("network/label_scale", np.zeros(3)),
+        ("prior/means", np.zeros((2, 3))),
+        ("wavelength", np.ones((66, 1))),
+        ("wavelength", np.zeros(0)),
+        ("trained_channels", np.zeros(66, dtype=bool)),
+        ("prior/weights", np.array([np.nan] * 16)),
+        ("extinction/ln_curve", np.array([b"x"] * 66)),
+    ],
+)
+def test_arrays_that_do_not_fit_together_are_refused_unverified_too(
+    saved, monkeypatch, name, values
+):
+    monkeypatch.setenv("XPFIT_VERIFY", "0")
+    with h5py.File(saved, "r+") as file:
+        del file[name]
+        file[name] = values
+    with pytest.raises(ModelFileError, match=r"damaged"):
+        xpfit.load_model(saved)
+
+
 def test_flipped_bytes_are_noticed_wherever_they_are(saved, rng):
     content = bytearray(saved.read_bytes())
     for where in rng.integers(0, len(content), 40):

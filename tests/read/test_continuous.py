@@ -157,6 +157,20 @@ def test_correlations_that_do_not_fit_the_coefficients_are_refused(sources, tmp_
         read_all(path)
 
 
+def test_errors_that_do_not_fit_the_coefficients_are_refused(sources, tmp_path):
+    sources["rp_coefficient_errors"] = sources["rp_coefficient_errors"][:, :3]
+    path = write_archive(sources, tmp_path / "s.h5", "hdf5")
+    with pytest.raises(InputError, match="3 errors for 55 rp coefficients; expected 55"):
+        read_all(path)
+
+
+def test_errors_of_a_band_without_coefficients_are_left_out(sources, tmp_path):
+    sources["bp_coefficients"] = [None] * len(sources)
+    (table,) = read_all(write_archive(sources, tmp_path / "s.csv", "csv (a, b)"))
+    assert table["bp_coefficient_errors"].shape == (len(sources), 0)
+    assert np.isfinite(table["rp_coefficients"]).all()
+
+
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30),
        st.sampled_from(["()", "[]"]), st.sampled_from([",", ", ", " , "]))  # fmt: skip
 def test_any_list_of_numbers_comes_back(values, brackets, comma):

@@ -72,7 +72,8 @@ def write_catalogue(table: Table, path: str | os.PathLike, *, overwrite: bool = 
     Raises
     ------
     OutputError
-        If the ending is unknown, the file exists, or it cannot be written.
+        If the ending is unknown, the file exists, it cannot be written, or the format cannot hold
+        what is in the table.
     """
     form = catalogue_format(path)
     write = _WRITERS[form]
@@ -80,7 +81,12 @@ def write_catalogue(table: Table, path: str | os.PathLike, *, overwrite: bool = 
         table = table.copy(copy_data=False)
         table.meta[KEY] = Checksums([table]).text()
     with atomic_output(path, overwrite=overwrite) as part:
-        write(table, part)
+        try:
+            write(table, part)
+        except (TypeError, ValueError) as error:  # of units, texts and numbers that are foreign
+            raise OutputError(
+                f"{path}: {form} cannot hold this catalogue ({error}); choose another format"
+            ) from error
 
 
 def read_catalogue(path: str | os.PathLike) -> Table:
@@ -184,6 +190,8 @@ def _read_hdf5(path: Path) -> Table:
         table = Table(meta=json.loads(file.attrs["meta"]))
         for name in file.attrs["columns"]:
             values = file[name][()]
+            if values.dtype.kind not in "biufS" or not values.ndim:
+                raise TypeError(f"column {name} has type {values.dtype}, shape {values.shape}")
             values = np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
             table[name] = described_column(values, file[name].attrs)
     return table

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import h5py
 import numpy as np
 
-from ..data import space_from_datasets
-from ..data.hdf5 import FileFormat, arrays_of
+from ..data import Spectra, space_from_datasets
+from ..data.hdf5 import FileFormat, arrays_of, require_arrays
+from ..errors import InputError
 from .base import Companion
 from .features import Features
 from .gaianet import GaiaNet
@@ -101,6 +102,33 @@ def _build(file: h5py.File) -> Companion:
     # Older files have the outlier detector under another name.
     companion.restore({name.replace("oddity/", "outliers/"): x for name, x in arrays.items()})
     companion.card_ = json.loads(file.attrs["card"])
-    if np.shape(companion.parameters_) != (companion.n_parameters,):
-        raise ValueError(f"{len(companion.parameters_)} parameters, not {companion.n_parameters}")
+    companion.preparation  # noqa: B018  raises if the card has none, or an impossible one
+    _require_consistent(companion)
     return companion
+
+
+def _require_consistent(companion: Companion) -> None:
+    """Refuse arrays of a file that do not fit together; what was learned has to predict."""
+    features, n_obs = companion.features_, companion.space.n_obs
+    require_arrays(
+        {
+            "features/channels": (features.channels, (n_obs,)),
+            "features/reference": (features.reference, (n_obs,)),
+        }
+    )
+    if features.channels.dtype != bool:
+        raise TypeError("features/channels must be truth values")
+    n = int(features.channels.sum()) + features.with_parallax
+    require_arrays(
+        {
+            "features/mean": (features.mean, (n,)),
+            "features/scale": (features.scale, (n,)),
+            "learned/parameters": (companion.parameters_, (companion.n_parameters,)),
+        }
+    )
+    stars = Spectra(np.array([1, 2]), companion.space, np.ones((2, n_obs)), np.ones((2, n_obs)))
+    try:
+        with np.errstate(all="ignore"):
+            companion.predict(stars, n_draws=2 if companion.n_draws else None)
+    except InputError as error:
+        raise ValueError(str(error)) from error

@@ -268,6 +268,32 @@ def arrays_of(group: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return found
 
 
+def require_arrays(found: Mapping[str, tuple[Any, tuple[int | None, ...]]]) -> None:
+    """Refuse arrays that are not numbers, are not finite, or do not fit together.
+
+    Parameters
+    ----------
+    found : mapping of str to (ndarray, shape)
+        By name; lengths that are None may be any.
+
+    Raises
+    ------
+    ValueError
+        Within `FileFormat.reading` the error of a damaged file.
+    """
+    for name, (values, shape) in found.items():
+        array = np.asarray(values)
+        if array.ndim != len(shape) or any(
+            n not in (None, m) for n, m in zip(shape, array.shape, strict=True)
+        ):
+            expected = ", ".join("any" if n is None else str(n) for n in shape)
+            raise ValueError(f"{name} has shape {array.shape}, expected ({expected})")
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} has type {array.dtype}, expected numbers")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} has values that are not finite")
+
+
 def digest(arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> str:
     """SHA-256 over arrays and attributes with their names, in hexadecimal digits."""
     sha = hashlib.sha256()

@@ -19,6 +19,7 @@ from array_api_compat import array_namespace
 from ..arrays import Array
 from ..constants import BANDS
 from ..errors import InputError
+from .hdf5 import require_arrays
 
 
 class ObservationSpace(ABC):
@@ -317,10 +318,20 @@ def space_from_datasets(name: str, datasets: Mapping[str, np.ndarray]) -> Observ
     ------
     KeyError
         If an array is missing, or there is no space of this name.
+    ValueError
+        If an array is not of the right shape or kind, or wavelengths are not positive.
     """
+    wavelength = np.asarray(datasets["wavelength"])
+    require_arrays({"wavelength": (wavelength, (None,))})
+    if not len(wavelength) or np.any(wavelength <= 0):
+        raise ValueError("wavelengths must be positive, and at least one")
     if name == SampledSpace.name:
-        return SampledSpace(np.asarray(datasets["wavelength"]))
+        return SampledSpace(wavelength)
     if name != CoefficientSpace.name:
         raise KeyError(f"observation space {name!r} is not known to this version of xpfit")
-    arrays = (np.asarray(datasets[name]) for name in CoefficientSpace.DATASETS)
+    arrays = [np.asarray(datasets[key]) for key in CoefficientSpace.DATASETS]
+    shapes = (wavelength.shape, wavelength.shape, (None, None), (None, None))
+    require_arrays(
+        dict(zip(CoefficientSpace.DATASETS, zip(arrays, shapes, strict=True), strict=True))
+    )
     return CoefficientSpace(*arrays)

@@ -33,7 +33,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..data import space_from_datasets
-from ..data.hdf5 import FileFormat, arrays_of, digest
+from ..data.hdf5 import FileFormat, arrays_of, digest, require_arrays
 from ..nn import Dense, multilayer_perceptron
 from .covariance import ModelCovariance
 from .forward import ForwardModel
@@ -200,7 +200,7 @@ def _build(file: h5py.File) -> XPModel:
         optional["covariance"] = ModelCovariance(loadings, diagonal, luminosity)
     if "training/clean_flags" in file:
         optional["clean_flags"] = read("training/clean_flags")
-    return XPModel(
+    model = XPModel(
         forward=forward,
         prior=GaussianMixture(*(read(f"prior/{x}") for x in ("weights", "means", "covariances"))),
         trained_channels=read("trained_channels"),
@@ -215,3 +215,46 @@ def _build(file: h5py.File) -> XPModel:
         diagnostics=arrays_of(file.get("diagnostics", {})),
         **optional,
     )
+    _require_consistent(model)
+    return model
+
+
+def _require_consistent(model: XPModel) -> None:
+    """Refuse the arrays of a file that do not fit together."""
+    n_label, n_obs = len(model.label_names), model.space.n_obs
+    forward, prior, covariance = model.forward, model.prior, model.covariance
+    n = forward.network.n_parameters + model.space.n_grid * (
+        1 + model.space.second_order + forward.curve_varies
+    )
+    k = len(prior.weights)
+    arrays = {
+        "parameters": (forward.parameters, (n,)),
+        "labels/ranges": (model.label_ranges, (n_label, 2)),
+        "network/label_mean": (forward.label_mean, (n_label,)),
+        "network/label_scale": (forward.label_scale, (n_label,)),
+        "prior/weights": (prior.weights, (k,)),
+        "prior/means": (prior.means, (k, n_label)),
+        "prior/covariances": (prior.covariances, (k, n_label, n_label)),
+        "trained_channels": (model.trained_channels, (n_obs,)),
+        "training/source_ids": (model.source_ids, (None,)),
+        "training/clean_flags": (model.clean_flags, (None,)),
+        "ln_prior_threshold": (model.ln_prior_threshold, ()),
+    }
+    if covariance is not None:
+        arrays["covariance/loadings"] = (covariance.loadings, (n_obs, None))
+        arrays["covariance/diagonal"] = (covariance.diagonal, (n_obs,))
+        if covariance.luminosity is not None:
+            types = covariance.luminosity.types
+            arrays[f"{LUMINOSITY}types"] = (types, (None, n_label))
+            # Infinite for labels that do not matter.
+            arrays[f"{LUMINOSITY}1/width"] = (1.0 / covariance.luminosity.width, (n_label,))
+            arrays[f"{LUMINOSITY}error"] = (covariance.luminosity.error, (len(types),))
+    require_arrays(arrays)
+    if model.trained_channels.dtype != bool or not model.trained_channels.any():
+        raise ValueError("trained_channels must be truth values, some of them true")
+    if np.any(forward.label_scale <= 0) or np.any(
+        model.label_ranges[:, 0] >= model.label_ranges[:, 1]
+    ):
+        raise ValueError("scales of labels must be positive, and their ranges increase")
+    if not isinstance(model.training, dict):
+        raise TypeError("the record of the training is no JSON object")

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from ..data import Spectra
-from ..data.hdf5 import FileFormat
+from ..data.hdf5 import FileFormat, require_arrays
 from ..errors import InputError
 from ..fit import FitResult
 from ..model import XPModel
@@ -162,7 +162,7 @@ class Confidence:
             If the file is damaged, of another kind, or newer than this version of xpfit.
         """
         with FORMAT.reading(path) as file:
-            return cls(
+            found = cls(
                 model_id=str(file.attrs["model_id"]),
                 feature_names=tuple(name.decode() for name in file["feature_names"][()]),
                 mean=file["mean"][()],
@@ -171,6 +171,18 @@ class Confidence:
                 parameters=file["parameters"][()],
                 training=json.loads(file.attrs["training"]),
             )
+            n = len(found.feature_names)
+            require_arrays(
+                {
+                    "mean": (found.mean, (n,)),
+                    "scale": (found.scale, (n,)),
+                    "parameters": (
+                        found.parameters,
+                        (len(CONFIDENCE_LABELS), found.network.n_parameters),
+                    ),
+                }
+            )
+        return found
 
 
 def standardise(columns: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
@@ -86,13 +87,27 @@ def _table(rows: list[dict], sizes: dict[str, int], path: Path) -> Table:
         for column in ARRAY_COLUMNS:
             name = f"{band}_{column}"
             table[name] = array_column(rows, name, sizes, problems)
-        n, n_pairs = (table[f"{band}_{c}"].shape[1] for c in (ARRAY_COLUMNS[0], ARRAY_COLUMNS[2]))
-        if n_pairs != n * (n - 1) // 2 and n_pairs:
-            raise InputError(
-                f"{path}: {n_pairs} correlations for {n} {band} coefficients; expected "
-                f"{n * (n - 1) // 2}"
-            )
+        _require_lengths(table, band, path)
     for name in CONTINUOUS.optional:
         table[name] = [number(row.get(name, b"")) for row in rows]
     table["problem"] = problems
     return table
+
+
+def _require_lengths(table: Table, band: str, path: Path) -> None:
+    """Refuse errors and correlations that do not go with the coefficients of a band.
+
+    Where no row has coefficients, there is nothing for them to go with: they are left out.
+    """
+    coefficients, *others = (f"{band}_{column}" for column in ARRAY_COLUMNS)
+    n = table[coefficients].shape[1]
+    for name, what, expected in zip(
+        others, ("errors", "correlations"), (n, n * (n - 1) // 2), strict=True
+    ):
+        size = table[name].shape[1]
+        if size and not n:
+            table[name] = np.empty((len(table), 0))
+        elif size not in (0, expected):
+            raise InputError(
+                f"{path}: {size} {what} for {n} {band} coefficients; expected {expected}"
+            )
