@@ -7,7 +7,15 @@ from helpers import simulate
 
 from xpfit import FitResult, FitStatus
 from xpfit.data.flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag
-from xpfit.quality import fit_flags, is_basic, is_reliable, quality_flags
+from xpfit.nn import classifier_network
+from xpfit.quality import (
+    Confidence,
+    confidence_features,
+    fit_flags,
+    is_basic,
+    is_reliable,
+    quality_flags,
+)
 
 CONFIDENT = np.ones((6, 3))
 
@@ -124,7 +132,7 @@ def test_bad_and_weak_parallaxes_are_flagged_where_they_are_used(model, fitted):
 
 
 def test_flags_fit_into_their_columns():
-    assert sum(FitFlag) <= np.iinfo(np.int16).max and sum(QualityFlag) <= 255
+    assert sum(FitFlag) <= np.iinfo(np.int32).max and sum(QualityFlag) <= 255
 
 
 def test_status_range_and_input_each_have_their_bit(model, fitted):
@@ -166,3 +174,23 @@ def test_basic_is_the_paper_s_cut_and_reliable_is_basic_without_a_serious_fit_fl
                     FitFlag.MISSING_BAND | FitFlag.DUPLICATE_ID])  # fmt: skip
     np.testing.assert_array_equal(is_reliable(quality, fit), [1, 1, 0, 0, 0, 0, 0, 1])
     np.testing.assert_array_equal(is_basic(quality), [1, 1, 0, 0, 1, 1, 1, 1])
+
+
+def test_confidence_in_fits_that_must_not_be_used_is_below_one_half(model, fitted):
+    spectra, result = fitted
+    features = confidence_features(model, spectra, result)
+    names = tuple(features)
+    network = classifier_network(len(names), (4,), dropout=0.0)
+    certain = np.zeros((3, network.n_parameters))
+    certain[:, -1] = 9.0  # the bias of the output
+    ones = np.ones(len(names))
+    confidence = Confidence(model.fingerprint, names, 0 * ones, ones, (4,), certain)
+    assert (confidence.of_fit(model, spectra, result) > 0.99).all()
+    chi2 = np.where(np.arange(6) == 1, 3.0, 1.0) * result.dof
+    status = np.where(np.arange(6) == 2, FitStatus.NOT_CONVERGED, result.status)
+    emission = np.where(np.arange(6) == 3, 1.5, 0.0)
+    wrong = replace(result, chi2=chi2, status=status, emission=emission)
+    found = confidence.of_fit(model, spectra, wrong)
+    np.testing.assert_array_equal((found < 0.5).all(axis=1), [0, 1, 1, 1, 0, 0])
+    quality = quality_flags(model, spectra, wrong, found)
+    np.testing.assert_array_equal(quality == 0, [1, 0, 0, 0, 1, 1])

@@ -130,7 +130,7 @@ def join_tables(tables: Sequence[Table]) -> Table:
 def duplicate_flags(source_id: np.ndarray) -> np.ndarray:
     """Fit flags of sources that are in more than one row, shape (n_row,)."""
     repeated = (id_flags(source_id) & InputFlag.DUPLICATE_ID) != 0
-    return np.where(repeated, int(FitFlag.DUPLICATE_ID), 0).astype(np.int16)
+    return np.where(repeated, int(FitFlag.DUPLICATE_ID), 0).astype(np.int32)
 
 
 def _metadata(model: XPModel, confidence: Confidence | None, provenance: Mapping[str, str]) -> dict:

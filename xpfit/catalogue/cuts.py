@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from ..data import UNRELIABLE, has_flag
 from ..errors import InputError
 from ..quality import is_basic, is_reliable
 from ..quality.flags import MIN_CONFIDENCE
@@ -19,10 +20,17 @@ def _basic(table: Table) -> np.ndarray:
     return is_basic(table["quality_flags"])
 
 
+def _usable(table: Table) -> np.ndarray:
+    """Rows without the fit flags `UNRELIABLE`; ZGR23's own catalogue has no fit flags."""
+    if "fit_flags" not in table.colnames:
+        return np.ones(len(table), dtype=bool)
+    return ~has_flag(table["fit_flags"], UNRELIABLE)
+
+
 def _confident(*labels: str) -> Callable[[Table], np.ndarray]:
     def passes(table: Table) -> np.ndarray:
         confident = [np.asarray(table[f"{label}_confidence"]) > MIN_CONFIDENCE for label in labels]
-        return _basic(table) & np.all(confident, axis=0)
+        return _basic(table) & _usable(table) & np.all(confident, axis=0)
 
     return passes
 
@@ -38,7 +46,7 @@ CUTS: dict[str, tuple[str, Callable[[Table], np.ndarray]]] = {
         _confident("teff", "feh", "logg"),
     ),
     "reliable": (
-        "basic cut, converged, in the training range",
+        "basic cut, and no fit flag of a fit that should not be used",
         lambda table: is_reliable(table["quality_flags"], table["fit_flags"]),
     ),
 }

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 
 from .. import catalogue
 from ..catalogue.pipeline import Pipeline
+from ..data import has_flag
 from ..errors import InputError
 from ..files import existing_file
 from ..fit import FitStatus
@@ -80,7 +81,7 @@ def _summary(table: Table) -> str:
     lines += _of_parallaxes(table, n_fitted)
     for column, flags in (("quality_flags", QualityFlag), ("fit_flags", FitFlag)):
         for flag in flags:
-            count = int(np.sum((table[column] & int(flag)) != 0))
+            count = int(has_flag(table[column], flag).sum())
             if count:
                 lines.append(f"  {count:6d}  {flag.name.lower().replace('_', ' ')}")
     return "\n".join(lines)

@@ -1,6 +1,6 @@
 """What a star's data are: spectra, observation spaces, whiteners, flags, preparation."""
 
-from .flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag, id_flags
+from .flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag, has_flag, id_flags
 from .preparation import UNCORRECTED, LibrarySettings, PhotometrySettings, Preparation, XPSettings
 from .space import CoefficientSpace, ObservationSpace, SampledSpace, as_space, space_from_datasets
 from .spectra import Spectra
@@ -25,6 +25,7 @@ __all__ = [
     "XPSettings",
     "as_space",
     "as_whitener",
+    "has_flag",
     "id_flags",
     "space_from_datasets",
     "unpack",

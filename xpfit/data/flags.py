@@ -66,13 +66,45 @@ class FitFlag(DescribedFlag):
     DUPLICATE_ID = 128, "the source is in more than one row"
     SECOND_MODE = 256, "another mode of the posterior is nearly as good (if searched for)"
     APPROXIMATE_POSITION = 512, "position of the HEALPix cell in the source id"
-    UNLIKE_TRAINING = 1024, "spectrum unlike the training set of an auto-encoder (if one was used)"
+    UNLIKE_TRAINING = 1024, "unlike the training set: by chi2, by the prior, or by an auto-encoder"
     HIGH_RUWE = 2048, "ruwe above 1.4: Gaia's parallax, used as given, may be wrong by many errors"
     WEAK_PARALLAX = 4096, "Gaia's parallax below 5 of its errors, or negative: it says little"
+    IMPOSSIBLE_SCALE = 8192, "a parallax or brightness beyond that of any star"
+    BAND_TENSION = 16384, "a photometric band 5 sigma from the fit of the rest of the spectrum"
+    PARALLAX_TENSION = 32768, "parallax of the spectrum alone 3 sigma from Gaia's"
+    EMISSION_LINES = 65536, "an emission line (H alpha, [O III]) in the residuals"
+    UNINFORMATIVE = 131072, "the spectrum says less of Teff, [Fe/H] or log g than the prior"
 
 
-UNRELIABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
+UNRELIABLE = (
+    FitFlag.NOT_CONVERGED
+    | FitFlag.OUT_OF_RANGE
+    | FitFlag.BAD_INPUT
+    | FitFlag.IMPOSSIBLE_SCALE
+    | FitFlag.BAND_TENSION
+    | FitFlag.PARALLAX_TENSION
+    | FitFlag.EMISSION_LINES
+    | FitFlag.UNINFORMATIVE
+)
 """Fit flags with which parameters should not be used; the other fit flags are information."""
+
+
+def has_flag(values: np.ndarray, flag: int) -> np.ndarray:
+    """Where any of some bits is set.
+
+    Parameters
+    ----------
+    values : ndarray of int
+        A column of flags; that of an earlier version may have fewer bits than there are now.
+    flag : int
+        One or several bits, such as `UNRELIABLE`.
+
+    Returns
+    -------
+    ndarray of bool
+    """
+    found: np.ndarray = (np.asarray(values).astype(np.int64) & int(flag)) != 0
+    return found
 
 
 def id_flags(source_id: np.ndarray) -> np.ndarray:

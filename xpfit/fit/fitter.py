@@ -20,6 +20,7 @@ from ..model.prior import FLAT
 from .data import FitData, fit_data, with_usable_parallaxes
 from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
+from .misfit import find_misfits, variance_factor
 from .result import FitResult, FitStatus
 from .search import MAX_RESTARTS, Optima, search
 from .settings import FitSettings
@@ -222,6 +223,9 @@ class Fitter:
             luminosity_err = self._luminosity_err(starts)
             data = replace(data, luminosity_err=self._device.asarray(luminosity_err))
             optima = self._search(data, starts)
+            theta = self._device.asarray(optima.best.theta)
+            misfits = find_misfits(data, self._starts.forward.flux(theta), self.model.space)
+            result.band_pull[rows], result.emission[rows] = map(self._device.to_numpy, misfits)
         result.luminosity_err[rows] = luminosity_err
         self._fill(result, rows, kept, optima)
         return result
@@ -303,8 +307,9 @@ class Fitter:
         result.status[rows] = np.where(
             optima.converged, FitStatus.CONVERGED, FitStatus.NOT_CONVERGED
         )
+        information = best.information / variance_factor(best.chi2, result.dof[rows])[:, None, None]
         fisher = fisher_matrix(
-            best.information, theta, spectra.parallax_err, layout, result.luminosity_err[rows]
+            information, theta, spectra.parallax_err, layout, result.luminosity_err[rows]
         )
         finite = np.isfinite(fisher).all(axis=(1, 2))
         matrices = safe_inverse(fisher[finite])

@@ -42,7 +42,8 @@ class FitResult:
     parameters : ndarray, shape (n_star, n_parameter)
         Linear, in kK, dex, mag, mas.
     covariance, inverse_covariance : ndarray, shape (n_star, n_parameter, n_parameter)
-        From the Fisher matrix of flux and parallax, without the prior.
+        From the Fisher matrix of flux and parallax, without the prior. Where chi2 says that the
+        model is wrong, that of the flux is divided by `xpfit.fit.misfit.variance_factor`.
     chi2, ln_prior, loss : ndarray, shape (n_star,)
         Of the best fit; `loss` is -2 ln posterior (ZGR23, eq. 19).
     n_obs : ndarray of int, shape (n_star,)
@@ -61,6 +62,12 @@ class FitResult:
     luminosity_excess : ndarray, shape (n_star,)
         delta: by how much ln luminosity, at the fitted parallax, is above the emulator's for the
         fitted type; zero without an observed parallax.
+    band_pull : ndarray, shape (n_star,)
+        How many sigma the photometric band that fits worst is above the fit, given all the rest of
+        the spectrum (see `xpfit.fit.misfit`); NaN without photometry.
+    emission : ndarray, shape (n_star,)
+        Significance of the strongest emission line in the residuals, relative to that from which a
+        line counts (`xpfit.fit.misfit.EMISSION_LINES`); NaN where none was observed.
     second_mode : ndarray, shape (n_star,)
         How much lower ln posterior is at the second best mode; NaN where none was found, or none
         was searched for (see `multistart` of `xpfit.fit.Fitter`).
@@ -84,6 +91,8 @@ class FitResult:
     second_mode: np.ndarray
     luminosity_err: np.ndarray
     luminosity_excess: np.ndarray
+    band_pull: np.ndarray
+    emission: np.ndarray
 
     @classmethod
     def empty(cls, model: XPModel, spectra: Spectra) -> FitResult:

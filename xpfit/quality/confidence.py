@@ -13,20 +13,25 @@ from importlib import resources
 import numpy as np
 from scipy.special import expit
 
-from ..data import Spectra
+from ..data import UNRELIABLE, Spectra, has_flag
 from ..data.hdf5 import FileFormat, require_arrays
 from ..errors import InputError
 from ..fit import FitResult
+from ..fit.misfit import MAX_CHI2_PER_DOF
 from ..model import XPModel
 from ..nn import Network, classifier_network
 from ..quantities import BASIC_LABELS
 from .features import confidence_features
+from .flags import MIN_CONFIDENCE, fit_flags
 
 CONFIDENCE_LABELS = BASIC_LABELS
 """Labels with a classifier, in the order of the bits of `quality_flags`."""
 
 MAX_STANDARDISED = 10.0
 """Standardised features are clipped here: beyond, they carry no further information."""
+
+DOUBTFUL = 0.99 * MIN_CONFIDENCE
+"""Factor on the confidence in fits that are doubtful for other reasons."""
 
 FORMAT = FileFormat(
     "xpfit-confidence",
@@ -108,6 +113,8 @@ class Confidence:
         -------
         ndarray, shape (n_star, 3)
             Between 0 and 1, in the order of `CONFIDENCE_LABELS`; NaN for stars without parameters.
+            Below `MIN_CONFIDENCE` where the fit is one of those that must not be used
+            (`UNRELIABLE` fit flags), or chi2 says that the model is wrong.
 
         Raises
         ------
@@ -116,6 +123,10 @@ class Confidence:
         """
         self.require(model)
         confidence = self.of_features(confidence_features(model, spectra, result))
+        doubtful = has_flag(fit_flags(model, spectra, result), UNRELIABLE)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            doubtful |= ~(result.chi2 / result.dof <= MAX_CHI2_PER_DOF)
+        confidence = np.where(doubtful[:, None], DOUBTFUL * confidence, confidence)
         unfitted = ~np.isfinite(result.parameters).all(axis=1)
         return np.where(unfitted[:, None], np.nan, confidence)
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..data import UNRELIABLE, FitFlag, InputFlag, QualityFlag, Spectra
+from ..data import UNRELIABLE, FitFlag, InputFlag, QualityFlag, Spectra, has_flag
 from ..fit import FitResult, FitStatus
 from ..fit.distance import tension_of_fits
+from ..fit.misfit import MAX_CHI2_PER_DOF
 from ..model import XPModel
+from ..quantities import BASIC_LABELS
 
-MAX_CHI2_PER_DOF = 2.0
-"""ZGR23 (table 2): chi2 / 61 > 2 marks a bad fit; 61 = 66 values less 5 parameters."""
+MAX_BAND_PULL = 5.0
+"""A photometric band further from the fit of the rest is in contradiction to it."""
+
+MAX_MILD_TENSION = 3.0
+"""Tension of the parallax, in sigma, that is flagged in `fit_flags`."""
+
+PARALLAX_LIMITS = (1e-3, 1e3)
+"""mas; the nearest star has 768, and no star with an XP spectrum is beyond the Local Group."""
+
+MAX_FLUX = {"sampled": 1.5e8, "coefficient": 1e10}
+"""Flux by observation space, in the unit of `Spectra.flux`: that of Sirius. Gaia's XP spectra do
+not go so bright."""
+
+MIN_BRIGHT = 3
+"""Values that must exceed `MAX_FLUX`, so that no single one decides."""
 
 MIN_CONFIDENCE = 0.5
 """ZGR23 (table 2): a label with less confidence is marked."""
@@ -87,8 +102,12 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
 
     Returns
     -------
-    ndarray of int16, shape (n_star,)
+    ndarray of int32, shape (n_star,)
         Sum of `FitFlag` values.
+
+    Notes
+    -----
+    Spectra are unlike the training set if chi2 or the prior of the fitted type says so.
     """
     not_fitted = result.status == FitStatus.NOT_FITTED
     labels, errors = (x[:, : len(model.label_names)] for x in (result.parameters, result.errors))
@@ -99,11 +118,50 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
         FitFlag.BAD_INPUT: not_fitted,
         FitFlag.SECOND_MODE: result.second_mode < SECOND_MODE_DEPTH,
     }
+    raised |= _of_contradictions(model, spectra, result)
     if result.absolute:
         raised |= _of_parallaxes(spectra)
     for cause, flag in _FROM_INPUT.items():
         raised[flag] = raised.get(flag, False) | ((spectra.input_flags & int(cause)) != 0)
-    return _sum_flags(raised).astype(np.int16)
+    return _sum_flags(raised).astype(np.int32)
+
+
+def _of_contradictions(
+    model: XPModel, spectra: Spectra, result: FitResult
+) -> dict[int, np.ndarray]:
+    """Flags of fits that contradict their data, or say nothing."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        bad_chi2 = result.chi2 / result.dof > MAX_CHI2_PER_DOF
+        wide = [result.error(name) > width for name, width in _prior_widths(model).items()]
+        return {
+            FitFlag.UNLIKE_TRAINING: bad_chi2 | (result.ln_prior < model.ln_prior_threshold),
+            FitFlag.IMPOSSIBLE_SCALE: _impossible_scale(model, spectra, result),
+            FitFlag.BAND_TENSION: np.abs(result.band_pull) > MAX_BAND_PULL,
+            FitFlag.PARALLAX_TENSION: np.abs(tension_of_fits(model, spectra, result))
+            > MAX_MILD_TENSION,
+            FitFlag.EMISSION_LINES: result.emission > 1.0,
+            FitFlag.UNINFORMATIVE: np.any(wide, axis=0),
+        }
+
+
+def _prior_widths(model: XPModel) -> dict[str, float]:
+    """Standard deviations of the prior in the basic labels."""
+    prior, names = model.prior, [name for name in BASIC_LABELS if name in model.label_names]
+    mean = prior.weights @ prior.means
+    variance = np.diagonal(prior.covariances, axis1=1, axis2=2) + (prior.means - mean) ** 2
+    width = np.sqrt(prior.weights @ variance)
+    return {name: float(width[model.label_names.index(name)]) for name in names}
+
+
+def _impossible_scale(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
+    """Stars that are nearer than any star, further than any, or brighter in flux."""
+    limit = MAX_FLUX[model.space.name]
+    observed = np.where(np.isfinite(spectra.flux_err), np.abs(spectra.flux), 0.0)
+    impossible = np.sort(observed, axis=1)[:, -MIN_BRIGHT:].min(axis=1) > limit
+    if not result.absolute:
+        return impossible
+    low, high = PARALLAX_LIMITS
+    return impossible | (result["parallax"] > high) | (result["parallax"] < low)
 
 
 def _of_parallaxes(spectra: Spectra) -> dict[int, np.ndarray]:
@@ -150,4 +208,4 @@ def is_reliable(quality: np.ndarray, fit: np.ndarray) -> np.ndarray:
     -------
     ndarray of bool, shape (n_star,)
     """
-    return is_basic(quality) & ((np.asarray(fit) & int(UNRELIABLE)) == 0)
+    return is_basic(quality) & ~has_flag(fit, UNRELIABLE)

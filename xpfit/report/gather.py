@@ -10,6 +10,7 @@ from astropy.table import Table, vstack
 
 from ..catalogue import REFERENCE_PREFIX
 from ..catalogue.cuts import counts
+from ..data import has_flag
 from ..fit import FitStatus
 from ..quality import FitFlag, QualityFlag, is_reliable
 from ..quantities import BASIC_LABELS, LABELS, STELLAR_PARAMETERS, quantity
@@ -178,7 +179,7 @@ def _count(total: Gathered, part: Table) -> None:
         if column in part.colnames:
             values = np.asarray(part[column])
             for flag in kind:
-                n = int(np.sum((values & int(flag)) > 0))
+                n = int(has_flag(values, flag).sum())
                 total.flags[flag.name] = total.flags.get(flag.name, 0) + n
     teff, logg = (float_column(part[name])[good] for name in ("teff", "logg"))
     total.kiel += np.histogram2d(teff, logg, KIEL_EDGES)[0]

@@ -236,7 +236,7 @@ def _observe(model, truth, first, rng) -> Table:
         factor = quantity(name).factor
         columns |= {name: factor * values[name], f"{name}_err": factor * errors[name]}
     columns |= {
-        "fit_flags": np.zeros(n, dtype=np.int16),
+        "fit_flags": np.zeros(n, dtype=np.int32),
         "n_obs": np.full(n, N_OBS, dtype=np.int16),
         "status": np.zeros(n, dtype=np.uint8),
     }

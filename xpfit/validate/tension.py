@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
-from ..data import UNRELIABLE, QualityFlag
+from ..data import UNRELIABLE, FitFlag, QualityFlag, has_flag
 from ..errors import InputError
 from ..read.tables import float_column
 from ..statistics import robust_width
@@ -107,7 +107,6 @@ def _of_table(table: Table) -> dict[str, np.ndarray]:
     for label, (centre, width) in SOLAR_TYPE.items():
         keep &= np.abs(values[f"ref_{label}"] - centre) < width
     # A discrepant parallax, and a spectrum that one star cannot have, are looked for here.
-    fit = np.asarray(table["fit_flags"]) & int(UNRELIABLE)
-    prior = np.asarray(table["quality_flags"]) & int(QualityFlag.LOW_PRIOR)
-    keep &= (fit == 0) & (prior == 0)
+    keep &= ~has_flag(table["fit_flags"], UNRELIABLE & ~FitFlag.PARALLAX_TENSION)
+    keep &= ~has_flag(table["quality_flags"], QualityFlag.LOW_PRIOR)
     return {name: column[keep] for name, column in values.items()}
