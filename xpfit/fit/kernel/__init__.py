@@ -5,8 +5,14 @@ compare the two. Stars share nothing, so results depend neither on the number of
 which stars are fitted together.
 """
 
-from .entry import ENTRY_POINTS, evaluate, find_ends, inflate, iterate
+from ..precompile import cache_in_temporary_files
 from .structures import KernelModel, KernelStars, KernelState
+
+try:
+    from .entry import ENTRY_POINTS, evaluate, find_ends, inflate, iterate
+except RuntimeError:  # Numba finds no place for its cache
+    cache_in_temporary_files()
+    from .entry import ENTRY_POINTS, evaluate, find_ends, inflate, iterate
 
 __all__ = [
     "ENTRY_POINTS",
