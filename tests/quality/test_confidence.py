@@ -143,7 +143,8 @@ def made_up(rng, n=6000):
     agreement = np.where(good, 1.0, 16.0)
     agreement[:50] = 6.0  # neither good nor bad
     residual = np.where(good, 0.1, 1.0) * rng.standard_normal((n, 3))
-    return LabelledFits(np.arange(1, n + 1), features, residual, agreement), probability
+    is_star = np.full(n, True)
+    return LabelledFits(np.arange(1, n + 1), features, residual, agreement, is_star), probability
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,39 @@ def test_held_out_stars_are_a_fifth_and_all_rows_of_their_sources(model, trained
     assert np.all(np.unique(held_out.source_id, return_counts=True)[1] == 2)
 
 
+def test_other_kinds_are_told_from_stars_and_are_no_good_estimates(model):
+    rng = np.random.default_rng(8)
+    stars, _ = made_up(rng, 4000)
+    odd, _ = made_up(rng, 1000)
+    features = {**odd.features, "x": odd.features["x"] + 6.0}
+    wrong = np.full((1000, 3), np.inf)
+    odd = replace(odd, features=features, agreement=wrong, is_star=np.full(1000, False))
+    both = LabelledFits.concatenate([stars, odd])
+    confidence, held_out = train_confidence(
+        model, both, np.random.default_rng(1), QUICK, progress=False
+    )
+    assert held_out.is_star.all()
+    assert np.mean(confidence.likeness(stars.features) > 0.5) > 0.98
+    assert np.mean(confidence.likeness(odd.features) < 0.5) > 0.98
+    alone, _ = train_confidence(model, stars, np.random.default_rng(1), QUICK, progress=False)
+    assert alone.training["teff"]["n_bad"] < 1.1 * confidence.training["teff"]["n_bad"]
+
+
+def test_two_stars_in_one_spectrum_are_another_kind_only_if_a_label_is_wrong():
+    stars, _ = made_up(np.random.default_rng(9), 100)
+    agreement = np.ones((100, 3))
+    agreement[0, 1] = 16.0
+    sums = replace(stars, agreement=agreement, is_star=np.full(100, False))
+    np.testing.assert_array_equal(sums.used[:, 3], np.arange(100) == 0)
+    np.testing.assert_array_equal(sums.bad[0], [False, True, False, True])
+
+
+def test_kinds_are_unknown_to_classifiers_that_saw_stars_only(trained):
+    confidence, held_out, _ = trained
+    assert len(confidence.parameters) == 3
+    assert np.isnan(confidence.likeness(held_out.features)).all()
+
+
 def test_features_that_training_lacked_are_ignored(trained):
     confidence, held_out, _ = trained
     before = confidence.of_features(held_out.features)
@@ -228,7 +262,10 @@ def test_stars_without_parameters_have_no_confidence(fitted, absolute_model):
     )  # fmt: skip
     parameters = result.parameters.copy()
     parameters[2] = np.nan
-    found = confidence.of_fit(absolute_model, spectra, replace(result, parameters=parameters))
+    found, unlike = confidence.of_fit(
+        absolute_model, spectra, replace(result, parameters=parameters)
+    )
+    assert not unlike.any()
     np.testing.assert_array_equal(found[[0, 1, 3]], 0.5)
     assert np.isnan(found[2]).all()
 

@@ -6,7 +6,7 @@ import pytest
 from helpers import simulate
 
 from xpfit import FitResult, FitStatus
-from xpfit.data.flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag
+from xpfit.data.flags import UNRELIABLE, FitFlag, InputFlag, QualityFlag, has_flag
 from xpfit.nn import classifier_network
 from xpfit.quality import (
     Confidence,
@@ -185,12 +185,20 @@ def test_confidence_in_fits_that_must_not_be_used_is_below_one_half(model, fitte
     certain[:, -1] = 9.0  # the bias of the output
     ones = np.ones(len(names))
     confidence = Confidence(model.fingerprint, names, 0 * ones, ones, (4,), certain)
-    assert (confidence.of_fit(model, spectra, result) > 0.99).all()
+    assert (confidence.of_fit(model, spectra, result)[0] > 0.99).all()
     chi2 = np.where(np.arange(6) == 1, 3.0, 1.0) * result.dof
     status = np.where(np.arange(6) == 2, FitStatus.NOT_CONVERGED, result.status)
     emission = np.where(np.arange(6) == 3, 1.5, 0.0)
     wrong = replace(result, chi2=chi2, status=status, emission=emission)
-    found = confidence.of_fit(model, spectra, wrong)
+    found, _ = confidence.of_fit(model, spectra, wrong)
     np.testing.assert_array_equal((found < 0.5).all(axis=1), [0, 1, 1, 1, 0, 0])
     quality = quality_flags(model, spectra, wrong, found)
     np.testing.assert_array_equal(quality == 0, [1, 0, 0, 0, 1, 1])
+
+
+def test_what_a_classifier_finds_unlike_the_training_set_is_flagged_and_not_reliable(model, fitted):
+    spectra, result = fitted
+    unlike = np.arange(6) == 4
+    flags = fit_flags(model, spectra, result, unlike)
+    np.testing.assert_array_equal(has_flag(flags, FitFlag.UNLIKE_TRAINING), unlike)
+    np.testing.assert_array_equal(is_reliable(np.zeros(6), flags), ~unlike)

@@ -79,9 +79,9 @@ def result_table(
         confidence = confidence_for(model)
     metadata = {"DISTPRI": distance_prior, **(provenance or {})}
     table = Table(meta=_metadata(model, confidence, metadata))
-    probability = np.full((len(spectra), len(BASIC_LABELS)), np.nan)
+    probability, unlike = np.full((len(spectra), len(BASIC_LABELS)), np.nan), None
     if confidence is not None:
-        probability = confidence.of_fit(model, spectra, result)
+        probability, unlike = confidence.of_fit(model, spectra, result)
     five = _marginal(model, result)
     ra, dec, approximate = _positions(spectra)
     add_column(table, "gdr3_source_id", result.source_id)
@@ -99,7 +99,7 @@ def result_table(
     _add_parameters(table, model, result)
     for name, values in distance_columns(model, spectra, result, distance_prior).items():
         add_column(table, name, values)
-    flags = fit_flags(model, spectra, result)
+    flags = fit_flags(model, spectra, result, unlike)
     flags[approximate] |= int(FitFlag.APPROXIMATE_POSITION)
     add_column(table, "fit_flags", flags)
     _add_diagnostics(table, result)

@@ -15,7 +15,8 @@ from ..model import XPModel
 from ..model.store import load_model
 from ..plots import reliability_figure
 from ..prepare import read_spectra
-from ..quality import CONFIDENCE_LABELS, calibration_report, labelled_fits, train_confidence
+from ..quality import CONFIDENCE_LABELS, calibration_report, train_confidence
+from ..quality.labelled import with_negatives
 from ..quality.training import with_report
 from ..quantities import quantity
 from . import options as shared
@@ -47,11 +48,10 @@ def run(options: argparse.Namespace) -> None:
         shared.make_directory(options, options.report, (FIGURE_NAME, REPORT_NAME))
     model = load_model(options.model, shapes_only=options.shapes_only)
     spectra = _read(options, model)
-    result = Fitter(model, n_jobs=options.jobs).fit(spectra, not options.quiet)
-    stars = labelled_fits(model, spectra, result)
-    confidence, held_out = train_confidence(
-        model, stars, np.random.default_rng(options.seed), progress=not options.quiet
-    )
+    fitter, rng = Fitter(model, n_jobs=options.jobs), np.random.default_rng(options.seed)
+    result = fitter.fit(spectra, not options.quiet)
+    stars = with_negatives(fitter, spectra, result, rng, progress=not options.quiet)
+    confidence, held_out = train_confidence(model, stars, rng, progress=not options.quiet)
     report = calibration_report(confidence, held_out)
     files: dict[str, Figure | dict] = {}
     if options.report:

@@ -66,13 +66,13 @@ class FitFlag(DescribedFlag):
     DUPLICATE_ID = 128, "the source is in more than one row"
     SECOND_MODE = 256, "another mode of the posterior is nearly as good (if searched for)"
     APPROXIMATE_POSITION = 512, "position of the HEALPix cell in the source id"
-    UNLIKE_TRAINING = 1024, "unlike the training set: by chi2, by the prior, or by an auto-encoder"
+    UNLIKE_TRAINING = 1024, "unlike the training set: by chi2, the prior, or a classifier"
     HIGH_RUWE = 2048, "ruwe above 1.4: Gaia's parallax, used as given, may be wrong by many errors"
     WEAK_PARALLAX = 4096, "Gaia's parallax below 5 of its errors, or negative: it says little"
     IMPOSSIBLE_SCALE = 8192, "a parallax or brightness beyond that of any star"
     BAND_TENSION = 16384, "a photometric band 5 sigma from the fit of the rest of the spectrum"
     PARALLAX_TENSION = 32768, "parallax of the spectrum alone 3 sigma from Gaia's"
-    EMISSION_LINES = 65536, "an emission line (H alpha, [O III]) in the residuals"
+    EMISSION_LINES = 65536, "an emission line (H alpha, [O III], [O II]) in the residuals"
     UNINFORMATIVE = 131072, "the spectrum says less of Teff, [Fe/H] or log g than the prior"
 
 
@@ -85,6 +85,7 @@ UNRELIABLE = (
     | FitFlag.PARALLAX_TENSION
     | FitFlag.EMISSION_LINES
     | FitFlag.UNINFORMATIVE
+    | FitFlag.UNLIKE_TRAINING
 )
 """Fit flags with which parameters should not be used; the other fit flags are information."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from array_api_compat import array_namespace
 
 from ..arrays import Array, take, with_arrays
 from ..data import Spectra, Whitener
@@ -56,6 +57,12 @@ class FitData:
         others = self.parallax, self.parallax_err, self.luminosity_err
         flux, *rest = (take(x, rows) for x in (self.flux, *others))
         return FitData(flux, self.whitener[rows], *rest)
+
+    def without_parallax(self) -> FitData:
+        """The same stars as if no parallax had been measured."""
+        xp = array_namespace(self.flux)
+        nothing = xp.full_like(self.parallax, xp.nan)
+        return replace(self, parallax=nothing, parallax_err=xp.full_like(self.parallax, xp.inf))
 
 
 def with_usable_parallaxes(model: XPModel, spectra: Spectra) -> Spectra:

@@ -17,10 +17,12 @@ from ..errors import InputError
 from ..model import XPModel
 from ..model.luminosity import split_amplitude
 from ..model.prior import FLAT
+from .checks import check_spectra
 from .data import FitData, fit_data, with_usable_parallaxes
+from .distance import prior_slope, tension_of_fits
 from .engines import choose_engine
 from .fisher import fisher_matrix, safe_inverse
-from .misfit import find_misfits, variance_factor
+from .misfit import DOUBTFUL_TENSION, find_misfits, variance_factor
 from .result import FitResult, FitStatus
 from .search import MAX_RESTARTS, Optima, search
 from .settings import FitSettings
@@ -138,7 +140,7 @@ class Fitter:
             If only the errors were prepared differently, or if there are parallaxes, which a model
             that is not absolute does not use.
         """
-        self._check(spectra)
+        check_spectra(self.model, spectra, self.settings)
         spectra = with_usable_parallaxes(self.model, spectra)
         n_label = len(self.model.label_names)
         if guesses is not None and (
@@ -172,35 +174,6 @@ class Fitter:
                 bar.close()
         return result
 
-    def _check(self, spectra: Spectra) -> None:
-        """Raise if these spectra cannot be fitted with this model."""
-        model = self.model
-        if not spectra.space.matches(model.space):
-            raise InputError(
-                f"these spectra are in {spectra.space!r}; the model was trained in "
-                f"{model.space!r}: prepare the spectra in the model's space, on its wavelengths"
-            )
-        if not model.absolute and np.isfinite(spectra.parallax_err).any():
-            warnings.warn(
-                "the parallaxes of these stars are not used: this model predicts shapes of "
-                "spectra, not luminosities (absolute = False), so that each star's amplitude is "
-                "free",
-                stacklevel=3,
-            )
-        differences = spectra.preparation.differences(model.preparation)
-        if differences.flux and not self.settings.ignore_preparation:
-            raise InputError(
-                "these spectra were not prepared like the model's training data: "
-                f"{'; '.join(differences.flux)}. Prepare them for the model (read_spectra(path, "
-                "model=model), xpfit prepare --model), or pass ignore_preparation=True"
-            )
-        if differences.errors:
-            warnings.warn(
-                "the errors of these spectra were not prepared like those of the model's "
-                f"training data: {'; '.join(differences.errors)}",
-                stacklevel=3,
-            )
-
     def _fit_chunk(self, spectra: Spectra, guesses: np.ndarray | None) -> FitResult:
         """Fit some stars in this worker."""
         result = FitResult.empty(self.model, spectra)
@@ -226,9 +199,37 @@ class Fitter:
             theta = self._device.asarray(optima.best.theta)
             misfits = find_misfits(data, self._starts.forward.flux(theta), self.model.space)
             result.band_pull[rows], result.emission[rows] = map(self._device.to_numpy, misfits)
-        result.luminosity_err[rows] = luminosity_err
-        self._fill(result, rows, kept, optima)
+            result.luminosity_err[rows] = luminosity_err
+            self._fill(result, rows, kept, optima)
+            result.parallax_misfit[rows] = self._parallax_misfit(data, kept, result.take(rows))
         return result
+
+    def _parallax_misfit(self, data: FitData, spectra: Spectra, result: FitResult) -> np.ndarray:
+        """By how much chi2 falls if the measured parallax is left out, (n_star,).
+
+        Only where the linear estimate, which is too low where the fit has moved to another type of
+        star, is doubtful; the descent starts from the best fit with the parallax.
+        """
+        misfit = np.where(np.isfinite(spectra.parallax_err), 0.0, np.nan)
+        tension = np.abs(tension_of_fits(self.model, spectra, result))
+        rows = np.flatnonzero((tension > DOUBTFUL_TENSION) & np.isfinite(result.loss))
+        if not len(rows):
+            return misfit
+        alone = data[self._device.asarray(rows)].without_parallax()
+        theta = result.take(rows).theta
+        optima = search(
+            self.engine.load(alone),
+            theta[:, None],
+            self.engine.lm_settings,
+            max_iterations=self.settings.max_iterations,
+            cut=False,
+            more_starts=lambda failed: np.empty((len(failed), 0, theta.shape[1])),
+        )
+        # What a prior flat in the parallax adds is no misfit.
+        moved = (theta - optima.best.theta)[:, self.model.forward.layout.parallax]
+        fall = result.loss[rows] - optima.best.loss + 2.0 * prior_slope(self.model) * moved
+        misfit[rows] = np.maximum(fall, 0.0)
+        return misfit
 
     def _luminosity_err(self, starts: np.ndarray) -> np.ndarray:
         """Error of the emulator's ln luminosity for the types of the best starts, (n_star,).

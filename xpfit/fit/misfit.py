@@ -21,11 +21,16 @@ from .data import FitData
 MAX_CHI2_PER_DOF = 2.0
 """ZGR23 (table 2): chi2 / 61 > 2 marks a bad fit; 61 = 66 values less 5 parameters."""
 
-EMISSION_LINES = ((656.5, 2.5), (500.8, 4.0))
-"""Wavelengths (nm) of H alpha and [O III], and significances from which a line counts.
+EMISSION_LINES = ((656.5, 2.5), (500.8, 4.0), (372.7, 3.5))
+"""Wavelengths (nm) of H alpha, [O III] and [O II], and significances from which a line counts.
 
-Of the sample's reliable stars 1 % and 0.1 % are above. Most of the former are hot stars that are
-taken for F stars, whose H alpha is too deep."""
+Of the sample's reliable stars 1 %, 0.1 % and 0.1 % are above. Most of the first are hot stars that
+are taken for F stars, whose H alpha is too deep. At the last the light of a hot companion stands
+out too.
+"""
+
+DOUBTFUL_TENSION = 1.0
+"""Tension of the parallax, by a linear estimate in sigma, from which it is determined exactly."""
 
 LINE_WIDTH = ((400.0, 3.0), (640.0, 4.2), (640.001, 4.0), (1000.0, 6.4))
 """Standard deviation (nm) of an unresolved line in XP spectra, at some wavelengths (nm)."""

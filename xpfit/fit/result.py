@@ -68,6 +68,10 @@ class FitResult:
     emission : ndarray, shape (n_star,)
         Significance of the strongest emission line in the residuals, relative to that from which a
         line counts (`xpfit.fit.misfit.EMISSION_LINES`); NaN where none was observed.
+    parallax_misfit : ndarray, shape (n_star,)
+        By how much chi2 (with the prior) falls if the measured parallax is left out: the square of
+        its tension in sigma. Zero where the linear estimate (`xpfit.fit.distance`) is below
+        `xpfit.fit.misfit.DOUBTFUL_TENSION`; NaN without a parallax.
     second_mode : ndarray, shape (n_star,)
         How much lower ln posterior is at the second best mode; NaN where none was found, or none
         was searched for (see `multistart` of `xpfit.fit.Fitter`).
@@ -93,6 +97,7 @@ class FitResult:
     luminosity_excess: np.ndarray
     band_pull: np.ndarray
     emission: np.ndarray
+    parallax_misfit: np.ndarray
 
     @classmethod
     def empty(cls, model: XPModel, spectra: Spectra) -> FitResult:

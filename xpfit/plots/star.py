@@ -98,14 +98,14 @@ def _write_parameters(axes, model, spectra, result, row) -> None:
     lines.append(f"{'chi2 / dof':11}{result.chi2[row] / max(result.dof[row], 1):10.2f}")
     star, fit = spectra[[row]], result.take([row])
     classifiers = confidence_for(model)
-    confidence = classifiers.of_fit(model, star, fit) if classifiers else None
+    confidence, unlike = classifiers.of_fit(model, star, fit) if classifiers else (None, None)
     if confidence is not None:
         lines.append(f"{'confidence':11}" + "  ".join(f"{p:.2f}" for p in confidence[0]))
     raised = [
         flag.name.lower().replace("_", " ")
         for flags, kind in (
             (quality_flags(model, star, fit, confidence), QualityFlag),
-            (fit_flags(model, star, fit), FitFlag),
+            (fit_flags(model, star, fit, unlike), FitFlag),
         )
         for flag in kind
         if flags[0] & int(flag) and not (confidence is None and "CONFIDENCE" in flag.name)

@@ -6,6 +6,7 @@ from .confidence import CONFIDENCE_LABELS, Confidence, confidence_for
 from .features import confidence_features
 from .flags import fit_flags, is_basic, is_reliable, quality_flags
 from .labelled import LabelledFits, labelled_fits
+from .negatives import Negatives
 from .training import ConfidenceSettings, train_confidence
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "ConfidenceSettings",
     "FitFlag",
     "LabelledFits",
+    "Negatives",
     "QualityFlag",
     "calibration",
     "calibration_report",

@@ -30,6 +30,9 @@ CONFIDENCE_LABELS = BASIC_LABELS
 MAX_STANDARDISED = 10.0
 """Standardised features are clipped here: beyond, they carry no further information."""
 
+MIN_LIKENESS = 0.5
+"""Probability of being of a kind that the model was trained on, below which a star is flagged."""
+
 DOUBTFUL = 0.99 * MIN_CONFIDENCE
 """Factor on the confidence in fits that are doubtful for other reasons."""
 
@@ -43,7 +46,7 @@ FORMAT = FileFormat(
 
 @dataclass(frozen=True)
 class Confidence:
-    """One classifier for each of `CONFIDENCE_LABELS`.
+    """One classifier for each of `CONFIDENCE_LABELS`, and one for the kind of spectrum.
 
     Parameters
     ----------
@@ -56,8 +59,8 @@ class Confidence:
         Over the training stars. A feature that they lacked has scale zero.
     hidden : tuple of int
         Widths of the hidden layers.
-    parameters : ndarray, shape (3, n_parameters)
-        Weights and biases of each classifier.
+    parameters : ndarray, shape (4, n_parameters)
+        Weights and biases of each classifier; those of the last are absent if it was not trained.
     training : dict
         Settings, seed and outcome of the training.
 
@@ -95,12 +98,28 @@ class Confidence:
 
     def of_features(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
         """Confidence from features, shape (n_star, 3), in the order of `CONFIDENCE_LABELS`."""
-        inputs = self.inputs(features)
-        logits = [self.network.forward(w, inputs)[0][:, 0] for w in self.parameters]
+        n_label = len(CONFIDENCE_LABELS)
+        return self._probabilities(self.inputs(features), self.parameters[:n_label])
+
+    def likeness(self, features: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Probability that a spectrum is of a kind that the model was trained on, (n_star,).
+
+        NaN where it is unknown: that classifier was not trained.
+        """
+        inputs, own = self.inputs(features), self.parameters[len(CONFIDENCE_LABELS) :]
+        if not len(own):
+            return np.full(len(inputs), np.nan)
+        return self._probabilities(inputs, own)[:, 0]
+
+    def _probabilities(self, inputs: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """Output of some classifiers, shape (n_star, n_classifier)."""
+        logits = [self.network.forward(w, inputs)[0][:, 0] for w in parameters]
         return expit(np.stack(logits, axis=1))
 
-    def of_fit(self, model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
-        """Confidence in the labels of fitted stars.
+    def of_fit(
+        self, model: XPModel, spectra: Spectra, result: FitResult
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Confidence in the labels of fitted stars, and which of them are of other kinds.
 
         Parameters
         ----------
@@ -111,10 +130,12 @@ class Confidence:
 
         Returns
         -------
-        ndarray, shape (n_star, 3)
+        confidence : ndarray, shape (n_star, 3)
             Between 0 and 1, in the order of `CONFIDENCE_LABELS`; NaN for stars without parameters.
             Below `MIN_CONFIDENCE` where the fit is one of those that must not be used
             (`UNRELIABLE` fit flags), or chi2 says that the model is wrong.
+        unlike : ndarray of bool, shape (n_star,)
+            Spectra that are unlike those of the training set (for `fit_flags`).
 
         Raises
         ------
@@ -122,13 +143,14 @@ class Confidence:
             If the classifiers were trained for another model.
         """
         self.require(model)
-        confidence = self.of_features(confidence_features(model, spectra, result))
-        doubtful = has_flag(fit_flags(model, spectra, result), UNRELIABLE)
+        features = confidence_features(model, spectra, result)
+        confidence, unlike = self.of_features(features), self.likeness(features) < MIN_LIKENESS
+        doubtful = has_flag(fit_flags(model, spectra, result, unlike), UNRELIABLE)
         with np.errstate(invalid="ignore", divide="ignore"):
             doubtful |= ~(result.chi2 / result.dof <= MAX_CHI2_PER_DOF)
         confidence = np.where(doubtful[:, None], DOUBTFUL * confidence, confidence)
         unfitted = ~np.isfinite(result.parameters).all(axis=1)
-        return np.where(unfitted[:, None], np.nan, confidence)
+        return np.where(unfitted[:, None], np.nan, confidence), unlike
 
     def require(self, model: XPModel) -> None:
         """Refuse a model other than that of the training.

@@ -92,13 +92,17 @@ def quality_flags(
     return _sum_flags(raised).astype(np.uint8)
 
 
-def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
+def fit_flags(
+    model: XPModel, spectra: Spectra, result: FitResult, unlike: np.ndarray | None = None
+) -> np.ndarray:
     """Flags on how the fit went and on its input.
 
     Parameters
     ----------
     model, spectra, result
         As for `quality_flags`.
+    unlike : ndarray of bool, shape (n_star,), optional
+        Spectra that classifiers find unlike those of the training set.
 
     Returns
     -------
@@ -107,7 +111,7 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
 
     Notes
     -----
-    Spectra are unlike the training set if chi2 or the prior of the fitted type says so.
+    Spectra are unlike the training set if chi2, the prior of the fitted type or `unlike` says so.
     """
     not_fitted = result.status == FitStatus.NOT_FITTED
     labels, errors = (x[:, : len(model.label_names)] for x in (result.parameters, result.errors))
@@ -119,6 +123,8 @@ def fit_flags(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray
         FitFlag.SECOND_MODE: result.second_mode < SECOND_MODE_DEPTH,
     }
     raised |= _of_contradictions(model, spectra, result)
+    if unlike is not None:
+        raised[FitFlag.UNLIKE_TRAINING] = raised[FitFlag.UNLIKE_TRAINING] | unlike
     if result.absolute:
         raised |= _of_parallaxes(spectra)
     for cause, flag in _FROM_INPUT.items():
@@ -132,13 +138,14 @@ def _of_contradictions(
     """Flags of fits that contradict their data, or say nothing."""
     with np.errstate(invalid="ignore", divide="ignore"):
         bad_chi2 = result.chi2 / result.dof > MAX_CHI2_PER_DOF
+        tension = np.abs(tension_of_fits(model, spectra, result))
         wide = [result.error(name) > width for name, width in _prior_widths(model).items()]
         return {
             FitFlag.UNLIKE_TRAINING: bad_chi2 | (result.ln_prior < model.ln_prior_threshold),
             FitFlag.IMPOSSIBLE_SCALE: _impossible_scale(model, spectra, result),
             FitFlag.BAND_TENSION: np.abs(result.band_pull) > MAX_BAND_PULL,
-            FitFlag.PARALLAX_TENSION: np.abs(tension_of_fits(model, spectra, result))
-            > MAX_MILD_TENSION,
+            FitFlag.PARALLAX_TENSION: (tension > MAX_MILD_TENSION)
+            | (result.parallax_misfit > MAX_MILD_TENSION**2),
             FitFlag.EMISSION_LINES: result.emission > 1.0,
             FitFlag.UNINFORMATIVE: np.any(wide, axis=0),
         }

@@ -1,23 +1,29 @@
-"""Fitted stars with reference labels: the examples that confidence is learned from."""
+"""Fits of which is known how good they are: the examples that confidence is learned from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ..arrays import StarRows
 from ..data import Spectra
 from ..errors import InputError
-from ..fit import FitResult
+from ..fit import FitResult, Fitter
 from ..model import XPModel
 from ..quantities import BASIC_LABELS
 from .features import confidence_features
 from .flags import fit_flags, is_reliable, quality_flags
+from .negatives import GOOD, Negatives
 
 AGREEMENT_FLOOR = {"teff": 0.1, "feh": 0.1, "logg": 0.1}
 """Errors (kK, dex) added in quadrature, so that small residuals count as agreement (eq. 27)."""
+
+OUTPUTS = (*BASIC_LABELS, "kind")
+"""What classifiers judge: whether each label is right, and whether the spectrum is of a kind that
+the model was trained on."""
 
 GOOD_BELOW, BAD_ABOVE = 4.0, 9.0
 """chi2 of eq. 27 of good and of bad estimates; those between are not used."""
@@ -25,7 +31,7 @@ GOOD_BELOW, BAD_ABOVE = 4.0, 9.0
 
 @dataclass(frozen=True)
 class LabelledFits(StarRows):
-    """Fitted stars whose labels are known from a survey.
+    """Fits of stars whose labels are known from a survey, and of what should not be trusted.
 
     Attributes
     ----------
@@ -36,39 +42,64 @@ class LabelledFits(StarRows):
         Estimate minus reference, in the order of `BASIC_LABELS`, in kK and dex; NaN where the
         reference is unknown.
     agreement : ndarray, shape (n_star, 3)
-        chi2 of eq. 27.
+        chi2 of eq. 27; infinite for what is no star that the model could describe.
+    is_star : ndarray of bool, shape (n_star,)
+        Single stars with data of their own; the others are `xpfit.quality.Negatives`.
     """
 
     source_id: np.ndarray
     features: Mapping[str, np.ndarray]
     residual: np.ndarray
     agreement: np.ndarray
+    is_star: np.ndarray
 
     @property
     def good(self) -> np.ndarray:
-        """Which estimates are good, bool, shape (n_star, 3)."""
-        return self.agreement < GOOD_BELOW
+        """Which are good, of `OUTPUTS`: bool, shape (n_star, 4)."""
+        return np.column_stack([self.agreement < GOOD_BELOW, self.is_star])
 
     @property
     def bad(self) -> np.ndarray:
-        """Which estimates are bad, bool, shape (n_star, 3)."""
-        return self.agreement > BAD_ABOVE
+        """Which are bad, of `OUTPUTS`: bool, shape (n_star, 4).
+
+        Two stars in one spectrum, for instance, are of a wrong kind only if a label is wrong.
+        """
+        wrong = self.agreement > BAD_ABOVE
+        return np.column_stack([wrong, wrong.any(axis=1) & ~self.is_star])
 
     @property
     def used(self) -> np.ndarray:
-        """Which estimates are either, bool, shape (n_star, 3)."""
+        """Which are either, of `OUTPUTS`: bool, shape (n_star, 4)."""
         return self.good | self.bad
 
+    @staticmethod
+    def concatenate(parts: Sequence[LabelledFits]) -> LabelledFits:
+        """Examples one after the other, with the same features."""
+        features = {
+            name: np.concatenate([part.features[name] for part in parts])
+            for name in parts[0].features
+        }
+        others = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("source_id", "residual", "agreement", "is_star")
+        )
+        source_id, *rest = others
+        return LabelledFits(source_id, features, *rest)
 
-def labelled_fits(model: XPModel, spectra: Spectra, result: FitResult) -> LabelledFits:
-    """Reliable stars (`is_reliable`), with features and agreement with their reference labels.
+
+def labelled_fits(
+    model: XPModel, spectra: Spectra, result: FitResult, *, is_star: bool = True
+) -> LabelledFits:
+    """Reliable fits (`is_reliable`), with features and agreement with their reference labels.
 
     Parameters
     ----------
     model : XPModel
     spectra : Spectra
-        With reference labels, which the fit did not use.
+        With reference labels, which the fit did not use. Without any, no label can be right.
     result : FitResult
+    is_star : bool
+        Whether these are single stars, not `xpfit.quality.Negatives`.
 
     Returns
     -------
@@ -77,27 +108,70 @@ def labelled_fits(model: XPModel, spectra: Spectra, result: FitResult) -> Labell
     Raises
     ------
     InputError
-        If the spectra lack one of the labels.
+        If stars lack one of the labels.
 
     Notes
     -----
     ZGR23, eq. 27: chi2 = (x - x_ref)^2 / (s^2 + s_ref^2 + floor^2).
     """
     missing = [name for name in BASIC_LABELS if name not in spectra.labels]
-    if missing:
+    if missing and is_star:
         raise InputError(f"the spectra have no reference labels {', '.join(missing)}")
-    residual, agreement = [], []
-    for name in BASIC_LABELS:
-        offset = result[name] - spectra.labels[name]
+    residual = np.full((len(spectra), len(BASIC_LABELS)), np.nan)
+    agreement = np.full(residual.shape, np.inf)
+    for k, name in enumerate(() if missing else BASIC_LABELS):
         error = np.nan_to_num(spectra.label_err[name], nan=0.0, posinf=0.0)
         variance = result.error(name) ** 2 + error**2 + AGREEMENT_FLOOR[name] ** 2
-        residual.append(offset)
-        agreement.append(offset**2 / variance)
+        residual[:, k] = result[name] - spectra.labels[name]
+        agreement[:, k] = residual[:, k] ** 2 / variance
     stars = LabelledFits(
         result.source_id,
         confidence_features(model, spectra, result),
-        np.stack(residual, axis=1),
-        np.stack(agreement, axis=1),
+        residual,
+        agreement,
+        np.full(len(spectra), is_star),
     )
     flags = (kind(model, spectra, result) for kind in (quality_flags, fit_flags))
     return stars[np.flatnonzero(is_reliable(*flags))]
+
+
+def with_negatives(
+    fitter: Fitter,
+    spectra: Spectra,
+    result: FitResult,
+    rng: np.random.Generator,
+    *,
+    n: int | None = None,
+    progress: bool = True,
+) -> LabelledFits:
+    """`labelled_fits` of stars, and of spectra that should not be trusted.
+
+    Parameters
+    ----------
+    fitter : Fitter
+        That the stars were fitted with.
+    spectra : Spectra
+    result : FitResult
+    rng : numpy.random.Generator
+    n : int, optional
+        Spectra of each kind of `Negatives`; by default a twelfth of the number of stars, or 200.
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    LabelledFits
+
+    Raises
+    ------
+    InputError
+        As `labelled_fits`.
+    """
+    model = fitter.model
+    parts = [labelled_fits(model, spectra, result)]
+    n = max(200, len(spectra) // 12) if n is None else n
+    with tqdm(desc="negatives", unit="star", disable=not progress) as bar:
+        for kind, made in Negatives(model, spectra, result, rng).iterate(n):
+            fits = fitter.fit(made, bar)
+            parts.append(labelled_fits(model, made, fits, is_star=kind in GOOD))
+    return LabelledFits.concatenate(parts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..data import Spectra
+from ..data import FitFlag, Spectra, has_flag
 from ..errors import InputError
 from ..fit import FitResult, Fitter
 from ..model import XPModel
@@ -18,7 +18,10 @@ from ..train.luminosity import (
     robust_least_squares,
     types_in_labels,
 )
-from .flags import fit_flags, is_reliable, quality_flags
+from .flags import fit_flags, is_basic, quality_flags
+
+UNUSABLE = FitFlag.NOT_CONVERGED | FitFlag.OUT_OF_RANGE | FitFlag.BAD_INPUT
+"""Fit flags of stars that do not calibrate luminosities."""
 
 N_FOR_ERROR = 10.0
 """Stars of a type (as a sum of weights) that outweigh the error from the training."""
@@ -172,11 +175,11 @@ def has_good_parallaxes(spectra: Spectra) -> bool:
 def fit_without_parallax(
     model: XPModel, stars: Spectra, n_jobs: int = 1
 ) -> tuple[FitResult, np.ndarray]:
-    """Fits to the spectra alone, and which of them are reliable, as indices."""
+    """Fits to the spectra alone, and the indices of those in the basic cut without `UNUSABLE`."""
     alone = stars.replace(parallax_err=np.full(len(stars), np.inf))
     result = Fitter(model, n_jobs=n_jobs).fit(alone, progress=False)
-    quality, flags = quality_flags(model, alone, result), fit_flags(model, alone, result)
-    return result, np.flatnonzero(is_reliable(quality, flags))
+    usable = ~has_flag(fit_flags(model, alone, result), UNUSABLE)
+    return result, np.flatnonzero(is_basic(quality_flags(model, alone, result)) & usable)
 
 
 def _errors(

@@ -11,9 +11,8 @@ from .. import nn
 from ..constraints import POSITIVE, CheckedSettings, each
 from ..errors import InputError
 from ..model import XPModel
-from ..quantities import BASIC_LABELS
 from .confidence import Confidence, standardise
-from .labelled import LabelledFits
+from .labelled import OUTPUTS, LabelledFits
 
 MIN_KNOWN = 0.01
 """Share of the training stars of which a feature must be known to be used."""
@@ -77,7 +76,7 @@ def train_confidence(
     *,
     progress: bool = True,
 ) -> tuple[Confidence, LabelledFits]:
-    """Train the three classifiers.
+    """Train the classifiers: one for each label, on stars, and one for the kind of spectrum.
 
     Parameters
     ----------
@@ -92,7 +91,7 @@ def train_confidence(
     -------
     confidence : Confidence
     held_out : LabelledFits
-        Stars that were not used in training.
+        Stars that were not used in training, without what is no single star.
 
     Raises
     ------
@@ -107,8 +106,12 @@ def train_confidence(
     inputs = standardise(columns, mean, scale)
     network = nn.classifier_network(len(names), settings.hidden, settings.dropout)
     parameters, outcome = [], {}
-    for k, label in enumerate(BASIC_LABELS):
-        used, good = stars.used[:, k], stars.good[:, k]
+    # Without examples of other kinds there is nothing to learn about them.
+    outputs = OUTPUTS if stars.bad[:, -1].any() else OUTPUTS[:-1]
+    for k, label in enumerate(outputs):
+        # Labels are judged as those of stars: what is no star is told by its kind.
+        used = stars.used[:, k] & (stars.is_star | (label == OUTPUTS[-1]))
+        good = stars.good[:, k]
         rows, validation = (np.flatnonzero(used & (part == p)) for p in (TRAINING, VALIDATION))
         _require_examples(good[rows], label, "train on", MIN_EXAMPLES)
         _require_examples(good[validation], label, "validate with", 1)
@@ -136,7 +139,7 @@ def train_confidence(
         parameters=np.stack(parameters),
         training={"settings": settings.to_dict(), **outcome},
     )
-    return confidence, stars[np.flatnonzero(part == HELD_OUT)]
+    return confidence, stars[np.flatnonzero((part == HELD_OUT) & stars.is_star)]
 
 
 def with_report(confidence: Confidence, report: dict) -> Confidence:

@@ -1,0 +1,58 @@
+"""What spectra must have in common with a model to be fitted with it."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from ..data import Spectra
+from ..errors import InputError
+from ..model import XPModel
+from .settings import FitSettings
+
+
+def check_spectra(model: XPModel, spectra: Spectra, settings: FitSettings) -> None:
+    """Raise if spectra cannot be fitted with a model, and warn where they differ from its own.
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+    settings : FitSettings
+
+    Raises
+    ------
+    InputError
+        If the observation space differs, or the flux was not prepared as in training.
+
+    Warns
+    -----
+    UserWarning
+        If only the errors were prepared differently, or parallaxes are not used.
+    """
+    if not spectra.space.matches(model.space):
+        raise InputError(
+            f"these spectra are in {spectra.space!r}; the model was trained in "
+            f"{model.space!r}: prepare the spectra in the model's space, on its wavelengths"
+        )
+    if not model.absolute and np.isfinite(spectra.parallax_err).any():
+        warnings.warn(
+            "the parallaxes of these stars are not used: this model predicts shapes of "
+            "spectra, not luminosities (absolute = False), so that each star's amplitude is "
+            "free",
+            stacklevel=4,
+        )
+    differences = spectra.preparation.differences(model.preparation)
+    if differences.flux and not settings.ignore_preparation:
+        raise InputError(
+            "these spectra were not prepared like the model's training data: "
+            f"{'; '.join(differences.flux)}. Prepare them for the model (read_spectra(path, "
+            "model=model), xpfit prepare --model), or pass ignore_preparation=True"
+        )
+    if differences.errors:
+        warnings.warn(
+            "the errors of these spectra were not prepared like those of the model's "
+            f"training data: {'; '.join(differences.errors)}",
+            stacklevel=4,
+        )
