@@ -1,5 +1,7 @@
 """What the cuts of the README let pass, with the shipped model and its classifiers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -75,12 +77,16 @@ def test_black_bodies_do_not_pass(passing, stars, noise):
     assert passing(with_flux(stars, planck(stars.wavelength, teff), noise)) <= 0.02
 
 
-def test_stars_cooler_than_any_of_the_training_set_do_not_pass(passing, stars, model):
-    coolest = np.argsort(stars.labels["teff"] + 9.0 * (stars.labels["logg"] < 4.0))[:3]
-    coolest = np.resize(coolest, len(stars))
-    ratio = planck(stars.wavelength, np.linspace(2.4, 3.0, len(stars)))
-    ratio = ratio / planck(stars.wavelength, stars.labels["teff"][coolest])
-    assert passing(with_flux(stars, stars.flux[coolest] * ratio)) <= 0.02
+@pytest.mark.filterwarnings("ignore:the errors of these spectra")
+def test_proxima_centauri_does_not_pass_at_any_brightness(passing, stars, model):
+    """A dwarf of 2990 K (its XP spectrum, sampled by GaiaXPy), cooler than any in training."""
+    path = Path(__file__).parents[1] / "data" / "proxima_sampled.ecsv"
+    proxima = xpfit.read_spectra(path, model=model)
+    without_bands = stars.keep_channels(~stars.space.is_band_channel)
+    assert passing(with_flux(without_bands, np.tile(proxima.flux, (len(stars), 1)))) == 0.0
+    table = xpfit.result_table(model, proxima, xpfit.fit_spectra(model, proxima, progress=False))
+    assert table["teff_err"][0] > abs(table["teff"][0] - 2990.0)
+    assert table["teff_confidence"][0] < 0.5
 
 
 def test_the_classifiers_know_other_kinds(model):
