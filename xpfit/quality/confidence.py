@@ -204,14 +204,16 @@ class Confidence:
                 parameters=file["parameters"][()],
                 training=json.loads(file.attrs["training"]),
             )
-            n = len(found.feature_names)
+            n, n_label = len(found.feature_names), len(CONFIDENCE_LABELS)
+            # With or without the classifier of kinds.
+            n_networks = n_label + (len(found.parameters) > n_label)
             require_arrays(
                 {
                     "mean": (found.mean, (n,)),
                     "scale": (found.scale, (n,)),
                     "parameters": (
                         found.parameters,
-                        (len(CONFIDENCE_LABELS), found.network.n_parameters),
+                        (n_networks, found.network.n_parameters),
                     ),
                 }
             )
