@@ -243,6 +243,7 @@ def test_files_of_another_kind_are_refused(tmp_path, model):
         ("features/mean", np.ones(3)),
         ("features/channels", np.ones(112)),
         ("learned/label_mean", np.ones((3, 7))),
+        ("learned/axes", np.ones(5)),
         ("wavelength", np.full(112, np.nan)),
     ],
 )

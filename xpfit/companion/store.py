@@ -126,6 +126,9 @@ def _require_consistent(companion: Companion) -> None:
             "learned/parameters": (companion.parameters_, (companion.n_parameters,)),
         }
     )
+    if "axes" in companion.learned:
+        n_label = len(companion.label_names)
+        require_arrays({"learned/axes": (companion.axes_, (n_label, n_label))})
     stars = Spectra(np.array([1, 2]), companion.space, np.ones((2, n_obs)), np.ones((2, n_obs)))
     try:
         with np.errstate(all="ignore"):
