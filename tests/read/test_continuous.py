@@ -1,5 +1,4 @@
 import contextlib
-import gzip
 
 import h5py
 import numpy as np
@@ -189,61 +188,6 @@ def test_any_cell_gives_an_array_or_a_value_error(cell):
 def test_lines_split_at_commas_outside_quotes_and_brackets(cells):
     expected = [cell.strip('"').encode() for cell in cells]
     assert split_line(",".join(cells).encode()) == expected
-
-
-def mutate(content: bytearray, rng) -> bytes:
-    """Flip, cut out, repeat or insert a few bytes."""
-    content = bytearray(content)
-    for _ in range(rng.integers(1, 4)):
-        start = int(rng.integers(0, max(len(content), 1)))
-        stop = start + int(rng.integers(1, 20))
-        kind = rng.integers(0, 4)
-        if kind == 0 and content:
-            content[start % len(content)] ^= int(rng.integers(1, 256))
-        elif kind == 1:
-            del content[start:stop]
-        elif kind == 2:
-            content[start:start] = content[start:stop]
-        else:
-            content[start:start] = rng.bytes(5)
-    return bytes(content)
-
-
-def fuzz(n_files, tmp_path):
-    """Read mutated files; every one must end in a clear error or in tables."""
-    rng = np.random.default_rng(6)
-    small = archive_sources(2, rng, 3, 2)
-    originals = {s: write_archive(small, tmp_path / "original", s).read_bytes() for s in FORMATS}
-    path = tmp_path / "mutated"
-    outcomes = {"error": 0, "table": 0}
-    for i in range(n_files):
-        style = FORMATS[i % len(FORMATS)]
-        content = originals[style]
-        if style.endswith(".gz") and i % 2:
-            content = gzip.compress(mutate(gzip.decompress(content), rng))
-        else:
-            content = mutate(content, rng)
-        path.write_bytes(content)
-        try:
-            for table in read_continuous(path):
-                assert len(table) and table["source_id"].dtype == np.int64
-            outcomes["table"] += 1
-        except InputError as error:
-            assert "mutated" in str(error)
-            outcomes["error"] += 1
-    return outcomes
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_mutated_files_end_in_a_clear_error_or_a_table(tmp_path):
-    outcomes = fuzz(550, tmp_path)
-    assert min(outcomes.values()) > 50
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_ten_thousand_mutated_files_end_in_a_clear_error_or_a_table(tmp_path):
-    assert sum(fuzz(10_000, tmp_path).values()) == 10_000
 
 
 settings.register_profile("quiet", deadline=None)
