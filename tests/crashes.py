@@ -16,6 +16,7 @@ import resource
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,6 +126,7 @@ def _as_child(command, directory, prepare, sender) -> None:
         os.dup2(sender, 2)
         sys.stdout, sys.stderr = (os.fdopen(i, "w", closefd=False) for i in (1, 2))
         os.chdir(directory)
+        warnings.simplefilter("default")
         prepare()
         status = run_command(*command)
     except BaseException:
@@ -144,6 +146,8 @@ def _changes_files(function) -> bool:
         return owner.__name__ in ("posix", "fcntl")
     if isinstance(owner, np.ndarray):
         return True
+    if owner in (sys.stdout, sys.stderr):
+        return False
     if not isinstance(owner, (io.FileIO, io.BufferedWriter, io.BufferedRandom, io.TextIOWrapper)):
         return False
     try:

@@ -3,10 +3,12 @@
 import resource
 
 import pytest
+from astropy.table import Table
 from helpers import run_command as run
 
 from xpfit.cli import failure, fit, recipe
 from xpfit.cli.failure import explain
+from xpfit.locks import locked
 
 
 @pytest.fixture(scope="module")
@@ -129,4 +131,50 @@ def test_outputs_of_unknown_formats_are_refused_before_any_work(files, tmp_path,
     ):
         assert run(*command, "--quiet") == 1
         assert "format" in (said := capsys.readouterr().err) or "HDF5 files" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_ids_are_not_read_from_what_a_download_writes(tmp_path, capsys, link):
+    ids = tmp_path / "gaia_source.fits"
+    Table({"source_id": [7], "mine": [1.0]}).write(ids)
+    named = ids
+    if link:
+        named = tmp_path / "link.fits"
+        named.symlink_to(ids)
+    assert run("download", "--source-ids", named, "--output", tmp_path) == 1
+    assert "read by this command as well (source-ids)" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["gaia_source.fits"] + ["link.fits"] * link
+
+
+def test_what_is_needed_at_the_end_is_looked_for_at_the_beginning(files, tmp_path, capsys):
+    store, catalogue = files
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "cmd.png").write_text("mine")
+    for command, message in (
+        (("report", catalogue, "--output", tmp_path / "r.html", "--spectra", "no.h5"), "no.h5: no"),
+        (("plot", "cmd", catalogue, "--output-dir", tmp_path / "p"), "cmd.png exists already"),
+        (
+            ("binaries", store, "--truth", "no.h5", "--output", tmp_path / "o.fits"),
+            "no.h5: no such file",
+        ),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("xpfit.report.gather", None)
+            patch.setattr("xpfit.fit.Fitter.fit", None)
+            patch.setattr("xpfit.catalogue.cuts.iterate_catalogue", None)
+            assert run(*command, "--quiet") == 1
+        assert message in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]
+
+
+def test_two_trainings_do_not_write_one_file(tmp_path, capsys):
+    with locked(tmp_path / "m.h5.lock", ""):
+        for command in (("train", "x.fits"), ("companion", "train", "x.fits", "--kind", "svae")):
+            assert run(*command, "--output", tmp_path / "m.h5") == 1
+            assert "another training is to write this file" in capsys.readouterr().err
+
+
+def test_a_directory_that_was_made_in_vain_is_removed(tmp_path, capsys):
+    assert run("validate", "no.fits", "--output", tmp_path / "a" / "b") == 1
     assert list(tmp_path.iterdir()) == []

@@ -8,9 +8,8 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from archive import archive_sources
-from astropy.io import votable
-from astropy.table import MaskedColumn, Table
+from archive import N_SOURCE, FakeGaia, archive_sources, as_votable
+from astropy.table import Table
 
 import xpfit
 from xpfit import InputError
@@ -19,76 +18,7 @@ from xpfit.errors import ArchiveError, OutputError
 from xpfit.locks import locked
 from xpfit.read import read_continuous, read_table
 from xpfit.read.archive import ArchiveClient, Download, Status
-from xpfit.read.archive.queries import ALLWISE, GAIA_SOURCE, TWO_MASS
-
-N_SOURCE = 7
-
-
-def as_votable(table: Table) -> bytes:
-    out = io.BytesIO()
-    votable.writeto(votable.from_table(table), out)
-    return out.getvalue()
-
-
-def records(table: Table):
-    """A table as astroquery's datalink hands it over."""
-    return votable.parse(io.BytesIO(as_votable(table))).get_first_table()
-
-
-class FakeGaia:
-    """The two methods of astroquery's GaiaClass that are used, with answers from tables."""
-
-    def __init__(self, rng):
-        self.spectra = archive_sources(N_SOURCE, rng, 6, 5)
-        self.ids = np.asarray(self.spectra["source_id"])
-        self.has_xp = np.arange(N_SOURCE) != 2
-        self.unknown = {int(self.ids[5])}
-        self.broken, self.dropped, self.requests = set(), set(), []
-        self.upper_case = False
-
-    def launch_job_async(self, query, *, upload_resource, upload_table_name):
-        assert upload_table_name == "wanted"
-        name = {GAIA_SOURCE: "gaia", TWO_MASS: "tmass", ALLWISE: "wise"}[query]
-        self._request(name, upload_resource["source_id"])
-        ids = [i for i in upload_resource["source_id"] if int(i) not in self.unknown]
-        rows = np.searchsorted(self.ids, ids)
-        table = Table({"source_id": np.array(ids, dtype=np.int64)})
-        if name == "gaia":
-            table["has_xp_continuous"] = self.has_xp[rows]
-            table["parallax"] = MaskedColumn(1.0 + rows, mask=rows == 1)
-            table["norm_dg"] = -20.0 + 0.0 * rows
-        else:
-            table = table[rows % 2 == (name == "wise")]
-            column = "j_m" if name == "tmass" else "w1mpro"
-            table[column] = np.full(len(table), 12.0)
-            table["ph_qual" if name == "tmass" else "cc_flags"] = np.array(
-                ["AAA"] * len(table), dtype=object
-            )
-        if self.upper_case:
-            table.rename_column("source_id", "SOURCE_ID")
-        self.answer = table
-        return self
-
-    def get_results(self):
-        return self.answer
-
-    def load_data(self, ids, **options):
-        assert options["retrieval_type"] == "XP_CONTINUOUS"
-        assert options["data_structure"] == "RAW"
-        self._request("spectra", ids)
-        send = [i for i in ids if i not in self.dropped]
-        self.dropped -= set(ids)
-        if not send:
-            return {}
-        table = self.spectra[np.isin(self.ids, send)]
-        if self.upper_case:
-            table.rename_column("source_id", "SOURCE_ID")
-        return {"XP_CONTINUOUS_RAW.xml": [records(table)]}
-
-    def _request(self, name, ids):
-        self.requests.append((name, [int(i) for i in ids]))
-        if name in self.broken:
-            raise OSError("500 Internal Server Error")
+from xpfit.read.archive.queries import GAIA_SOURCE
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
+import h5py
 import numpy as np
 import pytest
 
 from xpfit import InputError, load_model, read_spectra
 from xpfit.cli import main
-from xpfit.simulate import SurveySettings, iterate_survey, read_truth, simulate_survey
+from xpfit.simulate import SurveySettings, iterate_survey, read_truth, simulate_survey, write_survey
 from xpfit.simulate.noise import XPNoise, g_magnitude, gaia_parallax_err
 from xpfit.simulate.survey import CHUNK
 
@@ -143,3 +144,15 @@ def test_command_writes_spectra_and_truth(sample_path, tmp_path, capsys):
     assert "at least one star" in capsys.readouterr().err
     with pytest.raises(InputError, match="not a simulated survey"):
         read_truth(sample_path)
+
+
+def test_a_truth_that_was_changed_is_refused(model, tmp_path, monkeypatch):
+    path = tmp_path / "survey.h5"
+    write_survey(iterate_survey(model, 5, np.random.default_rng(1)), model, path)
+    before = read_truth(path)
+    with h5py.File(path, "r+") as file:
+        file["truth/labels"][2, 0] += 1e-9
+    with pytest.raises(InputError, match="checksum of the truth does not match"):
+        read_truth(path)
+    monkeypatch.setenv("XPFIT_VERIFY", "0")
+    assert read_truth(path).keys() == before.keys()

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from ..errors import ArchiveError
 from ..read import read_source_ids
 from ..read.archive import MAX_BATCH, ArchiveClient, Download
 from . import options as shared
 from .parser import Parser
+
+TABLES = ("accounts.ecsv", "gaia_source.fits", "photometry.fits")
+"""What is written anew in the directory each time."""
 
 
 def add(command: Parser) -> None:
@@ -26,6 +30,8 @@ def add(command: Parser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Download what is missing, and print the outcome for every source."""
     ids = read_source_ids(options.source_ids)
+    written = [Path(options.output) / name for name in TABLES]
+    shared.check_outputs(options, *filter(Path.exists, written), overwrite=True)
     download = Download(options.output, ArchiveClient(), options.batch_size)
     download.run(ids, progress=not options.quiet)
     following = f"next: xpfit prepare {download.directory}/spectra/*.h5 --output spectra.h5"

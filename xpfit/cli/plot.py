@@ -13,7 +13,6 @@ from ..catalogue.cuts import iterate_catalogue
 from ..companion import Companion, GaiaNet, ScatterAutoencoder, UncertainNetwork, load_companion
 from ..data import Spectra
 from ..errors import InputError
-from ..files import output_directory
 from ..model import XPModel
 from ..model.store import load_model
 from ..plots import model_figures, reliability_diagram, star_figure
@@ -197,6 +196,16 @@ PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
 }
 """Subjects, and functions that make figures by name."""
 
+ALWAYS = {
+    "model": ["prior"],
+    "residuals": ["flux_residuals", "flux_residual_maps"],
+    "sky": ["extinction_maps"],
+    "latent": ["latent_tracks", "reconstruction"],
+    **{name: [name] for name in ("reliability", "cmd", "tension", "forecast", "birdseye")},
+    "attention": ["attention"],
+}
+"""Figures that are drawn of every subject: these must not exist when the work begins."""
+
 
 def add(command: Parser) -> None:
     """Add the command's arguments."""
@@ -243,7 +252,9 @@ def add(command: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Draw and write all figures."""
-    output_directory(options.output_dir)
+    names = [f"star-{i}" for i in options.source_id or ()] if options.what == "star" else []
+    names = names or ALWAYS.get(options.what, [])
+    shared.make_directory(options, options.output_dir, [f"{n}.{options.format}" for n in names])
     figures = {f"{k}.{options.format}": v for k, v in PLOTS[options.what](options).items()}
     directory = shared.make_directory(options, options.output_dir, figures)
     shared.save_files(options, directory, figures)

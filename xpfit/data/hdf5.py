@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from .._version import __version__
 from ..errors import InputError, ModelFileError, XpfitError
 from ..files import atomic_output, existing_file
 from ..integrity import require_plausible_size, verifying
+from .sink import Sink
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,20 @@ def _require_self_contained(file: h5py.File, path: str | os.PathLike[str]) -> No
     require_plausible_size(path, n_bytes)
 
 
+class NewFile(h5py.File):
+    """A new HDF5 file, as `new_hdf5` opens it."""
+
+    def __init__(self, sink: Sink):
+        super().__init__(sink, "w")
+        self._sink = sink
+
+    def require_written(self) -> None:
+        """Raise the error of an earlier write, if there was one, or have a signal take effect."""
+        self._sink.require_written()
+
+
 @contextmanager
-def new_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
+def new_hdf5(path: str | os.PathLike[str]) -> Iterator[NewFile]:
     """Open a new HDF5 file for writing, so that a full disk is an error and nothing worse.
 
     Parameters
@@ -189,7 +201,7 @@ def new_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
 
     Yields
     ------
-    h5py.File
+    NewFile
 
     Raises
     ------
@@ -197,64 +209,13 @@ def new_hdf5(path: str | os.PathLike[str]) -> Iterator[h5py.File]:
         If a write failed, at the end of the block at the latest.
     """
     with open(path, "x+b", buffering=0) as raw:
-        sink = _Sink(raw)
-        try:
-            with h5py.File(sink, "w") as file:
-                yield file
-        finally:
-            if sink.error is not None:
-                raise sink.error
-
-
-class _Sink:
-    """A file for HDF5 that keeps the first error of writing, and ignores all writes after it.
-
-    HDF5 crashes when it cannot write while it closes a file. An error in a block has
-    it closed at once, and the lost writes do not matter, since the file is not used.
-    """
-
-    def __init__(self, raw: io.FileIO):
-        self._raw = raw
-        self.error: OSError | None = None
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._raw.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._raw.tell()
-
-    def read(self, size: int = -1) -> bytes:
-        return self._raw.read(size) or b""
-
-    def readinto(self, buffer: memoryview) -> int:
-        view, n_read = memoryview(buffer), 0
-        while n_read < len(view):
-            n = self._raw.readinto(view[n_read:])
-            if not n:  # what could not be written
-                view[n_read:] = bytes(len(view) - n_read)
-                break
-            n_read += n
-        return len(view)
-
-    def write(self, data: memoryview) -> int:
-        view, n_written = memoryview(data), 0
-        try:
-            while n_written < len(view) and self.error is None:
-                n_written += self._raw.write(view[n_written:])
-        except OSError as error:
-            self.error = error
-        return len(view)
-
-    def truncate(self, size: int) -> int:
-        try:
-            if self.error is None:
-                self._raw.truncate(size)
-        except OSError as error:
-            self.error = error
-        return size
-
-    def flush(self) -> None:
-        """There is no buffer."""
+        sink = Sink(raw)
+        with sink.postponing_signals():
+            try:
+                with NewFile(sink) as file:
+                    yield file
+            finally:
+                sink.require_written()
 
 
 def arrays_of(group: Mapping[str, Any]) -> dict[str, np.ndarray]:

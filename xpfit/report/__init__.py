@@ -13,7 +13,7 @@ from .._version import __version__
 from ..catalogue.cuts import iterate_catalogue
 from ..catalogue.pipeline import Pipeline, find_stars
 from ..data import Spectra
-from ..files import atomic_output
+from ..files import atomic_output, existing_file
 from ..fit import FitStatus
 from ..model import XPModel
 from ..model.store import load_model
@@ -84,6 +84,8 @@ def write_report(
     path = Path(catalogue)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file; check the path")
+    for needed in (*([model] if model else []), *spectra):  # which are read at the end
+        existing_file(needed)
     labels = ReferenceLabels(read_table(reference, LABELLED)) if reference else None
     parts = watch(iterate_catalogue(path, COLUMNS))
     gathered = gather(parts, attach=labels.attach if labels else None)

@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from ..._version import __version__
+from ...arrow import pyarrow_modules
 from ...errors import InputError, OutputError
 from ..hats import plan_partitions, write_hats_metadata, write_partition
 from ..pipeline import Pipeline
@@ -104,6 +105,7 @@ def run_catalogue(
         If an input does not exist.
     """
     settings = settings or RunSettings()
+    pyarrow_modules(OutputError)  # raises if it is not installed, before any work
     if settings.retries < 0:
         raise InputError(f"retries must not be negative, got {settings.retries}")
     chunks = plan_chunks(inputs, stars_per_chunk)

@@ -173,8 +173,10 @@ def _alike(parts: Iterable[Spectra]) -> Iterator[Spectra]:
         raise InputError("no spectra to write; the input has no rows")
 
 
-def write_hdf5(parts: Iterator[Spectra], path: Path, more: Callable[[], dict] | None = None) -> int:
-    """Write all parts, and more arrays that are known at the end; returns the number of stars."""
+def write_hdf5(
+    parts: Iterator[Spectra], path: Path, finish: Callable[[h5py.File], None] | None = None
+) -> int:
+    """Write all parts, and whatever `finish` adds at the end; returns the number of stars."""
     n_star = 0
     with new_hdf5(path) as file:
         for part in parts:
@@ -186,12 +188,13 @@ def write_hdf5(parts: Iterator[Spectra], path: Path, more: Callable[[], dict] | 
                 file[name].resize(n_star + len(part), axis=0)
                 file[name][n_star:] = values
             n_star += len(part)
+            file.require_written()  # before more is computed in vain
         # Sources may be repeated across parts, which is known only at the end.
         file["input_flags"][:] |= id_flags(file["source_id"][:])
         file.attrs["n_star"] = n_star
         file.attrs[HEADER_CHECKSUM] = _header_checksum(file)
-        for name, values in (more() if more else {}).items():
-            file[name] = values
+        if finish is not None:
+            finish(file)
     return n_star
 
 

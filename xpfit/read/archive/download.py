@@ -11,9 +11,11 @@ The directory that a download fills::
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import Enum
 from functools import partial, reduce
 from pathlib import Path
@@ -51,6 +53,9 @@ REQUESTS = {
 
 FOLDERS = ("spectra", "gaia_source", "photometry")
 
+
+BEGUN = "begun.json"
+"""The batch that is being downloaded: its number and its sources."""
 
 _TEXT = "U8"  # as long as the longest status
 
@@ -128,6 +133,7 @@ class Download:
             self._request(wanted, progress)
             self._merge("gaia_source")
             self._merge("photometry")
+            (self.directory / BEGUN).unlink(missing_ok=True)
 
     def _request(self, wanted: np.ndarray, progress: bool) -> None:
         """Request what is missing, batch by batch."""
@@ -205,10 +211,7 @@ class Download:
 
     def _run_batch(self, batch: np.ndarray) -> bool:
         """Download one batch and record its status; returns whether the archive answered."""
-        # Also beyond files of which the accounts know nothing.
-        names = [path.stem.removeprefix("batch_") for f in FOLDERS for path in self._batches(f)]
-        numbers = [int(name) for name in names if name.isdecimal()]
-        number = max([-1, *numbers, *np.asarray(self.accounts["batch"]).tolist()]) + 1
+        number = self._number_of(batch)
         status = {name: np.full(len(batch), Status.FAILED.value, _TEXT) for name in REQUESTS}
         tables = {}
         for name, adql in (
@@ -228,6 +231,21 @@ class Download:
             self._write_table("photometry", number, _join(photometry, tables.get("gaia_source")))
         self._account(batch, number, status)
         return bool(tables)
+
+    def _number_of(self, batch: np.ndarray) -> int:
+        """Number of a batch, recorded: if it is interrupted, its files are replaced next time."""
+        path, ids = self.directory / BEGUN, batch.tolist()
+        accounted = np.asarray(self.accounts["batch"]).tolist()
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            begun = json.loads(path.read_bytes())
+            if begun["source_id"] == ids and int(begun["batch"]) not in accounted:
+                return int(begun["batch"])
+        # Also beyond files of which the accounts know nothing.
+        names = [path.stem.removeprefix("batch_") for f in FOLDERS for path in self._batches(f)]
+        number = max([-1, *(int(name) for name in names if name.isdecimal()), *accounted]) + 1
+        with atomic_output(path, overwrite=True) as part:
+            part.write_text(json.dumps({"batch": number, "source_id": ids}), encoding="utf-8")
+        return number
 
     def _spectra(self, batch: np.ndarray, sources: Table, number: int) -> np.ndarray:
         """Download the spectra that the archive lists; returns their status."""
