@@ -179,7 +179,7 @@ def _require_self_contained(file: h5py.File, path: str | os.PathLike[str]) -> No
     require_plausible_size(path, n_bytes)
 
 
-class NewFile(h5py.File):
+class NewFile(h5py.File):  # type: ignore[misc]
     """A new HDF5 file, as `new_hdf5` opens it."""
 
     def __init__(self, sink: Sink):

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -41,7 +42,7 @@ class Sink:
 
         Other code in the block is interrupted at once.
         """
-        before: dict[int, Callable] = {}
+        before: dict[int, Callable[[int, FrameType | None], Any]] = {}
         if threading.current_thread() is threading.main_thread():
             handlers = {n: signal.getsignal(n) for n in map(_number, SIGNALS) if n is not None}
             before = {n: handler for n, handler in handlers.items() if callable(handler)}
