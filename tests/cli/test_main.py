@@ -85,7 +85,7 @@ def test_there_are_sixteen_commands_with_a_module_each():
         "options",
         "parser",
     }
-    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 16
+    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 17
 
 
 def test_options_are_written_as_in_the_usage():

@@ -24,6 +24,7 @@ from .parser import HelpFormatter, Parser
 
 COMMANDS = (
     ("download", "download", "Download spectra, astrometry and photometry from the Gaia archive."),
+    ("inspect", "inspect", "Say what files are, and what would be used of them."),
     ("prepare", "prepare", "Prepare spectra once, for repeated fits and trainings."),
     ("simulate", "simulate", "Simulate a survey with known truth, to train on and to fit."),
     ("recipe", "recipe", "Print a training recipe, as a TOML file to modify."),

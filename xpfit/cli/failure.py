@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from ..errors import XpfitError
+from ..errors import InputError, XpfitError
 from ..temporary import PREFIX
 
 REPORT_TO = "the developers (see README.md)"
@@ -31,6 +31,8 @@ def explain(error: Exception) -> str:
     str
     """
     text = str(error)
+    if isinstance(error, InputError):
+        return text + _hint(text)
     if isinstance(error, XpfitError):
         return text
     name = _file_of(error)
@@ -55,6 +57,16 @@ def explain(error: Exception) -> str:
         f"{of_file}a fault of xpfit ({type(error).__name__}: {text}); please report it to "
         f"{REPORT_TO}, with what the same command prints with --debug"
     )
+
+
+def _hint(text: str) -> str:
+    """How to find out more about a file that a message begins with."""
+    name = text.partition(": ")[0]
+    try:
+        is_file = os.path.exists(name)
+    except ValueError:  # no file has such a name
+        return ""
+    return f" ('xpfit inspect {name}' shows what is in it)" if is_file else ""
 
 
 def _file_of(error: Exception) -> str:

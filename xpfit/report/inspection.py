@@ -1,0 +1,278 @@
+"""What a file is, what xpfit would use of it, and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from ..catalogue import read_catalogue
+from ..companion.store import load_companion
+from ..data import CoefficientSpace, Spectra
+from ..data.hdf5 import open_hdf5
+from ..errors import InputError
+from ..model.store import load_model
+from ..prepare.open import iterate_file
+from ..quality import Confidence
+from ..quantities import quantity
+from ..read import XP_BANDS, read_continuous, read_sampled
+from ..read.columns import ASTROMETRY, LABELLED, PHOTOMETRY
+from ..read.formats import Format
+from ..read.grid import describe, stated_facts
+from ..read.joins import id_column
+from ..read.kinds import kind_and_format
+from ..read.known import known_columns
+from ..read.tables import is_table, read_table
+
+MAX_PROBLEMS = 5
+"""Problems that are named."""
+
+DR3_COEFFICIENTS = (55, 55)
+"""Of BP and RP in Gaia DR3."""
+
+PURPOSES = {
+    "--photometry (prepare, fit, run)": (PHOTOMETRY, ()),
+    "--astrometry (prepare, fit, run)": (ASTROMETRY, ("parallax", "parallax_error")),
+    "--labels (prepare), --reference (validate, report)": (LABELLED, ("teff", "feh", "logg")),
+}
+"""What a table can serve for: the columns that are used, and those that must be there."""
+
+UNREADABLE = (InputError, OSError, KeyError, ValueError)
+
+
+def inspect_file(path: str | os.PathLike) -> list[str]:
+    """Say what a file is, what would be used of it and what is wrong with it.
+
+    Parameters
+    ----------
+    path : path-like
+        Of any kind that xpfit reads or writes.
+
+    Returns
+    -------
+    list of str
+        Lines for people. Warnings of the readers are among them.
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If there is no such file, or it is nothing that xpfit can read.
+    """
+    path = Path(path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        lines = list(_lines(path))
+    said = dict.fromkeys(str(warning.message) for warning in caught)
+    return lines + [f"warning: {' '.join(text.split())}" for text in said]
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines on a file or a directory."""
+    if path.is_dir():
+        yield from _catalogue(path)
+        return
+    kind, form = kind_and_format(path)
+    if form.name == "hdf5" and (name := _own_format(path)):
+        yield from OWN_FORMATS[name](path)
+    elif form.name == "parquet":
+        yield from _first_that_reads(path, _prepared, _catalogue)
+    elif kind in ("continuous", "sampled") and _has_spectra(path, form, kind):
+        yield from (_continuous if kind == "continuous" else _sampled)(path, form)
+    elif is_table(path):
+        yield from (
+            _first_that_reads(path, _library, _table) if form.name == "fits" else _table(path)
+        )
+    else:
+        raise InputError(
+            f"{path}: a {form.name} file that is no spectra, catalogue, model or table that xpfit "
+            "knows"
+        )
+
+
+def _own_format(path: Path) -> str:
+    """What an HDF5 file that xpfit has written says that it is; empty for others."""
+    with open_hdf5(path) as file:
+        name = file.attrs.get("format", "")
+    return str(name) if name in OWN_FORMATS else ""
+
+
+def _first_that_reads(path: Path, *readers: Callable[[Path], Iterator[str]]) -> list[str]:
+    """Lines of the first reader that can read a file."""
+    for reader in readers[:-1]:
+        try:
+            return list(reader(path))
+        except UNREADABLE:
+            continue
+    return list(readers[-1](path))
+
+
+def _has_spectra(path: Path, form: Format, kind: str) -> bool:
+    """Whether the columns of a file are those of its kind of spectra."""
+    names = {name.lower() for name in form.facts(path).names} or None
+    wanted = {"bp_coefficients"} if kind == "continuous" else {"flux", "flux_error"}
+    return names is None or wanted <= names
+
+
+def _continuous(path: Path, form: Format) -> Iterator[str]:
+    """XP continuous spectra."""
+    n, sizes, absent, problems = 0, {}, dict.fromkeys(XP_BANDS, 0), []
+    for table in read_continuous(path, form=form):
+        for band in XP_BANDS:
+            values = np.asarray(table[f"{band}_coefficients"])
+            sizes[band] = max(sizes.get(band, 0), values.shape[1])
+            absent[band] += int(np.sum(~np.isfinite(values).any(axis=1)))
+        problems += _problems(table, n)
+        n += len(table)
+    count = tuple(sizes[band] for band in XP_BANDS)
+    release = "as in Gaia DR3" if count == DR3_COEFFICIENTS else "not Gaia DR3's 55 + 55"
+    yield f"XP continuous spectra ({form.name}): {n} sources"
+    yield f"{count[0]} + {count[1]} coefficients in BP and RP, {release}, with correlations"
+    for band, missing in absent.items():
+        if missing:
+            yield f"without {band.upper()}: {missing} sources (fitted with the other band)"
+    yield "serves for: fit, run, prepare, sample, plot (both observation spaces)"
+    yield "not in it: J, H, Ks (--photometry), parallaxes (--astrometry), labels (--labels)"
+    yield from _shown(problems)
+
+
+def _sampled(path: Path, form: Format) -> Iterator[str]:
+    """XP sampled spectra."""
+    facts, n, problems, grid = stated_facts(path, form), 0, [], np.empty(0)
+    for table in read_sampled(path, form=form):
+        grid = table.meta["wavelength"]
+        problems += _problems(table, n)
+        n += len(table)
+    stated = "as the file states" if facts.sampling is not None else "not stated in the file"
+    yield f"XP sampled spectra ({form.name}): {n} sources"
+    yield f"wavelengths {describe(grid)} ({stated})"
+    unit = facts.units.get("flux")
+    yield f"flux in {unit}" if unit else "unit of flux not stated, W m-2 nm-1 assumed"
+    yield "serves for: fit, run, prepare, sample, plot (sampled space only; errors uncorrelated)"
+    yield "not in it: J, H, Ks (--photometry), parallaxes (--astrometry), labels (--labels)"
+    yield from _shown(problems)
+
+
+def _problems(table: Table, before: int) -> list[str]:
+    """What is wrong with rows, by number."""
+    return [
+        problem if problem.startswith("row ") else f"row {before + i + 1}: {problem}"
+        for i, problem in enumerate(table["problem"])
+        if problem
+    ]
+
+
+def _shown(problems: list[str]) -> Iterator[str]:
+    """The first problems."""
+    if problems:
+        yield f"{len(problems)} rows cannot be used: " + "; ".join(problems[:MAX_PROBLEMS])
+
+
+def _library(path: Path) -> Iterator[str]:
+    """The APOGEE-XP library, or a part of it."""
+    (spectra,) = iterate_file(path)
+    yield f"the APOGEE-XP library, or a part of it: {len(spectra)} stars"
+    yield from _of_spectra(spectra)
+
+
+def _prepared(path: Path) -> Iterator[str]:
+    """Prepared spectra."""
+    n, first, with_parallax = 0, None, 0
+    for part in iterate_file(path):
+        first = part if first is None else first
+        n += len(part)
+        with_parallax += int(np.isfinite(part.parallax_err).sum())
+    yield f"prepared spectra: {n} stars, {with_parallax} with a parallax"
+    if first is not None:
+        yield from _of_spectra(first)
+
+
+def _of_spectra(spectra: Spectra) -> Iterator[str]:
+    """Space and labels of spectra."""
+    yield f"in {spectra.space!r}"
+    labels = ", ".join(spectra.labels)
+    yield f"labels: {labels}" if labels else "no labels: cannot be trained on"
+    spaces = "coefficient" if isinstance(spectra.space, CoefficientSpace) else "sampled"
+    commands = "fit, run, sample, plot" + (", train, train-confidence" if labels else "")
+    yield f"serves for: {commands} (in {spaces} space)"
+
+
+def _model(path: Path) -> Iterator[str]:
+    """A model."""
+    model = load_model(path)
+    yield f"a model: {model!r}"
+    ranges = []
+    for name, (low, high) in zip(model.label_names, model.label_ranges, strict=True):
+        known = quantity(name)
+        low, high = (f"{known.factor * x:.{known.digits}f}" for x in (low, high))
+        ranges.append(f"{name} {low} to {high} {known.unit}".strip())
+    yield f"trained at {', '.join(ranges)}"
+    yield "serves for: --model of all commands"
+
+
+def _classifiers(path: Path) -> Iterator[str]:
+    """Confidence classifiers."""
+    confidence = Confidence.load(path)
+    yield f"confidence classifiers for the fits of model {confidence.model_id[:12]}"
+    yield "serves for: --confidence of fit and run"
+
+
+def _companion(path: Path) -> Iterator[str]:
+    """A companion."""
+    companion = load_companion(path)
+    yield f"a companion of kind {companion.kind}, in {companion.space!r}"
+    yield "serves for: --companion of fit and run, xpfit companion"
+
+
+def _catalogue(path: Path) -> Iterator[str]:
+    """A catalogue."""
+    table = read_catalogue(path)
+    if "quality_flags" not in table.colnames:
+        raise InputError(f"{path}: not a catalogue of xpfit")
+    yield f"a catalogue: {len(table)} stars, {len(table.colnames)} columns"
+    if model := table.meta.get("MODELID"):
+        yield f"made with model {str(model)[:12]}, {table.meta.get('CREATOR', '')}"
+    yield "serves for: select, validate, report, plot, convert"
+
+
+def _table(path: Path) -> Iterator[str]:
+    """Any table: what its columns would be used as."""
+    table = read_table(path, (*PHOTOMETRY, *ASTROMETRY, *LABELLED))
+    if "quality_flags" in table.colnames and "stellar_params_est" in table.colnames:
+        yield from _catalogue(path)
+        return
+    yield f"a table: {len(table)} rows, {len(table.colnames)} columns"
+    key = id_column(table, str(path))
+    yield (
+        f"source ids: {key}" if key else "no source ids of Gaia DR3: joined by position, if at all"
+    )
+    used = {key}
+    for purpose, (wanted, required) in PURPOSES.items():
+        try:
+            known, uses = known_columns(table, wanted, str(path))
+        except InputError as error:
+            yield f"{purpose}: {error}"
+            continue
+        used |= {use.column for use in uses}
+        lacking = [name for name in required if name not in known]
+        if uses and not lacking:
+            yield f"serves for {purpose}:"
+            yield from (f"  {use}" for use in uses)
+        elif uses:
+            yield f"not for {purpose}: no column for {', '.join(lacking)}"
+    unused = [name for name in table.colnames if name not in used]
+    if unused:
+        yield f"not used: {', '.join(unused)}"
+
+
+OWN_FORMATS: dict[str, Callable[[Path], Iterator[str]]] = {
+    "xpfit-spectra": _prepared,
+    "xpfit-model": _model,
+    "xpfit-confidence": _classifiers,
+    "xpfit-companion": _companion,
+    "xpfit-catalogue": _catalogue,
+}
+"""By what HDF5 files that xpfit has written say that they are."""
