@@ -77,13 +77,14 @@ def test_help_of_every_verb_of_companion(verb, capsys):
     assert help_of(capsys, "companion", verb).startswith(f"usage: xpfit companion {verb}")
 
 
-def test_there_are_sixteen_commands_with_a_module_each():
+def test_there_are_seventeen_commands_with_a_module_each():
     folder = Path(xpfit.__file__).parent / "cli"
     modules = {path.stem for path in folder.glob("*.py")} - {
         "__init__",
         "failure",
         "options",
         "parser",
+        "resume",
     }
     assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 17
 

@@ -284,7 +284,7 @@ class Key:
         Warns
         -----
         UserWarning
-            If the table has less than `FEW` of them.
+            If the table has less than `FEW` of them, and less than that of its sources are stars.
         """
         found, n_sources = found or self.found, len(self._unique)
         if found.n_star and not found.n_matched:
@@ -297,7 +297,8 @@ class Key:
             f"{self.what}: {found.n_matched} of {found.n_star} stars found by {self.column}, "
             f"{found.n_star - found.n_matched} not; the table has {n_sources} sources"
         )
-        if found.n_matched < FEW * found.n_star:
+        # A short table of some of the stars, such as the few with a parallax, is none of others.
+        if found.n_matched < FEW * min(found.n_star, n_sources):
             warnings.warn(f"{text}; is it the table of these stars?", stacklevel=3)
         return text
 
