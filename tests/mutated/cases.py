@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 from mutated import mutations
-from mutated.corpus import ENDINGS, MODEL, write_table
+from mutated.corpus import CHAIN, ENDINGS, MODEL, write_table
 from mutated.process import OUTPUT, Ending, run_watched
 
 STORE = "o.h5"
@@ -105,8 +105,8 @@ def of_hdf5(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
         ("survey.h5", ("validate", "@fit.h5", "--truth", "!")),
         ("survey.h5", (*FIT[:1], "!", *FIT[2:])),
         ("survey.h5", ("simulate", "--n", "2", "--library", "!", "--output", STORE, *WITH_MODEL)),
-        (f"{OUTPUT}/chains.h5", ("sample", "--spectra", "@store.h5", "--output-dir", ".",
-                                 "--max-steps", "4", *WITH_MODEL)),
+        (f"{OUTPUT}/{CHAIN}", ("sample", "--spectra", "@store.h5", "--output-dir", ".",
+                                 "--max-steps", "20", *WITH_MODEL)),
     )  # fmt: skip
     return commands[rng.integers(len(commands))]
 
@@ -148,7 +148,7 @@ def of_arguments(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
          "--seed", "1"),
         ("plot", "sky", "@fit.h5", "--output-dir", ".", "--nside", "16", "--distances", "1", "2"),
         ("plot", "forecast", "@model.h5", "--output-dir", ".", "--g", "15"),
-        ("sample", "--spectra", "@store.h5", "--output-dir", ".", "--max-steps", "4", "--first",
+        ("sample", "--spectra", "@store.h5", "--output-dir", ".", "--max-steps", "20", "--first",
          "1", *WITH_MODEL),
         ("binaries", "@store.h5", "--output", STORE, *WITH_MODEL, "--jobs", "1"),
         ("report", "@fit.h5", "--output", "o.html", "--spectra", "@missing.h5"),

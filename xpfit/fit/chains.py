@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import emcee
 import numpy as np
 from emcee.backends import Backend
 
 from ..data import Spectra
-from ..data.hdf5 import new_hdf5, open_hdf5
+from ..data.hdf5 import new_hdf5, open_hdf5, require_arrays
 from ..errors import InputError
 from ..files import atomic_output
 from ..model import XPModel
@@ -49,24 +50,33 @@ class ChainFile(Backend):
             with open_hdf5(self.path) as file:
                 group = file[GROUP]
                 facts = dict(group.attrs)
-                self.reset(facts["nwalkers"], facts["ndim"])
-                self.iteration = int(facts["iteration"])
-                for name in ("chain", "log_prob", "accepted"):
-                    values = group[name][()]
-                    if values.shape[1:] != getattr(self, name).shape[1:]:
-                        raise ValueError(f"{name} has the shape {values.shape}")
-                    setattr(self, name, values)
-        except (OSError, LookupError, ValueError, TypeError) as error:
+                arrays = {name: group[name][()] for name in ("chain", "log_prob", "accepted")}
+            self._take(facts, arrays)
+        except (OSError, LookupError, ValueError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{self.path}: not a chain, or a damaged one ({error}); remove it to sample anew"
             ) from error
-        if facts.get(POSTERIOR) != self.posterior:
+        if str(facts.get(POSTERIOR)) != self.posterior:
             raise InputError(
                 f"{self.path}: the chain of another model, spectrum or seed; give the same ones, "
                 "or remove it to sample anew"
             )
-        names = sorted(name for name in facts if name.startswith(_RANDOM_STATE))
-        self.random_state = tuple(facts[name] for name in names)
+
+    def _take(self, facts: dict[str, Any], arrays: dict[str, Any]) -> None:
+        """Take the chain from the content of a file; ValueError if it is none."""
+        n, n_walkers, n_dim = (int(facts[name]) for name in ("iteration", "nwalkers", "ndim"))
+        shapes = {"chain": (n, n_walkers, n_dim), "log_prob": (n, n_walkers)}
+        # There may be room for more steps.
+        require_arrays({name: (arrays[name][:n], shape) for name, shape in shapes.items()})
+        require_arrays({"accepted": (arrays["accepted"], (n_walkers,))})
+        if len(arrays["log_prob"]) != len(arrays["chain"]):
+            raise ValueError("log_prob and chain have different lengths")
+        state = tuple(facts[name] for name in sorted(facts) if name.startswith(_RANDOM_STATE))
+        np.random.RandomState().set_state(state)
+        self.reset(n_walkers, n_dim)
+        for name, values in arrays.items():
+            setattr(self, name, values)
+        self.iteration, self.random_state = n, state
 
     def save(self) -> None:
         """Write the chain, whole or not at all.

@@ -144,6 +144,11 @@ def sample_posterior(
     data = fit_data(model, spectra, covariance, result.luminosity_err)
     objective = Objective(model.forward, model.prior, model.absolute, data, model.parallax_prior)
     start = _start(objective, result.theta[0], rng)
+    if backend is not None and backend.initialized and backend.shape != start.shape:
+        raise InputError(
+            f"source {spectra.source_id[0]}: the chain has {backend.shape} walkers and parameters, "
+            f"where {start.shape} are expected; remove it to sample anew"
+        )
     sampler = emcee.EnsembleSampler(
         *start.shape,
         lambda theta: -0.5 * objective.loss(theta),
