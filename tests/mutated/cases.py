@@ -106,7 +106,7 @@ def of_hdf5(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
         ("survey.h5", (*FIT[:1], "!", *FIT[2:])),
         ("survey.h5", ("simulate", "--n", "2", "--library", "!", "--output", STORE, *WITH_MODEL)),
         (f"{OUTPUT}/{CHAIN}", ("sample", "--spectra", "@store.h5", "--output-dir", ".",
-                                 "--max-steps", "20", *WITH_MODEL)),
+                                 "--max-steps", "4", *WITH_MODEL)),
     )  # fmt: skip
     return commands[rng.integers(len(commands))]
 
@@ -148,7 +148,7 @@ def of_arguments(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
          "--seed", "1"),
         ("plot", "sky", "@fit.h5", "--output-dir", ".", "--nside", "16", "--distances", "1", "2"),
         ("plot", "forecast", "@model.h5", "--output-dir", ".", "--g", "15"),
-        ("sample", "--spectra", "@store.h5", "--output-dir", ".", "--max-steps", "20", "--first",
+        ("sample", "--spectra", "@store.h5", "--output-dir", ".", "--max-steps", "4", "--first",
          "1", *WITH_MODEL),
         ("binaries", "@store.h5", "--output", STORE, *WITH_MODEL, "--jobs", "1"),
         ("report", "@fit.h5", "--output", "o.html", "--spectra", "@missing.h5"),
