@@ -154,7 +154,7 @@ def of_arguments(rng: np.random.Generator) -> tuple[str, tuple[str, ...]]:
         ("report", "@fit.h5", "--output", "o.html", "--spectra", "@missing.h5"),
         ("train", "@store.h5", "--output", STORE, "--checkpoint-minutes", "1", "--labels",
          "teff,feh"),
-        ("train-confidence", "@store.h5", "--output", STORE, *WITH_MODEL, "--jobs", "1"),
+        ("train-confidence", "@ids.txt", "--output", STORE, *WITH_MODEL, "--jobs", "1"),
         ("run", "@store.h5", "--output-dir", "run", *WITH_MODEL, "--workers", "1",
          "--chunk-size", "2", "--retries", "1"),
         (*FIT, "--n-starts", "4", "--multistart", "2", "--starts", "profile"),
