@@ -95,6 +95,7 @@ def alone(model, sample):
     return model.fit(sample, n_jobs=2, progress=False)
 
 
+@pytest.mark.filterwarnings("ignore:.*is it the table of these stars")
 def test_parallaxes_from_spectra_agree_with_measured_ones(model, sample, alone, sample_path):
     table = read_table(sample_path.parent / "library_parallaxes.csv")
     stars = attach_astrometry(sample, table)
