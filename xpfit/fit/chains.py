@@ -22,7 +22,7 @@ GROUP, POSTERIOR = "mcmc", "posterior"
 _RANDOM_STATE = "random_state_"
 
 
-class ChainFile(Backend):
+class ChainFile(Backend):  # type: ignore[misc]
     """A chain in memory, which `save` writes to a file in place of an earlier one.
 
     Parameters
