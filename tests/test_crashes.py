@@ -74,7 +74,7 @@ CASES = {
         "binaries {inputs}/survey.h5 --truth {inputs}/survey.h5 --output o.ecsv --figure f.png"
     ),
     "sample": Case(
-        "sample --spectra {inputs}/stars.h5 --output-dir s --max-steps 500", "",
+        "sample --spectra {inputs}/stars.h5 --output-dir s --max-steps 500", "--overwrite",
         r"s/(chain|corner)-\d+\..*",
     ),
     "validate": Case("validate {inputs}/fit.h5 --include-flagged --min-snr 0 --output v"),
@@ -124,8 +124,9 @@ def draws_little(figure, path, **options):
     if hasattr(path, "write"):
         Image.new("L", (2, 2)).save(path, "PNG")
         return
-    with open(path, "wb", buffering=0) as file:
+    with open(path, "wb") as file:
         file.write(b"half ")
+        file.flush()
         file.write(b"whole")
 
 

@@ -122,5 +122,5 @@ def test_figures_from_the_command_line(catalogue, tmp_path, capsys):
     for what, size in (("cmd", (9.8, 5.4)), ("tension", (9.0, 4.0))):
         assert main(["plot", what, str(path), "--output-dir", str(tmp_path)]) == 0
         assert picture_size(tmp_path / f"{what}.png") == size
-    assert main(["plot", "cmd", "--output-dir", str(tmp_path)]) == 1
+    assert main(["plot", "cmd", "--output-dir", str(tmp_path / "other")]) == 1
     assert "name the file" in capsys.readouterr().err

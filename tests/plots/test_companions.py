@@ -62,13 +62,29 @@ def test_commands_draw_them_and_refuse_other_companions(
     sample_path, companion_path, tmp_path, capsys
 ):
     svae = str(companion_path.with_name("companion_svae.h5"))
-    command = ["plot", "attention", str(sample_path), "--output-dir", str(tmp_path), "--quiet"]
+    command = [
+        "plot",
+        "attention",
+        str(sample_path),
+        "--output-dir",
+        str(tmp_path),
+        "--quiet",
+        "--overwrite",
+    ]
     assert main([*command, "--companion", str(companion_path)]) == 0
     assert picture_size(tmp_path / "attention.png") == (9.0, 9.6)
     assert main([*command, "--companion", svae]) == 1
     assert "needs kind uncertain or gaianet" in capsys.readouterr().err
     assert main(command) == 1
     assert "--companion" in capsys.readouterr().err
-    command = ["plot", "latent", str(sample_path), "--output-dir", str(tmp_path), "--quiet"]
+    command = [
+        "plot",
+        "latent",
+        str(sample_path),
+        "--output-dir",
+        str(tmp_path),
+        "--quiet",
+        "--overwrite",
+    ]
     assert main([*command, "--companion", svae]) == 0
     assert (tmp_path / "reconstruction.png").exists() and (tmp_path / "latent_tracks.png").exists()
