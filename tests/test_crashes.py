@@ -29,11 +29,12 @@ from helpers import run_command
 from matplotlib.figure import Figure
 from PIL import Image
 
-from xpfit import Spectra, load_model, read_spectra
+from xpfit import Spectra, load_model, read_spectra, report
 from xpfit.cli import binaries, train_confidence, validate
 from xpfit.data.hdf5 import arrays_of
-from xpfit.fit import Fitter
+from xpfit.fit import Fitter, sampling
 from xpfit.prepare import write_spectra
+from xpfit.quality import labelled_fits
 from xpfit.temporary import PREFIX
 from xpfit.train import Phase, Recipe, recipe_text
 
@@ -74,7 +75,7 @@ CASES = {
         "binaries {inputs}/survey.h5 --truth {inputs}/survey.h5 --output o.ecsv --figure f.png"
     ),
     "sample": Case(
-        "sample --spectra {inputs}/stars.h5 --output-dir s --max-steps 500", "--overwrite",
+        "sample --spectra {inputs}/stars.h5 --output-dir s --max-steps 100", "--overwrite",
         r"s/(chain|corner)-\d+\..*",
     ),
     "validate": Case("validate {inputs}/fit.h5 --include-flagged --min-snr 0 --output v"),
@@ -136,9 +137,18 @@ def quick():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Fitter, "fit", remembered(Fitter.fit))
         patch.setattr(binaries, "fit_binaries", remembered(binaries.fit_binaries))
+        for name in ("_read", "train_confidence", "calibration_report"):
+            patch.setattr(train_confidence, name, remembered(getattr(train_confidence, name)))
         patch.setattr(
-            train_confidence, "train_confidence", remembered(train_confidence.train_confidence)
+            train_confidence,
+            "with_negatives",  # a minute of fits, and not of writing
+            lambda fitter, stars, result, rng, **options: labelled_fits(
+                fitter.model, stars, result
+            ),
         )
+        patch.setattr(train_confidence, "reliability_figure", lambda report: Figure())
+        patch.setattr(report, "_build", remembered(report._build))
+        patch.setattr(sampling, "STEPS_BETWEEN_CHECKS", 50)
         patch.setattr(Figure, "savefig", draws_little)
         patch.setattr("xpfit.cli.sample.corner_figure", lambda *data, **options: Figure())
         patch.setattr(validate, "_figures", lambda *data: {"a.png": Figure(), "b.png": Figure()})
