@@ -112,3 +112,10 @@ def test_models_without_luminosities_have_no_parallaxes(model, stars):
     kinds = [kind for kind, _ in Negatives(model, spectra, replace(result, absolute=False),
                                            np.random.default_rng(1)).iterate(3)]  # fmt: skip
     assert "wrong parallax" not in kinds and "simulated star" in kinds
+
+
+def test_stars_that_were_not_fitted_give_none(model, stars):
+    spectra, result = stars
+    unfitted = replace(result, parameters=np.full_like(result.parameters, np.nan))
+    with pytest.raises(InputError, match="none of the stars could be fitted"):
+        Negatives(model, spectra, unfitted, np.random.default_rng(1))

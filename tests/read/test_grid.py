@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.io.votable.tree import Resource, TableElement, VOTableFile
 from astropy.table import Table
 
 import xpfit
@@ -47,6 +48,19 @@ def write(table, path, grid=GRID):
             cells.append(f'{row["source_id"]},"{flux}","{error}"')
         path.write_text("\n".join(["source_id,flux,flux_error", *cells]))
         path.with_name("s_sampling.csv").write_text(f'"{tuple(map(float, grid))}"')
+    return path
+
+
+def several_tables(path, *tables):
+    """A FITS file or a VOTable of several tables."""
+    if path.suffix == ".fits":
+        fits.HDUList([fits.PrimaryHDU(), *map(fits.table_to_hdu, tables)]).writeto(path)
+        return path
+    file = VOTableFile()
+    file.resources.append(Resource())
+    for table in tables:
+        file.resources[0].tables.append(TableElement.from_table(file, table))
+    file.to_xml(str(path))
     return path
 
 
@@ -157,22 +171,34 @@ def test_units_of_something_else_are_refused(table, tmp_path):
 
 @pytest.mark.parametrize("ending", ["fits", "xml"])
 def test_all_tables_of_spectra_in_a_file_are_read_and_others_named(table, tmp_path, ending):
-    from astropy.io.votable.tree import Resource, TableElement, VOTableFile
-
     table["solution_id"] = 1
     other = Table({"source_id": [1], "parallax": [2.0]})
-    path = tmp_path / f"s.{ending}"
-    if ending == "fits":
-        hdus = [fits.PrimaryHDU(), *map(fits.table_to_hdu, (table[:2], other, table[2:]))]
-        fits.HDUList(hdus).writeto(path)
-    else:
-        file = VOTableFile()
-        resource = Resource()
-        file.resources.append(resource)
-        for part in (table[:2], other, table[2:]):
-            resource.tables.append(TableElement.from_table(file, part))
-        file.to_xml(str(path))
+    path = several_tables(tmp_path / f"s.{ending}", table[:2], other, table[2:])
     with pytest.warns(UserWarning, match=r"not used, since they are no tables of XP sampled.*2"):
         (read,) = read_sampled(path)
     np.testing.assert_array_equal(read["source_id"], table["source_id"])
     np.testing.assert_allclose(read["flux"], table["flux"])
+
+
+@pytest.mark.parametrize("ending", ["fits", "xml"])
+def test_tables_that_state_different_units_are_refused(table, tmp_path, ending):
+    table["solution_id"] = 1
+    other = table.copy()
+    for name in ("flux", "flux_error"):
+        other[name].unit = "mW m-2 nm-1"
+    path = several_tables(tmp_path / f"s.{ending}", table, other)
+    with pytest.raises(InputError, match="its tables state different units"):
+        list(read_sampled(path))
+
+
+@pytest.mark.parametrize("ending", ["fits", "xml"])
+def test_units_are_those_of_the_table_of_spectra_not_of_one_before_it(table, tmp_path, ending):
+    table["solution_id"] = 1
+    for name in ("flux", "flux_error"):
+        table[name] = 1000.0 * np.asarray(table[name])
+        table[name].unit = "mW m-2 nm-1"
+    stars = Table({"source_id": [1], "parallax": [2.0]})
+    path = several_tables(tmp_path / f"s.{ending}", stars, table)
+    with pytest.warns(UserWarning, match="not used"):
+        (read,) = read_sampled(path)
+    np.testing.assert_allclose(read["flux"], np.asarray(table["flux"]) / 1000.0)

@@ -226,7 +226,7 @@ def _add_measurement(table: Table, name: str, value, error, prefix: str = "") ->
 
 
 def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:
-    """Add the dust-free flux, which all that is known of distances is, without luminosities."""
+    """Add the dust-free flux, of which models without luminosities know no more."""
     known, layout, theta = describe("amplitude"), model.forward.layout, result.theta
     window = amplitude_channels(model.space) & model.trained_grid
     window = window if window.any() else model.trained_grid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -63,10 +64,10 @@ def _hint(text: str) -> str:
     """How to find out more about a file that a message begins with."""
     name = text.partition(": ")[0]
     try:
-        is_file = os.path.exists(name)
+        is_file = os.path.isfile(name)
     except ValueError:  # no file has such a name
         return ""
-    return f" ('xpfit inspect {name}' shows what is in it)" if is_file else ""
+    return f" ('xpfit inspect {shlex.quote(name)}' shows what is in it)" if is_file else ""
 
 
 def _file_of(error: Exception) -> str:

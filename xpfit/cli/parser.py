@@ -17,6 +17,7 @@ DEFAULT_MODEL = "(default: the one that comes with xpfit)"
 
 
 MAX_WAVELENGTHS = 10_000
+"""Of a grid: that of XP spectra in steps of 0.07 nm."""
 
 
 def wavelength_grid(text: str):

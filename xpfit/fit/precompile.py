@@ -45,7 +45,7 @@ _lock = Lock()
 
 
 def precompile() -> None:
-    """Fill Numba's cache with the kernel, if it is not there: half a minute, once.
+    """Fill Numba's cache with the kernel, if it is not there: a minute, once.
 
     Other processes wait meanwhile.
     """

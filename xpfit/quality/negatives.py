@@ -10,10 +10,12 @@ star, so that nothing gives it away but its shape.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 
 import numpy as np
 
 from ..data import Spectra
+from ..errors import InputError
 from ..fit import FitResult
 from ..model import XPModel
 from ..model.bolometric import planck
@@ -63,6 +65,11 @@ class Negatives:
         Their best fits, without parallaxes.
     rng : numpy.random.Generator
 
+    Raises
+    ------
+    InputError
+        If none of the stars was fitted.
+
     Notes
     -----
     Labels stay with those that are dominated by one star (`LABELLED`): whether the fit of such a
@@ -74,6 +81,8 @@ class Negatives:
         self, model: XPModel, spectra: Spectra, result: FitResult, rng: np.random.Generator
     ):
         fitted = np.isfinite(result.parameters).all(axis=1)
+        if not fitted.any():
+            raise InputError("none of the stars could be fitted; give spectra of other stars")
         self.model, self.rng = model, rng
         self._spectra, theta = spectra[fitted], result.theta[fitted]
         self._predicted = model.forward.flux(theta)
@@ -158,8 +167,9 @@ class Negatives:
         extinction = self.rng.exponential(0.6, size=(n, 1)) * (self.rng.random((n, 1)) < 0.5)
         dust = np.exp(-extinction * np.exp(ccm89_curve(wavelength)))
         body = planck(wavelength, self._uniform(limits, n)[:, 0]) * dust
-        return self._scaled(self.model.space.observe(body * self._response()), rows)
+        return self._scaled(self.model.space.observe(body * self._response), rows)
 
+    @cached_property
     def _response(self) -> np.ndarray:
         """Mean ratio of stars to black bodies where values are no fluxes, shape (n_grid,)."""
         space = self.model.space
@@ -167,8 +177,7 @@ class Negatives:
             return np.ones(space.n_grid)
         hot = np.argsort(-self._fit["teff"])[: max(10, len(self._predicted) // 20)]
         body = planck(space.wavelength, self._fit["teff"][hot])
-        ratio = space.spectrum(self._scaled(self._predicted, np.arange(len(self._predicted)))[hot])
-        ratio = ratio / body
+        ratio = space.spectrum(self._predicted[hot]) / body
         mean: np.ndarray = np.mean(ratio / np.linalg.norm(ratio, axis=1, keepdims=True), axis=0)
         return mean
 
@@ -202,7 +211,7 @@ class Negatives:
         for line in LINES:
             strength = self.rng.random((n, 1)) ** 3
             lines += strength * np.exp(-0.5 * ((space.wavelength - line) / width) ** 2)
-        lines = np.where(space.is_band, 0.0, lines) * self._response()
+        lines = np.where(space.is_band, 0.0, lines) * self._response
         peak = np.max(lines, axis=1, keepdims=True)
         lines *= self._uniform(LINE_STRENGTH, n) / np.where(peak > 0, peak, 1.0)
         level = np.abs(space.spectrum(flux))[:, ~space.is_band].mean(axis=1, keepdims=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import InputError
 from .formats import Format
-from .formats.base import TableFacts
+from .formats.base import RowType, TableFacts
 from .units import converted
 
 SAMPLED_WAVELENGTH = np.arange(336.0, 1021.0, 2.0)
@@ -32,13 +32,15 @@ LIMITS = (300.0, 1100.0)
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
-def stated_facts(path: Path, form: Format) -> TableFacts:
+def stated_facts(path: Path, form: Format, kind: RowType) -> TableFacts:
     """What a file of sampled spectra states of its columns and wavelengths.
 
     Parameters
     ----------
     path : Path
     form : Format
+    kind : RowType
+        Of the tables.
 
     Returns
     -------
@@ -48,9 +50,9 @@ def stated_facts(path: Path, form: Format) -> TableFacts:
     Raises
     ------
     InputError
-        If the spectra are internally calibrated, or the wavelengths are not in nm.
+        If the spectra are internally calibrated, the wavelengths are not in nm, or tables differ.
     """
-    facts = form.facts(path)
+    facts = form.facts(path, kind)
     if "xp" in facts.names or "electron" in facts.units.get("flux", ""):
         raise InputError(
             f"{path}: internally calibrated spectra, in electrons on pseudo-wavelengths (GaiaXPy's "

@@ -15,7 +15,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from .columns import find_column, plain, unnumbered
-from .tables import first_matches, parsed_column
+from .tables import Lookup, parsed_column
 
 ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
 """Usual names of columns with Gaia source ids."""
@@ -203,8 +203,56 @@ class Found:
         self.n_matched += n_matched
 
 
+class Sources:
+    """Ids of a table, in which stars are looked up; missing ones (zero) are found by none.
+
+    Parameters
+    ----------
+    ids : ndarray of int64, shape (n_row,)
+    what : str
+        What the table is, for messages.
+
+    Attributes
+    ----------
+    n : int
+        Number of different sources.
+
+    Warns
+    -----
+    UserWarning
+        If the table holds a source more than once: the first row is used.
+    """
+
+    def __init__(self, ids: np.ndarray, what: str):
+        self._known = np.flatnonzero(ids > 0)
+        self._lookup = Lookup(ids[self._known])
+        self.n = self._lookup.n_unique
+        if self._lookup.n_repeated:
+            warnings.warn(
+                f"{self._lookup.n_repeated} rows of {what} repeat a source id; the first row of "
+                "each source is used",
+                stacklevel=4,
+            )
+
+    def rows(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the table that hold the wanted sources.
+
+        Parameters
+        ----------
+        wanted : ndarray of int64, shape (n_star,)
+
+        Returns
+        -------
+        rows : ndarray of int, shape (n_star,)
+            Row in the table; meaningless where not matched.
+        matched : ndarray of bool, shape (n_star,)
+        """
+        place, matched = self._lookup.find(wanted)
+        return (self._known[place] if self.n else place), matched
+
+
 class Key:
-    """Ids of a table, to look stars up by.
+    """The ids of a table that is joined, and how many stars were found in it so far.
 
     Parameters
     ----------
@@ -226,41 +274,17 @@ class Key:
     Warns
     -----
     UserWarning
-        If the table holds a source more than once: the first row is used.
+        As `Sources`.
     """
 
     def __init__(self, table: Table, what: str):
-        ids = integer_ids(table, what)
+        self._sources = Sources(integer_ids(table, what), what)
         self.what, self.column = what, str(id_column(table, what))
-        known = np.flatnonzero(ids > 0)
-        self._unique, first = np.unique(ids[known], return_index=True)
-        self._first = known[first]
         self.found = Found()
-        n_repeated = len(known) - len(self._unique)
-        if n_repeated:
-            warnings.warn(
-                f"{n_repeated} rows of {what} repeat a source id; the first row of each source is "
-                "used",
-                stacklevel=4,
-            )
 
     def rows(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rows that hold the wanted sources; they are counted in `found`.
-
-        Parameters
-        ----------
-        wanted : ndarray of int64, shape (n_star,)
-
-        Returns
-        -------
-        rows : ndarray of int, shape (n_star,)
-            Row in the table; meaningless where not matched.
-        matched : ndarray of bool, shape (n_star,)
-        """
-        rows, matched = np.zeros(len(wanted), dtype=int), np.zeros(len(wanted), dtype=bool)
-        if len(self._unique):
-            place = np.searchsorted(self._unique, wanted).clip(max=len(self._unique) - 1)
-            rows, matched = self._first[place], self._unique[place] == wanted
+        """As `Sources.rows`; the stars are counted in `found`."""
+        rows, matched = self._sources.rows(wanted)
         self.found.add(len(wanted), int(matched.sum()))
         return rows, matched
 
@@ -286,7 +310,7 @@ class Key:
         UserWarning
             If the table has less than `FEW` of them, and less than that of its sources are stars.
         """
-        found, n_sources = found or self.found, len(self._unique)
+        found, n_sources = found or self.found, self._sources.n
         if found.n_star and not found.n_matched:
             raise InputError(
                 f"{self.what}: none of the {found.n_star} stars is in this table (joined by "
@@ -304,31 +328,17 @@ class Key:
 
 
 def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of another table that hold the wanted sources.
+    """Rows of another table that hold the wanted sources, for one join.
 
     Parameters
     ----------
     wanted : ndarray of int64, shape (n_star,)
-    ids : ndarray of int64, shape (n_row,)
-        Ids of the other table.
-    what : str
-        What the other table is, for messages.
+    ids, what
+        Of the other table, as for `Sources`, which warns of repeated ids.
 
     Returns
     -------
-    rows : ndarray of int, shape (n_star,)
-        Row in the other table; meaningless where not matched.
-    matched : ndarray of bool, shape (n_star,)
-
-    Warns
-    -----
-    UserWarning
-        If the other table holds a source more than once: the first row is used.
+    rows, matched : ndarray
+        As `Sources.rows`.
     """
-    rows, matched, n_repeated = first_matches(wanted, ids)
-    if n_repeated:
-        warnings.warn(
-            f"{n_repeated} rows of {what} repeat a source id; the first row of each source is used",
-            stacklevel=3,
-        )
-    return rows, matched & (wanted > 0)
+    return Sources(ids, what).rows(wanted)

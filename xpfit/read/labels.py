@@ -20,7 +20,7 @@ from .formats.base import require_columns
 from .formats.fits import read_fits_table
 from .joins import id_column, ids_of, integer_ids
 from .known import Use, known_columns, possible_values, report_uses
-from .tables import first_matches, float_column, read_table
+from .tables import Lookup, float_column, read_table
 from .units import say_once
 
 LABEL_COLUMNS = (
@@ -296,7 +296,7 @@ def _replace_hot(table: Table, names: np.ndarray, path: str | os.PathLike) -> np
     require_columns(wanted, hot.colnames, path, "this is not the Hot Payne's catalogue")
     hot = hot[float_column(hot["Teff"]) >= HOT_PAYNE_LIMIT]
     spectra = np.char.strip(np.asarray(hot["SpecID"]).astype(str))
-    rows, replaced, _ = first_matches(names, spectra)
+    rows, replaced = Lookup(spectra).find(names)
     for name, column in HOT_PAYNE_COLUMNS.items():
         what = f"{path}: column {column}"
         values, _ = possible_values(hot[column], MEANINGS[name], what)

@@ -59,7 +59,7 @@ def read_sampled(
     """
     path = Path(path)
     form = form or recognise(path)[0]
-    facts = stated_facts(path, form)
+    facts = stated_facts(path, form, SAMPLED)
     factors = {name: flux_factor(path, facts, name) for name in ("flux", "flux_error")}
     sizes: dict[str, int] = {}
     grid = None

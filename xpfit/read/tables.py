@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import Table
 
 from ..errors import InputError
@@ -17,7 +16,7 @@ from ..files import existing_file
 from .cells import NULLS
 from .columns import count_known
 from .formats.compressed import bounded_lines, is_zipped, open_binary
-from .formats.fits import read_fits_table
+from .formats.fits import broken_fits_explained, open_tables
 from .formats.votable import parse_votable
 
 TABLE_FORMATS = {
@@ -61,13 +60,11 @@ def read_table(path: str | os.PathLike, wanted: Collection[str] = ()) -> Table:
         raise InputError(
             f"{path}: unknown ending {suffix!r}; use one of {', '.join(TABLE_FORMATS)}"
         )
-    if TABLE_FORMATS[suffix] == "fits":
-        read_fits_table(path, slice(0))  # for its clear errors
     try:
         form, options = TABLE_FORMATS[suffix], _options(path, suffix)
         source = _source(path, form)
         if form in _TABLES:
-            options |= _choice(_TABLES[form](source), wanted, path)
+            options |= _choice(_TABLES[form](path, source), wanted, path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             table = Table.read(source, format=form, **options)
@@ -79,19 +76,13 @@ def read_table(path: str | os.PathLike, wanted: Collection[str] = ()) -> Table:
         raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({error})") from error
 
 
-def _fits_tables(source) -> dict[int, tuple[str, list[str]]]:
+def _fits_tables(path: Path, source) -> dict[int, tuple[str, list[str]]]:
     """Names and columns of the tables of a FITS file, by number of the HDU."""
-    if isinstance(source, BytesIO):
-        source = BytesIO(source.getvalue())  # which astropy closes
-    with fits.open(source) as hdus:
-        return {
-            i: (hdu.name or f"HDU {i}", list(hdu.columns.names))
-            for i, hdu in enumerate(hdus)
-            if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)
-        }
+    with broken_fits_explained(path), open_tables(path) as hdus:
+        return {i: (hdu.name or f"HDU {i}", list(hdu.columns.names)) for i, hdu in hdus.items()}
 
 
-def _votable_tables(source) -> dict[int, tuple[str, list[str]]]:
+def _votable_tables(path: Path, source) -> dict[int, tuple[str, list[str]]]:
     """Names and columns of the tables of a VOTable, by number."""
     tables = list(source.iter_tables())
     return {
@@ -231,11 +222,37 @@ def matched_values(column, rows: np.ndarray, matched: np.ndarray, unknown: float
     return values
 
 
-def first_matches(wanted: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """Index of the first value equal to each wanted, whether it exists, and number of repeats."""
-    unique, first = np.unique(values, return_index=True)
-    n_repeated = len(values) - len(unique)
-    if not len(unique):
-        return np.zeros(len(wanted), dtype=int), np.zeros(len(wanted), dtype=bool), n_repeated
-    place = np.clip(np.searchsorted(unique, wanted), 0, len(unique) - 1)
-    return first[place], unique[place] == wanted, n_repeated
+class Lookup:
+    """Values, sorted once, in which others are looked up.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n_value,)
+
+    Attributes
+    ----------
+    n_unique, n_repeated : int
+        Different values, and further ones that are equal to one of them.
+    """
+
+    def __init__(self, values: np.ndarray):
+        self._unique, self._first = np.unique(values, return_index=True)
+        self.n_unique = len(self._unique)
+        self.n_repeated = len(values) - self.n_unique
+
+    def find(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Index of the first value equal to each wanted, and whether there is one.
+
+        Parameters
+        ----------
+        wanted : ndarray, shape (n_wanted,)
+
+        Returns
+        -------
+        index : ndarray of int, shape (n_wanted,)
+        exists : ndarray of bool, shape (n_wanted,)
+        """
+        if not self.n_unique:
+            return np.zeros(len(wanted), dtype=int), np.zeros(len(wanted), dtype=bool)
+        place = np.clip(np.searchsorted(self._unique, wanted), 0, self.n_unique - 1)
+        return self._first[place], self._unique[place] == wanted

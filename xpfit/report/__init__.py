@@ -20,7 +20,7 @@ from ..model.store import load_model
 from ..plots.spectrum import spectrum_figure
 from ..read import read_table
 from ..read.columns import LABELLED
-from ..read.tables import first_matches, float_column, matched_values
+from ..read.tables import Lookup, float_column, matched_values
 from ..read.units import say_once
 from ..validate.reference import ReferenceLabels
 from . import sections
@@ -156,7 +156,7 @@ def _with_parallaxes(spectra: Spectra, catalogue: Sequence[Table]) -> Spectra:
     if not all("gaia_parallax_error" in part.colnames for part in catalogue):
         return spectra
     ids = np.concatenate([np.asarray(part["gdr3_source_id"]) for part in catalogue])
-    rows, matched, _ = first_matches(spectra.source_id, ids)
+    rows, matched = Lookup(ids).find(spectra.source_id)
     parallax, error = (
         matched_values(np.concatenate([float_column(part[n]) for part in catalogue]), rows, matched)
         for n in ("gaia_parallax", "gaia_parallax_error")

@@ -22,10 +22,12 @@ from ..quantities import quantity
 from ..read import XP_BANDS, read_continuous, read_sampled
 from ..read.columns import ASTROMETRY, LABELLED, PHOTOMETRY
 from ..read.formats import Format
+from ..read.formats.compressed import read_head
 from ..read.grid import describe, stated_facts
 from ..read.joins import id_column
 from ..read.kinds import kind_and_format
 from ..read.known import known_columns
+from ..read.sampled import SAMPLED
 from ..read.tables import is_table, read_table
 
 MAX_PROBLEMS = 5
@@ -112,9 +114,8 @@ def _first_that_reads(path: Path, *readers: Callable[[Path], Iterator[str]]) -> 
 
 def _has_spectra(path: Path, form: Format, kind: str) -> bool:
     """Whether the columns of a file are those of its kind of spectra."""
-    names = {name.lower() for name in form.facts(path).names} or None
-    wanted = {"bp_coefficients"} if kind == "continuous" else {"flux", "flux_error"}
-    return names is None or wanted <= names
+    names = {name.lower() for name in form.column_names(path, read_head(path))}
+    return names >= ({"bp_coefficients"} if kind == "continuous" else {"flux", "flux_error"})
 
 
 def _continuous(path: Path, form: Format) -> Iterator[str]:
@@ -141,7 +142,7 @@ def _continuous(path: Path, form: Format) -> Iterator[str]:
 
 def _sampled(path: Path, form: Format) -> Iterator[str]:
     """XP sampled spectra."""
-    facts, n, problems, grid = stated_facts(path, form), 0, [], np.empty(0)
+    facts, n, problems, grid = stated_facts(path, form, SAMPLED), 0, [], np.empty(0)
     for table in read_sampled(path, form=form):
         grid = table.meta["wavelength"]
         problems += _problems(table, n)

@@ -53,7 +53,7 @@ class RowType:
 
 @dataclass
 class TableFacts:
-    """What a file states of its first table.
+    """What a file states of its tables of one kind.
 
     Attributes
     ----------
@@ -68,6 +68,27 @@ class TableFacts:
     names: set[str] = field(default_factory=set)
     units: dict[str, str] = field(default_factory=dict)
     sampling: np.ndarray | None = None
+
+
+def common_facts(path: Path, tables: Sequence[TableFacts]) -> TableFacts:
+    """What several tables of a file state, which must be the same.
+
+    Raises
+    ------
+    InputError
+        If they state different units or wavelengths.
+    """
+    first = tables[0]
+    for other in tables[1:]:
+        same_grid = (first.sampling is None) == (other.sampling is None) and (
+            first.sampling is None or np.array_equal(first.sampling, other.sampling)
+        )
+        if first.units != other.units or not same_grid:
+            raise InputError(
+                f"{path}: its tables state different units or wavelengths; give them as files of "
+                "their own"
+            )
+    return first
 
 
 def warn_of_unused(path: Path, unused: Sequence[str], kind: RowType) -> None:
@@ -97,8 +118,14 @@ class Format(ABC):
         """Names of the columns, without reading the table; `head` as for `matches`."""
         return []
 
-    def facts(self, path: Path) -> TableFacts:
-        """What a file states of its first table; as far as the format can state anything."""
+    def facts(self, path: Path, kind: RowType) -> TableFacts:
+        """What a file states of its tables of a kind; as far as the format can state anything.
+
+        Raises
+        ------
+        InputError
+            If the tables state different units or wavelengths.
+        """
         return TableFacts()
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:

@@ -24,6 +24,7 @@ from .base import (
     Format,
     RowType,
     TableFacts,
+    common_facts,
     require_integers,
     unpacked,
     warn_of_unused,
@@ -45,21 +46,17 @@ class FITS(Format):
         with broken_fits_explained(path), open_tables(path) as hdus:
             return [name for hdu in hdus.values() for name in hdu.columns.names]
 
-    def facts(self, path: Path) -> TableFacts:
+    def facts(self, path: Path, kind: RowType) -> TableFacts:
         """Units are TUNIT; GaiaXPy writes wavelengths into the header as SAMPLING."""
-        with broken_fits_explained(path), open_table(path) as hdu:
-            units = {c.name.lower(): str(c.unit) for c in hdu.columns if c.unit}
-            text = hdu.header.get("SAMPLING")
-            sampling = None if text is None else np.array(text.strip("()[] ").split(","), float)
-            return TableFacts({name.lower() for name in hdu.columns.names}, units, sampling)
+        with broken_fits_explained(path), open_tables(path) as hdus:
+            return common_facts(path, [_facts(hdu) for hdu in _of_kind(hdus, kind)])
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
         """Rows of all tables that have the columns, unpacked in blocks."""
         with ExitStack() as stack:
             with broken_fits_explained(path):
                 hdus = stack.enter_context(open_tables(path))
-                fitting = [h for h in hdus.values() if kind.fits(h.columns.names)]
-                used = fitting or [next(iter(hdus.values()))]
+                used = _of_kind(hdus, kind)
                 unused = [f"HDU {n} {h.name}".strip() for n, h in hdus.items() if h not in used]
             warn_of_unused(path, unused, kind)
             for hdu in used:
@@ -77,6 +74,20 @@ class FITS(Format):
                 data = {name: part.field(column) for name, column in columns.items()}
                 rows = list(unpacked(data))
             yield from rows
+
+
+def _of_kind(hdus: dict[int, fits.BinTableHDU], kind: RowType) -> list[fits.BinTableHDU]:
+    """Tables that have the columns; the first, whose errors are to be told, if there is none."""
+    fitting = [hdu for hdu in hdus.values() if kind.fits(hdu.columns.names)]
+    return fitting or [next(iter(hdus.values()))]
+
+
+def _facts(hdu: fits.BinTableHDU) -> TableFacts:
+    """What the header of a table states."""
+    units = {c.name.lower(): str(c.unit) for c in hdu.columns if c.unit}
+    text = hdu.header.get("SAMPLING")
+    sampling = None if text is None else np.array(text.strip("()[] ").split(","), float)
+    return TableFacts({name.lower() for name in hdu.columns.names}, units, sampling)
 
 
 def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:

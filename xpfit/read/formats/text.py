@@ -45,7 +45,7 @@ class Text(Format):
         cells = split_line(line, delimiter_of(line))
         return [name.decode("utf-8", errors="replace") for name in cells]
 
-    def facts(self, path: Path) -> TableFacts:
+    def facts(self, path: Path, kind: RowType) -> TableFacts:
         """ECSV states units and metadata in its comments."""
         with open_binary(path) as file:
             lines = bounded_lines(file, path)

@@ -15,13 +15,23 @@ from astropy.io import votable
 from astropy.io.votable.tree import VOTableFile
 
 from ...errors import InputError
-from .base import Format, RowType, TableFacts, require_integers, unpacked, warn_of_unused
+from .base import (
+    Format,
+    RowType,
+    TableFacts,
+    common_facts,
+    require_integers,
+    unpacked,
+    warn_of_unused,
+)
 from .compressed import open_binary
 
 _FIELD = re.compile(rb'<FIELD[^>]*?\bname\s*=\s*["\']([^"\']*)["\']', re.IGNORECASE)
 
 
 _TAG = re.compile(r"<(?:FIELD|PARAM)\b[^>]*>", re.IGNORECASE)
+
+_DATA = re.compile(rb"<DATA\b", re.IGNORECASE)
 
 _ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
@@ -47,20 +57,19 @@ class VOTable(Format):
         """Names of the fields."""
         return [name.decode("utf-8", errors="replace") for name in _FIELD.findall(head)]
 
-    def facts(self, path: Path) -> TableFacts:
-        """Units are attributes of the fields; GaiaXPy writes wavelengths into a parameter."""
+    def facts(self, path: Path, kind: RowType) -> TableFacts:
+        """Units are attributes of the fields; GaiaXPy writes wavelengths into a parameter.
+
+        These stand between the beginning of a table and its data, in which no tags of them occur.
+        """
+        tables, before = [], b""
         with open_binary(path) as file:
-            before = file.read(_BLOCK).partition(b"<DATA")[0].decode("utf-8", errors="replace")
-        facts = TableFacts()
-        for tag in _TAG.findall(before):
-            given = {name.lower(): html.unescape(a or b) for name, a, b in _ATTRIBUTE.findall(tag)}
-            name = given.get("name", "").lower()
-            if tag.upper().startswith("<FIELD"):
-                facts.names.add(name)
-                facts.units |= {name: given["unit"]} if given.get("unit") else {}
-            elif name == "sampling":
-                facts.sampling = np.array(given.get("value", "").split(), dtype=float)
-        return facts
+            while block := file.read(_BLOCK):
+                *whole, before = _DATA.split(before + block)
+                tables += [_facts(part) for part in whole]
+                before = before[-_BLOCK:]
+        fitting = [facts for facts in tables if kind.fits(list(facts.names))]
+        return common_facts(path, fitting or tables[:1] or [TableFacts()])
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
         """Rows of all tables that have the columns."""
@@ -73,6 +82,20 @@ class VOTable(Format):
             data = {name: table.array[names[column]] for name, column in columns.items()}
             require_integers(data["source_id"].dtype, path)
             yield from unpacked(data)
+
+
+def _facts(header: bytes) -> TableFacts:
+    """What stands before the data of a table."""
+    facts = TableFacts()
+    for tag in _TAG.findall(header.rpartition(b"<TABLE")[2].decode("utf-8", errors="replace")):
+        given = {name.lower(): html.unescape(a or b) for name, a, b in _ATTRIBUTE.findall(tag)}
+        name = given.get("name", "").lower()
+        if tag.upper().startswith("<FIELD"):
+            facts.names.add(name)
+            facts.units |= {name: given["unit"]} if given.get("unit") else {}
+        elif name == "sampling":
+            facts.sampling = np.array(given.get("value", "").split(), dtype=float)
+    return facts
 
 
 def _by_name(table) -> dict[str, str]:
