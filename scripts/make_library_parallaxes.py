@@ -30,7 +30,7 @@ from xpfit.files import atomic_output, check_output
 from xpfit.healpix import position_of_id
 from xpfit.prepare import parallax_zero_point
 from xpfit.read import read_library, read_table
-from xpfit.read.tables import first_matches, float_column
+from xpfit.read.tables import Lookup, float_column
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 PACKAGE = "stellarium-data_26.3-1_all.deb"
@@ -161,7 +161,7 @@ def zero_points(table: Table, library: Table) -> np.ndarray:
     source id.
     """
     ids = np.ma.filled(library["gaiaedr3_source_id"], 0)
-    rows, matched, _ = first_matches(np.asarray(table["source_id"]), ids)
+    rows, matched = Lookup(ids).find(np.asarray(table["source_id"]))
     g, bp, rp = (
         np.where(matched, float_column(library[f"gaiaedr3_phot_{b}_mean_mag"])[rows], np.nan)
         for b in ("g", "bp", "rp")
@@ -193,8 +193,8 @@ def library_parallaxes(given: Table, stellarium: Table, library: Table) -> tuple
     table = given[list(COLUMNS[:3]) + ["release", "origin"]]
     table["release"] = np.char.replace(table["release"].astype(str), "_or_HIP", "").astype("U3")
     here = np.flatnonzero(table["origin"] == STELLARIUM)
-    rows, matched, _ = first_matches(
-        np.asarray(table["source_id"][here]), np.asarray(stellarium["source_id"])
+    rows, matched = Lookup(np.asarray(stellarium["source_id"])).find(
+        np.asarray(table["source_id"][here])
     )
     here, read = here[matched], stellarium[rows[matched]]
     said = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,35 @@ from typing import TextIO
 from .errors import InputError, OutputError
 from .temporary import make_directory, temporary_directory
 
+_CHOICE = re.compile(r"(.+)\[([^\[\]]+)\]", re.DOTALL)
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
+def split_choice(path: str | os.PathLike) -> tuple[Path, str]:
+    """File, and which of its tables is meant.
+
+    Parameters
+    ----------
+    path : path-like
+        ``FILE``, or ``FILE[TABLE]`` with the number or the name of a table in a file.
+
+    Returns
+    -------
+    file : Path
+    choice : str
+        Number or name of the table; empty if none is given.
+    """
+    path = Path(path)
+    match = _CHOICE.fullmatch(str(path))
+    if match is None or os.path.lexists(path):
+        return path, ""
+    return Path(match[1]), match[2].strip()
+
+
+def file_of(path: str | os.PathLike) -> Path:
+    """The file of a path that may name a table in it (see `split_choice`)."""
+    return split_choice(path)[0]
 
 
 def existing_file(
@@ -25,6 +54,7 @@ def existing_file(
     Parameters
     ----------
     path : path-like
+        With a table in it, where the caller can choose one (see `split_choice`).
     hint : str
         Text of the error otherwise.
     empty : bool
@@ -33,6 +63,7 @@ def existing_file(
     Returns
     -------
     Path
+        As given.
 
     Raises
     ------
@@ -42,9 +73,10 @@ def existing_file(
         If it is empty and must not be.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: {hint}")
-    if not empty and path.stat().st_size == 0:
+    file = file_of(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: {hint}")
+    if not empty and file.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; fetch or write it again")
     return path
 
@@ -107,7 +139,7 @@ def _refuse_inputs(path: Path, inputs: Mapping[str, str]) -> None:
     """Refuse an existing output that is one of the inputs, or in an input directory."""
     for name, what in inputs.items():
         try:
-            files = Path(name).rglob("*") if os.path.isdir(name) else [name]
+            files = Path(name).rglob("*") if os.path.isdir(name) else [file_of(name)]
             same = any(os.path.samefile(path, file) for file in files if os.path.exists(file))
         except OSError:
             continue  # an input that cannot be examined is refused when it is read

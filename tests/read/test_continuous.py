@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from xpfit import InputError
 from xpfit.read import read_continuous, spectra_kind
 from xpfit.read.cells import _parse_array
-from xpfit.read.formats.text import split_line
+from xpfit.read.formats.dialects import split_line
 
 ARRAYS = [f"{b}_{c}" for b in ("bp", "rp") for c in
           ("coefficients", "coefficient_errors", "coefficient_correlations")]  # fmt: skip

@@ -14,7 +14,6 @@ from xpfit import InputError
 from xpfit.read import read_continuous
 from xpfit.read.formats import ROW_FORMATS, recognise
 from xpfit.read.formats.compressed import HEAD, read_head
-from xpfit.read.rows import RowType, iterate_rows
 
 NAMES = {"csv": "text", "ecsv": "text", "bulk": "text", "fits": "fits", "fits.gz": "fits",
          "votable": "votable", "hdf5": "hdf5"}  # fmt: skip
@@ -31,12 +30,6 @@ def test_formats_are_recognised_by_content_and_name_their_columns(rng, tmp_path,
 def test_text_is_what_nothing_else_is():
     assert [form.name for form in ROW_FORMATS if form.matches(b"a,b\n1,2\n")] == ["text"]
     assert ROW_FORMATS[-1].name == "text"
-
-
-def test_parquet_is_no_format_of_the_archive(tmp_path):
-    (tmp_path / "s").write_bytes(b"PAR1 and more")
-    with pytest.raises(InputError, match="Parquet file, not a table of spectra"):
-        list(iterate_rows(tmp_path / "s", RowType("spectra", ("source_id",))))
 
 
 def test_head_goes_on_through_the_members_of_a_gzip_file(tmp_path):

@@ -20,6 +20,7 @@ from ..data.hdf5 import FileFormat, new_hdf5
 from ..errors import InputError, OutputError
 from ..files import atomic_output
 from ..read import read_table
+from ..read.formats import recognise
 from ..read.formats.votable import first_votable
 from . import parquet
 from .checksum import KEY, Checksums
@@ -113,11 +114,10 @@ def read_catalogue(path: str | os.PathLike) -> Table:
     path = Path(path)
     if path.is_dir():
         return parquet.read_directory(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; check the path")
-    reader = _READERS.get(FORMATS.get(path.suffix.lower(), ""))
+    form, _ = recognise(path)
+    reader = _READERS.get(form.title)
     table = reader(path) if reader else _without_masks(read_table(path))
-    if FORMATS.get(path.suffix.lower()) != "Parquet":
+    if form.title != "Parquet":
         Checksums([table]).verify(table.meta.pop(KEY, None), path)
     return table
 

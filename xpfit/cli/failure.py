@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..errors import InputError, XpfitError
+from ..files import file_of
 from ..temporary import PREFIX
 
 REPORT_TO = "the developers (see README.md)"
@@ -64,7 +65,7 @@ def _hint(text: str) -> str:
     """How to find out more about a file that a message begins with."""
     name = text.partition(": ")[0]
     try:
-        is_file = os.path.isfile(name)
+        is_file = file_of(name).is_file()
     except ValueError:  # no file has such a name
         return ""
     return f" ('xpfit inspect {shlex.quote(name)}' shows what is in it)" if is_file else ""

@@ -18,7 +18,7 @@ from ..data.space import CoefficientSpace, ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError, TruncatedError
 from ..read import read_continuous, read_library, read_sampled
-from ..read.kinds import kind_and_format
+from ..read.kinds import files_of_spectra, kind_and_format
 from .continuous import continuous_spectra
 from .corrections import FluxCorrection, identifier_of
 from .library import library_spectra
@@ -150,8 +150,10 @@ def iterate_file(
     Parameters
     ----------
     path : path-like
-        XP continuous or sampled spectra in any format of the Gaia archive, prepared spectra (from
-        `xpfit prepare`), or a FITS file with the columns of the APOGEE-XP library.
+        XP continuous or sampled spectra in any format of `xpfit.read.formats` (several files in a
+        zip archive included), prepared spectra (from `xpfit prepare`), or a FITS file with the
+        columns of the APOGEE-XP library. ``FILE[TABLE]`` is one table of a file, by its number or
+        name.
     rows : range, optional
         Rows of prepared spectra or of the library; all by default.
     model : XPModel or companion, optional
@@ -183,7 +185,8 @@ def iterate_file(
         correction is not the model's, or the spectra cannot be brought into the space.
     """
     target = _target(model, space, (settings,), correction, sampling)
-    yield from _parts(path, *kind_and_format(path), rows, target, on_loss)
+    for file in files_of_spectra(path):
+        yield from _parts(file, *kind_and_format(file), rows, target, on_loss)
 
 
 def _parts(path, kind, form, rows, target: Target, on_loss) -> Iterator[Spectra]:
@@ -243,12 +246,15 @@ def read_spectra(
             "xp_settings is deprecated; give them as settings", DeprecationWarning, stacklevel=2
         )
     settings = settings if xp_settings is None else xp_settings
-    kind, form = kind_and_format(path)
     target = _target(model, space, (settings,), correction, sampling)
-    if kind == "library":
-        (spectra,) = PREPARE[kind](path, form, rows, target)
-        return spectra
-    spectra = Spectra.concatenate(list(_parts(path, kind, form, None, target, warn_of_loss)))
+    parts: list[Spectra] = []
+    for file in files_of_spectra(path):
+        kind, form = kind_and_format(file)
+        if kind == "library":
+            (spectra,) = PREPARE[kind](path, form, rows, target)
+            return spectra
+        parts += _parts(file, kind, form, None, target, warn_of_loss)
+    spectra = Spectra.concatenate(parts)
     try:
         return spectra if rows is None else spectra[rows]
     except IndexError as error:

@@ -43,7 +43,7 @@ CONTINUOUS = RowType(
 def read_continuous(
     path: str | os.PathLike, chunk_size: int = SOURCES_PER_TABLE, form: Format | None = None
 ) -> Iterator[Table]:
-    """Read XP continuous spectra from CSV, ECSV, FITS or VOTable, gzipped or not, or from HDF5.
+    """Read XP continuous spectra, in any format of `xpfit.read.formats`.
 
     Parameters
     ----------

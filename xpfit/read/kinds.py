@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from ..errors import InputError
 from .formats import Format, recognise
+from .formats.compressed import members
 
 SPECTRA_KINDS: dict[str, Callable[[str, set[str]], bool]] = {
     "continuous": lambda form, names: "bp_coefficients" in names,
-    "sampled": lambda form, names: {"source_id", "flux", "flux_error"} <= names,
+    "sampled": lambda form, names: (
+        {"flux", "flux_error"} <= names and not names.isdisjoint({"source_id", "wavelength"})
+    ),
     "library": lambda form, names: form == "fits",
     "prepared": lambda form, names: form in ("hdf5", "parquet"),
 }
 """Whether a file is of a kind, by the name of its format and its columns in lower case; in the
 order in which they are tried."""
+
+ARCHIVE_KINDS = ("continuous", "sampled")
+"""Of files that a zip archive may hold several of; of both, the first are read."""
 
 FALLBACK = "continuous"
 """Kind of a file that is none of them; its reader raises the error."""
@@ -50,3 +58,59 @@ def kind_and_format(path: str | os.PathLike) -> tuple[str, Format]:
     form, head = recognise(path)
     names = {name.lower() for name in form.column_names(Path(path), head)}
     return next((k for k, test in SPECTRA_KINDS.items() if test(form.name, names)), FALLBACK), form
+
+
+def files_of_spectra(path: str | os.PathLike) -> list[Path]:
+    """The files that a path stands for: itself, or those in a zip archive of several.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    list of Path
+        As ``FILE[NAME]`` in an archive (astroquery's ``datalink_output.zip``, for example).
+
+    Raises
+    ------
+    InputError
+        If an archive has no spectra.
+
+    Warns
+    -----
+    UserWarning
+        If it has other files than these, with their names.
+    """
+    names = members(Path(path))
+    if not names:
+        return [Path(path)]
+    kinds = {name: _kind_in(path, name) for name in names}
+    kind = next((kind for kind in ARCHIVE_KINDS if kind in kinds.values()), None)
+    if kind is None:
+        raise InputError(f"{path}: no XP spectra among the files in this archive: {_list(names)}")
+    others = [name for name in names if kinds[name] != kind]
+    if others:
+        warnings.warn(
+            f"{path}: of {len(names)} files those of XP {kind} spectra are used; left out: "
+            f"{_list(others)}",
+            stacklevel=3,
+        )
+    return [Path(f"{path}[{name}]") for name in names if kinds[name] == kind]
+
+
+def _kind_in(path: str | os.PathLike, name: str) -> str:
+    """Kind of a file in an archive; empty if it is none of XP spectra."""
+    place = f"{path}[{name}]"
+    try:
+        form, head = recognise(place)
+        names = {name.lower() for name in form.column_names(Path(place), head)}
+    except InputError:
+        return ""
+    return next((kind for kind in ARCHIVE_KINDS if SPECTRA_KINDS[kind](form.name, names)), "")
+
+
+def _list(names: list[str]) -> str:
+    """Some names."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

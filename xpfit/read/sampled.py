@@ -15,6 +15,7 @@ from .continuous import SOURCES_PER_TABLE
 from .formats import Format, RowType, recognise
 from .grid import flux_factor, sampling_of, stated_facts
 from .rows import chunked, iterate_rows, source_table
+from .samples import in_chunks, is_by_sample, read_samples
 
 SAMPLED = RowType(
     "XP sampled spectra (XP_SAMPLED, retrieval type of Gaia's datalink, data structure RAW)",
@@ -28,13 +29,13 @@ def read_sampled(
     form: Format | None = None,
     sampling: np.ndarray | None = None,
 ) -> Iterator[Table]:
-    """Read XP sampled spectra from CSV, ECSV, FITS or VOTable, gzipped or not, or from HDF5.
+    """Read XP sampled spectra, in any format of `xpfit.read.formats`.
 
     Parameters
     ----------
     path : path-like
-        An archive file with one row per source, the archive's bulk files
-        (``XpSampledMeanSpectrum_*.csv.gz``) included.
+        An archive file with one row per source (data structure RAW), the archive's bulk files
+        (``XpSampledMeanSpectrum_*.csv.gz``) included, or with one row per sample (INDIVIDUAL).
     chunk_size : int
         Sources per table.
     form : Format, optional
@@ -59,16 +60,23 @@ def read_sampled(
     """
     path = Path(path)
     form = form or recognise(path)[0]
+    names = {name.lower() for names in form.tables(path).values() for name in names}
+    if "source_id" not in names and is_by_sample(names):
+        yield from in_chunks(read_samples(path, form), chunk_size)
+        return
     facts = stated_facts(path, form, SAMPLED)
     factors = {name: flux_factor(path, facts, name) for name in ("flux", "flux_error")}
     sizes: dict[str, int] = {}
     grid = None
     for rows in chunked(iterate_rows(path, SAMPLED, form), chunk_size, path):
         if all(_is_number(row["flux"]) for row in rows[:2]):
-            raise InputError(
-                f"{path}: one flux per row; ask the archive for data structure RAW, which has one "
-                "source per row"
-            )
+            if not is_by_sample(names):
+                raise InputError(
+                    f"{path}: one flux per row, without a column of wavelengths; ask the archive "
+                    "for data structure RAW, which has one source per row"
+                )
+            yield from in_chunks(read_samples(path, form), chunk_size)
+            return
         problems = [row.get("problem", "") for row in rows]
         table = source_table(rows, path)
         for name, factor in factors.items():

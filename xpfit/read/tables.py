@@ -1,38 +1,32 @@
-"""Tables of sources (catalogues, photometry, labels): FITS, ECSV, CSV or VOTable."""
+"""Tables of sources (catalogues, photometry, labels), in every format."""
 
 from __future__ import annotations
 
 import os
 import warnings
 from collections.abc import Callable, Collection
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import InputError
 from ..files import existing_file
 from .cells import NULLS
 from .columns import count_known
-from .formats.compressed import bounded_lines, is_zipped, open_binary
-from .formats.fits import broken_fits_explained, open_tables
-from .formats.votable import parse_votable
-
-TABLE_FORMATS = {
-    ".fits": "fits", ".fit": "fits", ".ecsv": "ascii.ecsv", ".csv": "ascii.csv",
-    ".vot": "votable", ".xml": "votable",
-}  # fmt: skip
-"""Endings of table files (before ``.gz``) and astropy's names of their formats."""
+from .formats import recognise
 
 
 def read_table(path: str | os.PathLike, wanted: Collection[str] = ()) -> Table:
-    """Read a table in the format of its ending.
+    """Read a table; its content decides on the format, not its name.
 
     Parameters
     ----------
     path : path-like
-        FITS, ECSV, CSV or VOTable, gzipped or not.
+        FITS, VOTable, CSV, ECSV and other texts, HDF5, Parquet, Feather, JSON lines or Avro; packed
+        with gzip, bzip2, xz or zip, or not. ``FILE[TABLE]`` is one of the tables in a file, by its
+        number (of the HDU, in FITS) or name.
     wanted : collection of str
         Of several tables in a file, the one is read that has the most of these columns (names in
         `xpfit.read.columns.MEANINGS`); the first if there are none.
@@ -47,105 +41,39 @@ def read_table(path: str | os.PathLike, wanted: Collection[str] = ()) -> Table:
     FileNotFoundError
         If there is no such file.
     InputError
-        If the ending is unknown or the file is not a readable table.
+        If the file is not a readable table, or has not the table that is named.
 
     Warns
     -----
     UserWarning
         If the file has several tables, with the names of those that are left out.
     """
-    path = existing_file(path)
-    suffix = _suffix(path)
-    if suffix not in TABLE_FORMATS:
-        raise InputError(
-            f"{path}: unknown ending {suffix!r}; use one of {', '.join(TABLE_FORMATS)}"
-        )
+    path = existing_file(path, empty=False)
+    form, _ = recognise(path)
     try:
-        form, options = TABLE_FORMATS[suffix], _options(path, suffix)
-        source = _source(path, form)
-        if form in _TABLES:
-            options |= _choice(_TABLES[form](path, source), wanted, path)
+        name = _choice(form.tables(path), wanted, path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            table = Table.read(source, format=form, **options)
-        table.meta["path"] = str(path)
-        return table
+            warnings.simplefilter("ignore", AstropyWarning)
+            table = form.table(path, name)
     except InputError:
         raise
     except Exception as error:  # astropy's readers and their parsers have no common base of errors
-        raise InputError(f"{path}: not a readable {suffix[1:].upper()} table ({error})") from error
+        raise InputError(f"{path}: not a readable {form.title} table ({error})") from error
+    table.meta["path"] = str(path)
+    return table
 
 
-def _fits_tables(path: Path, source) -> dict[int, tuple[str, list[str]]]:
-    """Names and columns of the tables of a FITS file, by number of the HDU."""
-    with broken_fits_explained(path), open_tables(path) as hdus:
-        return {i: (hdu.name or f"HDU {i}", list(hdu.columns.names)) for i, hdu in hdus.items()}
-
-
-def _votable_tables(path: Path, source) -> dict[int, tuple[str, list[str]]]:
-    """Names and columns of the tables of a VOTable, by number."""
-    tables = list(source.iter_tables())
-    return {
-        i: (table.name or table.ID or f"TABLE {i + 1}", [field.name for field in table.fields])
-        for i, table in enumerate(tables)
-    }
-
-
-_TABLES = {"fits": _fits_tables, "votable": _votable_tables}
-
-
-def _choice(tables: dict[int, tuple[str, list[str]]], wanted: Collection[str], path: Path) -> dict:
-    """Option of astropy's readers for the table with the most wanted columns."""
-    if len(tables) < 2:
-        return {}
-    best = max(tables, key=lambda i: count_known(tables[i][1], wanted))
-    others = ", ".join(tables[i][0] for i in tables if i != best)
-    warnings.warn(
-        f"{path}: of {len(tables)} tables {tables[best][0]} is used; left out: {others}",
-        stacklevel=4,
-    )
-    return {"hdu" if TABLE_FORMATS[_suffix(path)] == "fits" else "table_id": best}
-
-
-def is_table(path: str | os.PathLike) -> bool:
-    """Whether a file has an ending that `read_table` can read."""
-    return _suffix(Path(path)) in TABLE_FORMATS
-
-
-def _suffix(path: Path) -> str:
-    """Ending in lower case, before ``.gz``."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
-
-
-def _source(path: Path, form: str):
-    """What astropy reads: what is zipped is unpacked before, in bounded memory."""
-    if form == "votable":
-        return parse_votable(path)
-    zipped = is_zipped(path)
-    with open_binary(path) as file:
-        if form == "fits":
-            return BytesIO(file.read()) if zipped else path
-        lines = [line if zipped else b"" for line in bounded_lines(file, path)]
-    return b"".join(lines).decode("utf-8") + "\n" if zipped else path
-
-
-def _options(path: Path, suffix: str) -> dict:
-    """Options of astropy's reader, for how surveys and the archive write texts.
-
-    All spellings of missing values are masked. The archive's bulk files begin with comments; the
-    CSV files of some surveys are separated by bars.
-    """
-    missing = {"fill_values": [(text, "0") for text in NULLS]}
-    if suffix == ".ecsv":
-        return missing
-    if suffix != ".csv":
-        return {}
-    with open_binary(path) as file:
-        lines = (line for line in bounded_lines(file, path) if not line.startswith(b"#"))
-        header = next(lines, b"")
-    bars = b"|" in header and b"," not in header
-    options = {**missing, "comment": "#", "encoding": "utf-8-sig"}
-    return options | ({"delimiter": "|"} if bars else {})
+def _choice(tables: dict[str, list[str]], wanted: Collection[str], path: Path) -> str:
+    """The table with the most wanted columns."""
+    best = max(tables, key=lambda name: count_known(tables[name], wanted))
+    others = ", ".join(name for name in tables if name != best)
+    if others:
+        warnings.warn(
+            f"{path}: of {len(tables)} tables {best} is used; left out: {others} (another is "
+            f"chosen as {path.name}[NUMBER] or {path.name}[NAME])",
+            stacklevel=4,
+        )
+    return best
 
 
 def float_column(column) -> np.ndarray:

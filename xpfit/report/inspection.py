@@ -15,6 +15,7 @@ from ..companion.store import load_companion
 from ..data import CoefficientSpace, Spectra
 from ..data.hdf5 import open_hdf5
 from ..errors import InputError
+from ..files import file_of
 from ..model.store import load_model
 from ..prepare.open import iterate_file
 from ..quality import Confidence
@@ -22,13 +23,13 @@ from ..quantities import quantity
 from ..read import XP_BANDS, read_continuous, read_sampled
 from ..read.columns import ASTROMETRY, LABELLED, PHOTOMETRY
 from ..read.formats import Format
-from ..read.formats.compressed import read_head
+from ..read.formats.compressed import members, read_head
 from ..read.grid import describe, stated_facts
 from ..read.joins import id_column
 from ..read.kinds import kind_and_format
 from ..read.known import known_columns
 from ..read.sampled import SAMPLED
-from ..read.tables import is_table, read_table
+from ..read.tables import read_table
 
 MAX_PROBLEMS = 5
 """Problems that are named."""
@@ -77,27 +78,27 @@ def _lines(path: Path) -> Iterator[str]:
     if path.is_dir():
         yield from _catalogue(path)
         return
+    names = members(path)
+    if names:
+        yield f"a zip archive of {len(names)} files, each of which can be given as FILE[NAME]:"
+        yield from (f"  {name}" for name in names)
+        return
     kind, form = kind_and_format(path)
     if form.name == "hdf5" and (name := _own_format(path)):
         yield from OWN_FORMATS[name](path)
-    elif form.name == "parquet":
-        yield from _first_that_reads(path, _prepared, _catalogue)
     elif kind in ("continuous", "sampled") and _has_spectra(path, form, kind):
         yield from (_continuous if kind == "continuous" else _sampled)(path, form)
-    elif is_table(path):
-        yield from (
-            _first_that_reads(path, _library, _table) if form.name == "fits" else _table(path)
-        )
+    elif form.name == "parquet":
+        yield from _first_that_reads(path, _prepared, _table)
+    elif form.name == "fits":
+        yield from _first_that_reads(path, _library, _table)
     else:
-        raise InputError(
-            f"{path}: a {form.name} file that is no spectra, catalogue, model or table that xpfit "
-            "knows"
-        )
+        yield from _table(path)
 
 
 def _own_format(path: Path) -> str:
     """What an HDF5 file that xpfit has written says that it is; empty for others."""
-    with open_hdf5(path) as file:
+    with open_hdf5(file_of(path)) as file:
         name = file.attrs.get("format", "")
     return str(name) if name in OWN_FORMATS else ""
 
@@ -245,6 +246,8 @@ def _table(path: Path) -> Iterator[str]:
     if "quality_flags" in table.colnames and "stellar_params_est" in table.colnames:
         yield from _catalogue(path)
         return
+    if not len(table):
+        raise InputError(f"{path}: no spectra, catalogue, model or table that xpfit knows")
     yield f"a table: {len(table)} rows, {len(table.colnames)} columns"
     key = id_column(table, str(path))
     yield (

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...errors import InputError
+from ...files import file_of
 
 N_BLOCKS, BLOCK = 16, 1 << 16
 """Blocks whose digest stands for a file, and their length in bytes: a millisecond's reading."""
@@ -50,7 +51,7 @@ class Contents:
             Its time of modification may be another.
         """
         try:
-            state = os.stat(path)
+            state = os.stat(file_of(path))
             if state.st_size != self.size or _sample(path, state.st_size) != self.sample:
                 return None
             if state.st_mtime_ns == self.mtime_ns:
@@ -64,7 +65,7 @@ class Contents:
     def looks_unchanged(self, path: str | os.PathLike) -> bool:
         """Whether size and time of modification are the same: for use while a run is active."""
         try:
-            state = os.stat(path)
+            state = os.stat(file_of(path))
         except OSError:
             return False
         return (state.st_size, state.st_mtime_ns) == (self.size, self.mtime_ns)
@@ -73,7 +74,7 @@ class Contents:
 def contents_of(job: None, path: str | os.PathLike) -> Contents | None:
     """What a file holds; None if it cannot be read. `job` is there for `executor_of`."""
     try:
-        state = os.stat(path)
+        state = os.stat(file_of(path))
         return Contents(
             state.st_size, state.st_mtime_ns, _sample(path, state.st_size), _whole(path)
         )
@@ -108,7 +109,7 @@ def refuse_modified_since(record: Path, sizes: Mapping[str, int], paths: Iterabl
     began = record.stat().st_mtime_ns
     changed = []
     for path in paths:
-        state = os.stat(path)
+        state = os.stat(file_of(path))
         if state.st_size != sizes.get(path, state.st_size) or state.st_mtime_ns > began:
             changed.append(path)
     if changed:
@@ -129,7 +130,7 @@ def _sample(path: str | os.PathLike, size: int) -> str:
     """Digest of blocks spread evenly over a file, its first and last among them."""
     digest = hashlib.sha256(str(size).encode())
     last = max(size - BLOCK, 0)
-    with open(path, "rb") as file:
+    with open(file_of(path), "rb") as file:
         for start in sorted({last * i // (N_BLOCKS - 1) for i in range(N_BLOCKS)}):
             file.seek(start)
             digest.update(file.read(BLOCK))
@@ -138,5 +139,5 @@ def _sample(path: str | os.PathLike, size: int) -> str:
 
 def _whole(path: str | os.PathLike) -> str:
     """SHA-256 of a file."""
-    with open(path, "rb") as file:
+    with open(file_of(path), "rb") as file:
         return sha256_of(file)

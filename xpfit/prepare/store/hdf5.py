@@ -35,7 +35,7 @@ from ...errors import InputError, OutputError
 from ...files import atomic_output, existing_file
 from ...integrity import verifying
 from ...read.formats import recognise
-from ...read.formats.parquet import Parquet
+from ...read.formats.arrow import Parquet
 from . import checksum, parquet
 from .columns import FORMAT, GROUPS, attributes, from_columns, require_alike, to_columns
 

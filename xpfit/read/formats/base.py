@@ -8,10 +8,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from astropy.table import MaskedColumn, Table
 
 from ...errors import InputError
+from ...files import split_choice
+from ..cells import NULLS
+
+Name = TypeVar("Name")
 
 BLOCK_ROWS = 500
 """Rows of FITS and HDF5 tables that are unpacked together."""
@@ -101,22 +107,48 @@ def warn_of_unused(path: Path, unused: Sequence[str], kind: RowType) -> None:
 
 
 class Format(ABC):
-    """A format of tables whose cells hold arrays.
+    """A format of tables, whose cells may hold arrays.
 
     Attributes
     ----------
-    name : str
+    name, title : str
+        For programs and for people.
+
+    Notes
+    -----
+    Paths may name one of the tables of a file (`xpfit.files.split_choice`).
     """
 
     name: str
+    title: str
 
     @abstractmethod
     def matches(self, head: bytes) -> bool:
         """Whether a file that begins with these bytes (unzipped) is of this format."""
 
+    @abstractmethod
+    def tables(self, path: Path) -> dict[str, list[str]]:
+        """Names of the columns of each table, by the name of the table, without reading it.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged, has no table, or not the one that the path names.
+        """
+
+    @abstractmethod
+    def table(self, path: Path, name: str) -> Table:
+        """One of the `tables`, masked where values are missing, with what is stated of it.
+
+        Raises
+        ------
+        InputError
+            If the file is damaged.
+        """
+
     def column_names(self, path: Path, head: bytes) -> list[str]:
-        """Names of the columns, without reading the table; `head` as for `matches`."""
-        return []
+        """Names of the columns of all tables; `head` as for `matches`."""
+        return [name for names in self.tables(path).values() for name in names]
 
     def facts(self, path: Path, kind: RowType) -> TableFacts:
         """What a file states of its tables of a kind; as far as the format can state anything.
@@ -126,11 +158,79 @@ class Format(ABC):
         InputError
             If the tables state different units or wavelengths.
         """
-        return TableFacts()
+        return TableFacts({name.lower() for name in self.column_names(path, b"")})
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
-        """Read a table row by row (see `xpfit.read.rows.iterate_rows`)."""
-        raise InputError(f"{path}: a {self.name.capitalize()} file, not a table of {kind.name}")
+        """Read all tables of a kind row by row (see `xpfit.read.rows.iterate_rows`)."""
+        tables = self.tables(path)
+        used = of_kind(tables, kind)
+        warn_of_unused(path, [name for name in tables if name not in used], kind)
+        for name in used:
+            table = self.table(path, name)
+            columns = kind.columns(table.colnames, path)
+            require_integers(table[columns["source_id"]].dtype, path)
+            yield from unpacked({n: np.ma.asarray(table[c]) for n, c in columns.items()})
+
+
+def of_kind(tables: Mapping[Name, Sequence[str]], kind: RowType) -> list[Name]:
+    """Tables that have the columns of a kind; the first, for its errors, if there is none."""
+    return [name for name, names in tables.items() if kind.fits(names)] or [next(iter(tables))]
+
+
+def chosen(path: Path, names: Mapping[int, str]) -> list[int]:
+    """Numbers of the tables that are meant by a path.
+
+    Parameters
+    ----------
+    path : Path
+        ``FILE``, or ``FILE[TABLE]``.
+    names : mapping of int to str
+        Of all tables in the file, by number; may be empty.
+
+    Returns
+    -------
+    list of int
+        All, unless one is chosen.
+
+    Raises
+    ------
+    InputError
+        If there is no table, or not the one that is chosen.
+    """
+    file, choice = split_choice(path)
+    if not names:
+        raise InputError(f"{file}: no table in this file; give a file of spectra, or a table")
+    if not choice:
+        return list(names)
+    found = [n for n, name in names.items() if choice in (str(n), name)]
+    found = found or [n for n, name in names.items() if choice.lower() == name.lower()]
+    if not found:
+        known = ", ".join(f"{n} {name}".strip() for n, name in names.items())
+        raise InputError(f"{file}: no table {choice} in this file; it has {known}")
+    return found
+
+
+def without_masks(names: Sequence[str]) -> list[str]:
+    """Names of columns but those in which astropy keeps the masks of others (``NAME.mask``)."""
+    known = set(names)
+    return [n for n in names if not (n.endswith(".mask") and n.removesuffix(".mask") in known)]
+
+
+def masked_column(cells: Sequence) -> MaskedColumn:
+    """A column of Python objects: numbers, texts or arrays; None where there is none."""
+    missing = np.array([cell is None for cell in cells], dtype=bool)
+    known = [cell for cell in cells if cell is not None]
+    if any(isinstance(cell, list | dict | np.ndarray) for cell in known):
+        column = np.ma.empty(len(cells), dtype=object)
+        for i, cell in enumerate(cells):
+            column[i] = np.ma.masked if cell is None else np.asarray(cell)
+        return MaskedColumn(column)
+    values = np.array(known) if known else np.zeros(0)
+    if values.dtype == object or (values.dtype.kind in "US" and not isinstance(known[0], str)):
+        values = np.array([str(cell) for cell in known])
+    full = np.zeros(len(cells), dtype=values.dtype)
+    full[~missing] = values
+    return MaskedColumn(full, mask=missing)
 
 
 def unpacked(block: Mapping[str, Sequence]) -> Iterator[dict]:
@@ -169,3 +269,23 @@ def require_integers(dtype: np.dtype, path: Path, name: str = "source_id") -> No
             f"{path}: {name} has type {dtype}; Gaia ids need 64-bit integers (other types lose "
             "digits): fetch or write the table again"
         )
+
+
+FLOAT_ID = (
+    "source_id {!r:.30} is not an integer; ids that went through floats have lost digits: fetch "
+    "the table again"
+)
+"""What is wrong with an id of another type."""
+
+
+def id_of_cell(text: str) -> tuple[int, str]:
+    """A source id in a cell, and what is wrong with it; zero where missing or wrong."""
+    if text in NULLS:
+        return 0, ""
+    try:
+        value = int(text)
+    except ValueError:
+        return 0, FLOAT_ID.format(text)
+    if not 0 <= value < 2**63:
+        return 0, f"source_id {text[:30]} does not fit 64 bits"
+    return value, ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from ...errors import InputError
+from ...files import file_of, split_choice
 from ...integrity import require_plausible_size
 
 HEAD = 65536
@@ -31,22 +32,42 @@ UNPACKING_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZi
 """Errors at packed files that are damaged or cut off."""
 
 
-def _first_of_zip(file: BinaryIO) -> IO[bytes]:
-    """The only file in a zip archive."""
+def members(path: Path) -> list[str]:
+    """Names of the files in a zip archive of several; none of any other file."""
+    file, choice = split_choice(path)
+    if choice or not zipfile.is_zipfile(file):
+        return []
+    with zipfile.ZipFile(file) as archive:
+        names = _names(archive)
+    return names if len(names) > 1 else []
+
+
+def _names(archive: zipfile.ZipFile) -> list[str]:
+    """Names of the files in an archive, without what operating systems add."""
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    return [info.filename for info in infos if not info.filename.startswith("__MACOSX/")]
+
+
+def _open_member(file: BinaryIO, name: str) -> IO[bytes]:
+    """A file in a zip archive; the only one if no name is given."""
     archive = zipfile.ZipFile(file)
-    names = [info for info in archive.infolist() if not info.is_dir()]
-    if len(names) != 1:
-        raise InputError(f"{len(names)} files in this zip archive; unpack it, and name them")
-    return archive.open(names[0])
+    names = _names(archive)
+    if not name and len(names) == 1:
+        name = names[0]
+    if name not in names:
+        raise InputError(
+            f"{len(names)} files in this zip archive; name one as FILE[NAME]: {', '.join(names)}"
+        )
+    return archive.open(name)
 
 
-_PACKERS: dict[bytes, Callable[[BinaryIO], Any]] = {
-    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
-    b"BZh": bz2.BZ2File,
-    b"\xfd7zXZ\x00": lzma.LZMAFile,
-    b"PK\x03\x04": _first_of_zip,
+_PACKERS: dict[bytes, Callable[[BinaryIO, str], Any]] = {
+    b"\x1f\x8b": lambda file, name: gzip.GzipFile(fileobj=file),
+    b"BZh": lambda file, name: bz2.BZ2File(file),
+    b"\xfd7zXZ\x00": lambda file, name: lzma.LZMAFile(file),  # noqa: SIM115
+    b"PK\x03\x04": _open_member,
 }
-"""How files are unpacked, by their first bytes."""
+"""How files are unpacked, by their first bytes; the name is that of a file in an archive."""
 
 _STREAMS: dict[bytes, Callable[[], Any]] = {
     b"\x1f\x8b": lambda: zlib.decompressobj(wbits=31),
@@ -70,11 +91,11 @@ def is_zipped(path: Path) -> bool:
     InputError
         If it is packed in another way.
     """
-    with path.open("rb") as file:
+    with file_of(path).open("rb") as file:
         return _unpacker(file.read(_MAGIC), path) is not None
 
 
-def _unpacker(head: bytes, path: Path) -> Callable[[BinaryIO], Any] | None:
+def _unpacker(head: bytes, path: Path) -> Callable[[BinaryIO, str], Any] | None:
     """How to unpack a file, from its first bytes; None if it is not packed."""
     for magic, name in _OTHERS.items():
         if head.startswith(magic):
@@ -92,15 +113,16 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         If it is packed in another way; when it is read, if it is unpacked to much more than real
         data are (`require_plausible_size`).
     """
-    with path.open("rb") as file:
+    place, name = split_choice(path)
+    with place.open("rb") as file:
         unpack = _unpacker(file.peek(_MAGIC)[:_MAGIC], path)
-        yield file if unpack is None else _buffered(path, file, unpack)
+        yield file if unpack is None else _buffered(path, file, lambda: unpack(file, name))
 
 
-def _buffered(path: Path, file: BinaryIO, unpack: Callable[[BinaryIO], Any]) -> BinaryIO:
+def _buffered(path: Path, file: BinaryIO, unpack: Callable[[], Any]) -> BinaryIO:
     """The content of a packed file."""
     try:
-        return io.BufferedReader(_Unpacked(path, file, unpack(file)), HEAD)
+        return io.BufferedReader(_Unpacked(path, file, unpack()), HEAD)
     except (InputError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -120,7 +142,7 @@ class _Unpacked(io.RawIOBase):
         buffer[: len(data)] = data
         self._n_read += len(data)
         if self._n_read > UNSUSPICIOUS:
-            require_plausible_size(self._path, self._n_read)
+            require_plausible_size(file_of(self._path), self._n_read)
             packed = max(self._packed.tell() - AHEAD, 0)
             if self._n_read > UNSUSPICIOUS + MAX_RATIO * packed:
                 raise InputError(
@@ -152,7 +174,7 @@ def read_head(path: Path) -> bytes:
     InputError
         If a zipped file is damaged, or packed in another way.
     """
-    with path.open("rb") as file:
+    with file_of(path).open("rb") as file:
         packed = file.read(HEAD)
     if _unpacker(packed[:_MAGIC], path) is None:
         return packed

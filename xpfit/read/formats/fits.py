@@ -18,13 +18,15 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from ...errors import InputError
-from ...files import existing_file
+from ...files import existing_file, file_of
 from .base import (
     BLOCK_ROWS,
     Format,
     RowType,
     TableFacts,
+    chosen,
     common_facts,
+    of_kind,
     require_integers,
     unpacked,
     warn_of_unused,
@@ -33,18 +35,24 @@ from .compressed import is_zipped, open_binary
 
 
 class FITS(Format):
-    """Tables with fixed or variable lengths of arrays."""
+    """Tables with fixed or variable lengths of arrays; rows may be stored by column (TOPCAT)."""
 
-    name = "fits"
+    name, title = "fits", "FITS"
 
     def matches(self, head: bytes) -> bool:
         """Every FITS file begins so."""
         return head.startswith(b"SIMPLE  =")
 
-    def column_names(self, path: Path, head: bytes) -> list[str]:
-        """Names of the columns of all tables."""
+    def tables(self, path: Path) -> dict[str, list[str]]:
+        """By number and name of the HDU."""
         with broken_fits_explained(path), open_tables(path) as hdus:
-            return [name for hdu in hdus.values() for name in hdu.columns.names]
+            return {_label(n, hdu): list(hdu.columns.names) for n, hdu in hdus.items()}
+
+    def table(self, path: Path, name: str) -> Table:
+        """As astropy reads it."""
+        with broken_fits_explained(path), open_tables(path) as hdus:
+            hdu = next(hdu for n, hdu in hdus.items() if _label(n, hdu) == name)
+            return Table.read(hdu, format="fits")
 
     def facts(self, path: Path, kind: RowType) -> TableFacts:
         """Units are TUNIT; GaiaXPy writes wavelengths into the header as SAMPLING."""
@@ -57,8 +65,7 @@ class FITS(Format):
             with broken_fits_explained(path):
                 hdus = stack.enter_context(open_tables(path))
                 used = _of_kind(hdus, kind)
-                unused = [f"HDU {n} {h.name}".strip() for n, h in hdus.items() if h not in used]
-            warn_of_unused(path, unused, kind)
+            warn_of_unused(path, [_label(n, h) for n, h in hdus.items() if h not in used], kind)
             for hdu in used:
                 yield from self._rows(hdu, path, kind)
 
@@ -76,10 +83,14 @@ class FITS(Format):
             yield from rows
 
 
+def _label(n: int, hdu: fits.BinTableHDU) -> str:
+    """Number and name of an HDU."""
+    return f"HDU {n} {hdu.name}".strip()
+
+
 def _of_kind(hdus: dict[int, fits.BinTableHDU], kind: RowType) -> list[fits.BinTableHDU]:
-    """Tables that have the columns; the first, whose errors are to be told, if there is none."""
-    fitting = [hdu for hdu in hdus.values() if kind.fits(hdu.columns.names)]
-    return fitting or [next(iter(hdus.values()))]
+    """As `of_kind`."""
+    return [hdus[n] for n in of_kind({n: h.columns.names for n, h in hdus.items()}, kind)]
 
 
 def _facts(hdu: fits.BinTableHDU) -> TableFacts:
@@ -153,18 +164,40 @@ def open_table(path: str | os.PathLike) -> Iterator[fits.BinTableHDU]:
 
 @contextmanager
 def open_tables(path: str | os.PathLike) -> Iterator[dict[int, fits.BinTableHDU]]:
-    """Open all tables of a FITS file, by their numbers.
+    """Open the tables of a FITS file, by their numbers; the one that the path names, if it does.
 
     Raises
     ------
     InputError
-        If the file has none.
+        If the file has none, or not that one.
     """
+    path = Path(path)
     with fits.open(_unzipped(path)) as hdus:
-        tables = {n: hdu for n, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU)}
-        if not tables:
-            raise InputError(f"{path}: no table in this FITS file; give a file of spectra")
-        yield tables
+        tables = {
+            n: h for n, h in enumerate(hdus) if isinstance(h, fits.BinTableHDU | fits.TableHDU)
+        }
+        numbers = chosen(path, {n: hdu.name for n, hdu in tables.items()})
+        yield {n: _by_rows(tables[n]) for n in numbers}
+
+
+def _by_rows(hdu: fits.BinTableHDU) -> fits.BinTableHDU:
+    """A table of one row whose cells are whole columns (TOPCAT's colfits), row by row."""
+    if hdu.header["NAXIS2"] != 1 or not isinstance(hdu, fits.BinTableHDU):
+        return hdu
+    table = Table.read(hdu, format="fits")
+    lengths = {column.shape[1] if column.ndim > 1 else 1 for column in table.columns.values()}
+    if len(lengths) != 1 or lengths == {1}:
+        return hdu
+    cells = {name: table[name][0] for name in table.colnames}
+    for name, values in cells.items():
+        if values.ndim == 2 and values.shape[1] == 1:
+            cells[name] = values[:, 0]
+    rows = fits.table_to_hdu(Table(cells))
+    for i, column in enumerate(table.columns.values(), start=1):
+        if column.unit:
+            rows.columns[i - 1].unit = column.unit.to_string("fits")
+    rows.name = hdu.name
+    return rows
 
 
 def _unzipped(path: str | os.PathLike):
@@ -173,7 +206,7 @@ def _unzipped(path: str | os.PathLike):
     Astropy itself may search a damaged gzip file for the end of a header forever.
     """
     if not is_zipped(Path(path)):
-        return path
+        return file_of(path)
     with open_binary(Path(path)) as file:
         return BytesIO(file.read())
 

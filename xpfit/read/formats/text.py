@@ -1,65 +1,75 @@
-"""CSV and ECSV, gzipped or not."""
+"""CSV, ECSV and other texts, packed or not."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from itertools import takewhile
+import warnings
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from astropy.table import meta
+from astropy.io import ascii
+from astropy.table import Table
 
 from ...errors import InputError, TruncatedError
+from ...files import file_of
 from ..cells import NULLS
-from .base import Format, RowType, TableFacts
-from .compressed import UNPACKING_ERRORS, bounded_lines, open_binary, read_head
+from .base import Format, RowType, TableFacts, chosen, id_of_cell
+from .compressed import HEAD, UNPACKING_ERRORS, bounded_lines, is_zipped, open_binary
+from .dialects import BYTE_ORDER_MARK, Dialect, dialect_of, split_line
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+MAX_HEADER_LINES = 3000
+"""Comments before the names of columns are not longer."""
 
-DELIMITERS = (b",", b"\t", b";", b"|", b" ")
-"""What may separate cells; the first of them that is in the line of column names does."""
+N_CONTENT = 4
+"""Lines of names, types, units and dashes at most, or the first row."""
 
-_CELLS = {
-    d: re.compile(
-        rb'(?:^|%(d)b)(?:%(s)b"([^"]*)"|(%(s)b\([^)]*\)|%(s)b\[[^\]]*\]|[^%(d)b]*))'
-        % {b"d": re.escape(d), b"s": b"" if d == b" " else b" *"}
-    )
-    for d in DELIMITERS
-}
+_MISSING = [(text, "0") for text in NULLS]
 
 
 class Text(Format):
-    """Cells between `DELIMITERS`; cells of arrays are written ``(a, b)`` or ``[a, b]``."""
+    """Cells between delimiters; cells of arrays are written ``(a, b)`` or ``[a, b]``."""
 
-    name = "text"
+    name, title = "text", "text"
 
     def matches(self, head: bytes) -> bool:
         """Anything may be text: this format comes last."""
         return True
 
     def column_names(self, path: Path, head: bytes) -> list[str]:
-        """Cells of the first line that is no comment."""
-        lines = head.removeprefix(BYTE_ORDER_MARK).splitlines()
-        line = next((n for n in lines if n.strip() and not n.startswith(b"#")), b"")
-        cells = split_line(line, delimiter_of(line))
-        return [name.decode("utf-8", errors="replace") for name in cells]
+        """Names in the line that has them."""
+        return _dialect_in(head, path).names if head else super().column_names(path, head)
+
+    def tables(self, path: Path) -> dict[str, list[str]]:
+        """One, without a name."""
+        if not is_zipped(path):
+            chosen(path, {1: ""})
+        return {"table": _dialect(path).names}
+
+    def table(self, path: Path, name: str) -> Table:
+        """As astropy reads it, with the units that the text states."""
+        dialect = _dialect(path)
+        options = {"fill_values": _MISSING, "guess": False}
+        source = _whole_text(path) if is_zipped(path) else str(file_of(path))
+        try:
+            if not dialect.names or _is_empty(path, dialect):
+                return Table(names=dialect.names)
+            if dialect.is_ipac:
+                return ascii.read(source, format="ipac", guess=False)
+            if dialect.header and dialect.types is None:
+                return ascii.read(source, format="ecsv", **options)
+            return _simple_table(source, dialect, options)
+        except (UnicodeDecodeError, *UNPACKING_ERRORS) as error:
+            raise _unreadable(path, error) from error
+        except (ascii.InconsistentTableError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: not a readable table ({error}); write it again") from error
 
     def facts(self, path: Path, kind: RowType) -> TableFacts:
         """ECSV states units and metadata in its comments."""
-        with open_binary(path) as file:
-            lines = bounded_lines(file, path)
-            comments = list(takewhile(lambda line: line.startswith(b"#"), lines))
-        names = {name.lower() for name in self.column_names(path, read_head(path))}
-        if not comments or not comments[0].startswith(b"# %ECSV"):
-            return TableFacts(names)
-        text = [c.decode("utf-8", errors="replace")[2:].rstrip("\n") for c in comments[1:]]
-        try:
-            header = meta.get_header_from_yaml(text) or {"datatype": []}
-        except (meta.YamlParseError, TypeError, ValueError):  # not as ECSV's standard has it
-            return TableFacts(names)
-        units = {c["name"].lower(): str(c["unit"]) for c in header["datatype"] if c.get("unit")}
-        sampling = dict(header.get("meta") or {}).get("sampling")
+        dialect = _dialect(path)
+        names = {name.lower() for name in dialect.names}
+        units = {name.lower(): unit for name, unit in dialect.units.items()}
+        sampling = dialect.header.get("meta", {}).get("sampling")
         return TableFacts(names, units, None if sampling is None else np.array(sampling, float))
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
@@ -67,20 +77,22 @@ class Text(Format):
         number = 0
         try:
             with open_binary(path) as binary:
-                lines = _lines(bounded_lines(binary, path))
-                first = next(lines, b"")
-                delimiter = delimiter_of(first)
-                header = [name.decode("utf-8") for name in split_line(first, delimiter)]
+                lines = _parts(bounded_lines(binary, path))
+                first, broken = _first_lines(lines)
+                dialect, lines = dialect_of(first, path), _content(_again(first, broken, lines))
+                header = dialect.names
                 columns = kind.columns(header, path)
                 place = {name: header.index(columns[name]) for name in columns}
-                for line in lines:
+                for line in islice(lines, dialect.n_skipped, None):
                     number += 1
-                    cells = split_line(line.rstrip(b"\n"), delimiter)
+                    cells = split_line(line, dialect.delimiter)
                     damaged = len(cells) != len(header)
                     if damaged and not line.endswith(b"\n"):
                         raise _cut_off(path, number, "the row is incomplete")
                     row = {name: cells[i] if i < len(cells) else b"" for name, i in place.items()}
-                    source_id, problem = _source_id(row["source_id"])
+                    source_id, problem = id_of_cell(
+                        row["source_id"].decode("utf-8", errors="replace")
+                    )
                     if damaged:
                         row = dict.fromkeys(place, b"")
                         problem = f"{len(cells)} cells for {len(header)} columns"
@@ -90,35 +102,102 @@ class Text(Format):
         except (*UNPACKING_ERRORS, UnicodeDecodeError) as error:
             if number:
                 raise _cut_off(path, number + 1, str(error)) from error
-            raise InputError(
-                f"{path}: not readable as text; the file is truncated, damaged or of another kind "
-                f"({error})"
-            ) from error
+            raise _unreadable(path, error) from error
 
 
-def delimiter_of(header: bytes) -> bytes:
-    """What separates the names of columns; a comma if there is but one."""
-    line = header.strip()
-    return next((d for d in DELIMITERS if d in line), DELIMITERS[0])
+def _unreadable(path: Path, error: Exception) -> InputError:
+    """The error for what is no text."""
+    return InputError(
+        f"{path}: not readable as text; the file is truncated, damaged or of another kind ({error})"
+    )
 
 
-def split_line(line: bytes, delimiter: bytes = DELIMITERS[0]) -> list[bytes]:
-    """Cells of a line; delimiters within quotes or brackets do not split."""
-    return [(quoted or plain).strip() for quoted, plain in _CELLS[delimiter].findall(line)]
+def _dialect(path: Path) -> Dialect:
+    """Dialect of a file."""
+    try:
+        with open_binary(path) as file:
+            return dialect_of(_first_lines(_parts(bounded_lines(file, path)))[0], path)
+    except UNPACKING_ERRORS as error:
+        raise _unreadable(path, error) from error
 
 
-def _lines(binary: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines that are neither comments nor blank, ended by a line feed as far as they are whole.
+def _first_lines(lines: Iterator[bytes]) -> tuple[list[bytes], Exception | None]:
+    """The lines by which a dialect is known, as far as they can be read, and the error beyond."""
+    first, n_content = [], 0
+    try:
+        for line in islice(lines, MAX_HEADER_LINES):
+            first.append(line)
+            n_content += bool(line.strip()) and not line.startswith((b"#", b"\\"))
+            if n_content == N_CONTENT:
+                break
+    except UNPACKING_ERRORS as error:
+        if not n_content:
+            raise
+        return first, error
+    return first, None
 
-    A byte-order mark is left out; line ends of all systems are read.
-    """
+
+def _again(first: list[bytes], broken: Exception | None, lines: Iterator) -> Iterator[bytes]:
+    """All lines, of which the first have been read already."""
+    yield from first
+    if broken is not None:
+        raise broken
+    yield from lines
+
+
+def _dialect_in(head: bytes, path: Path) -> Dialect:
+    """Dialect of a text that begins so."""
+    lines = list(_parts(head.splitlines(keepends=True)))
+    return dialect_of(lines[:-1] if len(head) == HEAD and len(lines) > 1 else lines, path)
+
+
+def _is_empty(path: Path, dialect: Dialect) -> bool:
+    """Whether a text has no rows."""
+    with open_binary(path) as file:
+        lines = _content(_parts(bounded_lines(file, path)))
+        return next(islice(lines, dialect.n_skipped, None), None) is None
+
+
+def _whole_text(path: Path) -> str:
+    """The text of a packed file, which is unpacked before astropy reads it, in bounded memory."""
+    with open_binary(path) as file:
+        return b"".join(_parts(bounded_lines(file, path))).decode("utf-8") + "\n"
+
+
+def _simple_table(source: str, dialect: Dialect, options: dict) -> Table:
+    """A table of numbers and texts, by astropy's fast reader."""
+    types = dialect.types or {}
+    converters = {
+        name: [ascii.convert_numpy("str" if kind == "string" else kind)]
+        for name, kind in types.items()
+        if name in dialect.names
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = ascii.read(
+            source, format="no_header", names=dialect.names, data_start=dialect.n_skipped,
+            comment="#", delimiter=dialect.delimiter.decode(), encoding="utf-8-sig",
+            converters=converters, **options,
+        )  # fmt: skip
+    for name, unit in dialect.units.items():
+        if name in table.colnames:
+            table[name].unit = unit
+    table.meta = dict(dialect.header.get("meta", {}))
+    return table
+
+
+def _content(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines that are neither comments nor blank."""
+    return (line for line in lines if line.strip() and not line.startswith(b"#"))
+
+
+def _parts(binary: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines, ended by a line feed as far as they are whole, without the byte-order mark."""
     is_first = True
     for line in binary:
         if is_first:
             line, is_first = line.removeprefix(BYTE_ORDER_MARK), False
-        for part in _universal(line) if b"\r" in line else (line,):
-            if part.strip() and not part.startswith(b"#"):
-                yield part
+        yield from _universal(line) if b"\r" in line else (line,)
 
 
 def _universal(line: bytes) -> list[bytes]:
@@ -132,20 +211,3 @@ def _cut_off(path: Path, number: int, why: str) -> TruncatedError:
         f"{path}: cut off or damaged at row {number} ({why}), this row and all after it are lost; "
         "fetch the file again"
     )
-
-
-def _source_id(cell: bytes) -> tuple[int, str]:
-    """Source id from text, and what is wrong with it; zero where missing or wrong."""
-    text = cell.decode("utf-8", errors="replace")
-    if text in NULLS:
-        return 0, ""
-    try:
-        value = int(text)
-    except ValueError:
-        return 0, (
-            f"source_id {text[:30]!r} is not an integer; ids that went through floats have lost "
-            "digits: fetch the table again"
-        )
-    if not 0 <= value < 2**63:
-        return 0, f"source_id {text[:30]} does not fit 64 bits"
-    return value, ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 import warnings
@@ -11,20 +12,24 @@ from pathlib import Path
 from xml.parsers import expat
 
 import numpy as np
-from astropy.io import votable
-from astropy.io.votable.tree import VOTableFile
+from astropy.io import fits, votable
+from astropy.io.votable.tree import TableElement, VOTableFile
+from astropy.table import Table
 
 from ...errors import InputError
+from ...files import split_choice
 from .base import (
     Format,
     RowType,
     TableFacts,
+    chosen,
     common_facts,
+    of_kind,
     require_integers,
     unpacked,
     warn_of_unused,
 )
-from .compressed import open_binary
+from .compressed import open_binary, read_head
 
 _FIELD = re.compile(rb'<FIELD[^>]*?\bname\s*=\s*["\']([^"\']*)["\']', re.IGNORECASE)
 
@@ -34,6 +39,10 @@ _TAG = re.compile(r"<(?:FIELD|PARAM)\b[^>]*>", re.IGNORECASE)
 _DATA = re.compile(rb"<DATA\b", re.IGNORECASE)
 
 _ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+
+_FITS = re.compile(
+    rb"<FITS[^>]*>\s*<STREAM[^>]*encoding=[\"']base64[\"'][^>]*>([^<]*)", re.IGNORECASE
+)
 
 _WORDS = re.compile(rb"STREAM|href|<!ENTITY", re.IGNORECASE)
 
@@ -47,41 +56,68 @@ _BLOCK = 1 << 20
 class VOTable(Format):
     """XML of the Virtual Observatory; astropy reads it whole."""
 
-    name = "votable"
+    name, title = "votable", "VOTable"
 
     def matches(self, head: bytes) -> bool:
-        """XML begins with a tag."""
-        return head.lstrip().startswith(b"<")
+        """XML begins with a tag, but so do the pages by which servers tell of errors."""
+        start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        return start.startswith(b"<") or b"\0<\0" in start[:8] or b"<\0" in start[:8]
 
     def column_names(self, path: Path, head: bytes) -> list[str]:
-        """Names of the fields."""
+        """Names of the fields in the head, or in the table that the path names."""
+        if split_choice(path)[1]:
+            return super().column_names(path, head)
         return [name.decode("utf-8", errors="replace") for name in _FIELD.findall(head)]
+
+    def tables(self, path: Path) -> dict[str, list[str]]:
+        """By number and name."""
+        return {label: list(_by_name(element)) for label, element in tables_of(path).items()}
+
+    def table(self, path: Path, name: str) -> Table:
+        """As astropy reads it; parameters are metadata."""
+        element = tables_of(path)[name]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            table = element.to_table(use_names_over_ids=True)
+        table.meta.update({param.name: param.value for param in element.params})
+        return table
 
     def facts(self, path: Path, kind: RowType) -> TableFacts:
         """Units are attributes of the fields; GaiaXPy writes wavelengths into a parameter.
 
         These stand between the beginning of a table and its data, in which no tags of them occur.
         """
-        tables, before = [], b""
+        tables, names, before = [], [], b""
         with open_binary(path) as file:
             while block := file.read(_BLOCK):
                 *whole, before = _DATA.split(before + block)
                 tables += [_facts(part) for part in whole]
+                names += [_table_name(part) for part in whole]
                 before = before[-_BLOCK:]
-        fitting = [facts for facts in tables if kind.fits(list(facts.names))]
-        return common_facts(path, fitting or tables[:1] or [TableFacts()])
+        numbers = dict(enumerate(names, start=1))
+        meant = [tables[n - 1] for n in chosen(path, numbers)] if tables else [TableFacts()]
+        used = of_kind({n: list(facts.names) for n, facts in enumerate(meant)}, kind)
+        return common_facts(path, [meant[n] for n in used])
 
     def rows(self, path: Path, kind: RowType) -> Iterator[dict]:
         """Rows of all tables that have the columns."""
-        tables = [(_by_name(table), table) for table in tables_of(path)]
-        used = [pair for pair in tables if kind.fits(list(pair[0]))] or tables[:1]
-        unused = [f"table {n}" for n, pair in enumerate(tables, 1) if pair not in used]
-        warn_of_unused(path, unused, kind)
-        for names, table in used:
+        tables = tables_of(path)
+        used = of_kind({label: list(_by_name(table)) for label, table in tables.items()}, kind)
+        warn_of_unused(path, [label for label in tables if label not in used], kind)
+        for label in used:
+            table = tables[label]
+            names = _by_name(table)
             columns = kind.columns(list(names), path)
             data = {name: table.array[names[column]] for name, column in columns.items()}
             require_integers(data["source_id"].dtype, path)
             yield from unpacked(data)
+
+
+def _table_name(header: bytes) -> str:
+    """Name, or ID, in the tag that begins a table."""
+    tag = header.rpartition(b"<TABLE")[2].partition(b">")[0].decode("utf-8", errors="replace")
+    given = {name.lower(): html.unescape(a or b) for name, a, b in _ATTRIBUTE.findall(tag)}
+    return given.get("name") or given.get("id", "")
 
 
 def _facts(header: bytes) -> TableFacts:
@@ -103,29 +139,22 @@ def _by_name(table) -> dict[str, str]:
     return {f.name: name for f, name in zip(table.fields, table.array.dtype.names, strict=True)}
 
 
-def tables_of(path: Path) -> list:
-    """Tables of a VOTable, as `astropy.io.votable.tree.TableElement`.
+def tables_of(path: Path) -> dict[str, TableElement]:
+    """Tables of a VOTable by number and name; the one that the path names, if it does.
 
     Raises
     ------
     InputError
-        As `parse_votable`, or if there is no table.
+        As `parse_votable`, or if there is no table, or not that one.
     """
-    tables = list(parse_votable(path).iter_tables())
-    if not tables:
-        raise InputError(f"{path}: no table in this VOTable")
-    return tables
+    tables = dict(enumerate(parse_votable(path).iter_tables(), start=1))
+    names = {n: str(table.name or table.ID or "") for n, table in tables.items()}
+    return {f"table {n} {names[n]}".strip(): tables[n] for n in chosen(path, names)}
 
 
-def first_votable(path: Path):
-    """First table of a VOTable, as `astropy.io.votable.tree.TableElement`.
-
-    Raises
-    ------
-    InputError
-        As `parse_votable`, or if there is no table.
-    """
-    return tables_of(path)[0]
+def first_votable(path: Path) -> TableElement:
+    """First of `tables_of`."""
+    return next(iter(tables_of(path).values()))
 
 
 def parse_votable(path: Path) -> VOTableFile:
@@ -151,6 +180,8 @@ def parse_votable(path: Path) -> VOTableFile:
                 _require_self_contained(file, path)
         with open_binary(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            if _is_fits_inside(path):
+                return _with_fits(file.read())
             # Astropy wants to search in the file.
             source = file if file.seekable() else BytesIO(file.read())
             return votable.parse(source, verify="ignore")
@@ -160,6 +191,27 @@ def parse_votable(path: Path) -> VOTableFile:
         raise InputError(
             f"{path}: not a readable VOTable; truncated, damaged or of another kind ({error})"
         ) from error
+
+
+def _is_fits_inside(path: Path) -> bool:
+    """Whether the head of a file has data in FITS (TOPCAT's votable-fits-inline)."""
+    return _FITS.search(read_head(path)) is not None
+
+
+def _with_fits(content: bytes) -> VOTableFile:
+    """A VOTable whose data are FITS files in base64, which astropy does not read."""
+    whole: VOTableFile | None = None
+    for text in _FITS.findall(content):
+        with fits.open(BytesIO(base64.b64decode(text))) as hdus:
+            for hdu in hdus[1:]:
+                part = votable.from_table(Table.read(hdu, format="fits"))
+                if whole is None:
+                    whole = part
+                else:
+                    whole.resources[0].tables.append(part.get_first_table())
+    if whole is None:
+        raise ValueError("no table in its FITS data")
+    return whole
 
 
 def _may_refer(path: Path) -> bool:
