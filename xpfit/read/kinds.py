@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import split_choice
 from .formats import Format, recognise
 from .formats.compressed import members
 
@@ -56,8 +57,14 @@ def spectra_kind(path: str | os.PathLike) -> str:
 def kind_and_format(path: str | os.PathLike) -> tuple[str, Format]:
     """Kind of a file of spectra, as `spectra_kind`, and its format."""
     form, head = recognise(path)
-    names = {name.lower() for name in form.column_names(Path(path), head)}
-    return next((k for k, test in SPECTRA_KINDS.items() if test(form.name, names)), FALLBACK), form
+    kind = "" if split_choice(path)[1] else _kind(form, form.names_in_head(head), ARCHIVE_KINDS)
+    return kind or _kind(form, form.column_names(Path(path), head)) or FALLBACK, form
+
+
+def _kind(form: Format, names: Iterable[str], kinds: Iterable[str] = SPECTRA_KINDS) -> str:
+    """The first of some kinds that a file with these columns is; empty if there is none."""
+    lower = {name.lower() for name in names}
+    return next((kind for kind in kinds if SPECTRA_KINDS[kind](form.name, lower)), "")
 
 
 def files_of_spectra(path: str | os.PathLike) -> list[Path]:
@@ -104,10 +111,9 @@ def _kind_in(path: str | os.PathLike, name: str) -> str:
     place = f"{path}[{name}]"
     try:
         form, head = recognise(place)
-        names = {name.lower() for name in form.column_names(Path(place), head)}
+        return _kind(form, form.column_names(Path(place), head), ARCHIVE_KINDS)
     except InputError:
         return ""
-    return next((kind for kind in ARCHIVE_KINDS if SPECTRA_KINDS[kind](form.name, names)), "")
 
 
 def _list(names: list[str]) -> str:

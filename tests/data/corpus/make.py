@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import io
 import json
+import lzma
 import shutil
 import subprocess
 import tempfile
@@ -21,8 +21,6 @@ import warnings
 import zipfile
 from pathlib import Path
 
-import astropy
-import astropy.units as u
 import h5py
 import numpy as np
 import pandas as pd
@@ -205,7 +203,7 @@ def write_avro(kind: str, folder: Path) -> None:
         item = {"type": "array", "items": "double"} if values.ndim == 2 else base
         fields.append({"name": name, "type": ["null", item]})
     schema = fastavro.parse_schema({"type": "record", "name": "row", "fields": fields})
-    rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     with (folder / "deflate.avro").open("wb") as file:
         fastavro.writer(file, schema, rows, codec="deflate")
 
@@ -216,7 +214,8 @@ def write_stilts(kind: str, folder: Path) -> None:
         source = Path(work) / "in.fits"
         astropy_table(NAMES[kind]).write(source)
         forms = {
-            "fits-basic.fits": "fits-basic", "fits-plus.fits": "fits-plus", "fits-var.fits": "fits-var",
+            "fits-basic.fits": "fits-basic", "fits-plus.fits": "fits-plus",
+            "fits-var.fits": "fits-var",
             "colfits-basic.fits": "colfits-basic", "colfits-plus.fits": "colfits-plus",
             "tabledata.vot": "votable-tabledata", "binary.vot": "votable-binary-inline",
             "binary2.vot": "votable-binary2-inline", "fits.vot": "votable-fits-inline",
@@ -235,7 +234,7 @@ def write_dialects(kind: str, folder: Path) -> None:
     """By hand: what servers and people make of these tables."""
     columns = lists(NAMES[kind])
     names = list(columns)
-    rows = list(zip(*columns.values()))
+    rows = list(zip(*columns.values(), strict=True))
 
     def cell(value, brackets="()", null="", quote='"') -> str:
         if value is None:
@@ -268,11 +267,13 @@ def write_dialects(kind: str, folder: Path) -> None:
     (folder / "capitals.csv").write_text(text().replace(",".join(names), ",".join(names).upper()))
     (folder / "comments.csv").write_text("# made by hand\n#\n" + text() + "# the end\n")
     (folder / "nulls.csv").write_text(text(null="NULL"))
-    (folder / "xz.csv.xz").write_bytes(__import__("lzma").compress(text().encode()))
+    (folder / "xz.csv.xz").write_bytes(lzma.compress(text().encode()))
     with zipfile.ZipFile(folder / "one.zip", "w", zipfile.ZIP_DEFLATED) as archive_file:
         archive_file.writestr(zipfile.ZipInfo("table.csv"), text())
     (folder / "tab.tsv").write_text(text("\t"))
-    (folder / "list.json").write_text(json.dumps([dict(zip(names, row)) for row in rows]))
+    (folder / "list.json").write_text(
+        json.dumps([dict(zip(names, row, strict=True)) for row in rows])
+    )
     if kind == "table":
         units = [UNITS.get(name, "") for name in names]
         dashes = ["-" * len(name) for name in names]

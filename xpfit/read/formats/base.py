@@ -146,6 +146,10 @@ class Format(ABC):
             If the file is damaged.
         """
 
+    def names_in_head(self, head: bytes) -> list[str]:
+        """Names of columns in the first bytes of a file; perhaps not of all, perhaps none."""
+        return []
+
     def column_names(self, path: Path, head: bytes) -> list[str]:
         """Names of the columns of all tables; `head` as for `matches`."""
         return [name for names in self.tables(path).values() for name in names]

@@ -131,7 +131,7 @@ class _Unpacked(io.RawIOBase):
     """The content of a packed file, as long as its length is plausible."""
 
     def __init__(self, path: Path, file: BinaryIO, stream: Any):
-        self._path, self._packed, self._stream = path, file, stream
+        self._path, self._file, self._packed, self._stream = path, file_of(path), file, stream
         self._n_read = 0
 
     def readable(self) -> bool:
@@ -142,7 +142,7 @@ class _Unpacked(io.RawIOBase):
         buffer[: len(data)] = data
         self._n_read += len(data)
         if self._n_read > UNSUSPICIOUS:
-            require_plausible_size(file_of(self._path), self._n_read)
+            require_plausible_size(self._file, self._n_read)
             packed = max(self._packed.tell() - AHEAD, 0)
             if self._n_read > UNSUSPICIOUS + MAX_RATIO * packed:
                 raise InputError(

@@ -10,6 +10,7 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from astropy.table import meta
@@ -38,7 +39,7 @@ _SIMPLE = {"bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32
 """Types of ECSV whose cells are those of any text."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Dialect:
     """How a text lays out its table.
 
@@ -48,22 +49,45 @@ class Dialect:
     delimiter : bytes
     n_skipped : int
         Lines before the rows, those that are comments or blank not counted.
-    units : dict of str to str
-        By column.
-    types : dict of str to str, optional
-        By column, where ECSV states them and all are simple.
-    header : dict
-        ECSV's, if there is one.
+    stated : dict of str to str
+        Units of columns, in lines of their own.
+    comments : sequence of bytes
+        ECSV's header; empty for other texts.
     is_ipac : bool
     """
 
     names: list[str]
     delimiter: bytes = b","
     n_skipped: int = 1
-    units: dict[str, str] = field(default_factory=dict)
-    types: dict[str, str] | None = None
-    header: dict = field(default_factory=dict)
+    stated: dict[str, str] = field(default_factory=dict)
+    comments: Sequence[bytes] = ()
     is_ipac: bool = False
+
+    @cached_property
+    def header(self) -> dict:
+        """ECSV's; empty if there is none, or it does not keep to the standard."""
+        text = [c.decode("utf-8", errors="replace")[2:].rstrip("\r\n") for c in self.comments[1:]]
+        try:
+            header = meta.get_header_from_yaml(text) or {}
+            columns = {c["name"]: c for c in header["datatype"]}
+        except (meta.YamlParseError, KeyError, TypeError, ValueError):
+            return {}
+        return {"columns": columns, "meta": dict(header.get("meta") or {})}
+
+    @property
+    def units(self) -> dict[str, str]:
+        """By column, of those that have one."""
+        columns = self.header.get("columns", {})
+        return self.stated or _stated({name: c.get("unit") for name, c in columns.items()})
+
+    @property
+    def types(self) -> dict[str, str] | None:
+        """By column, where ECSV states them; None if some are not simple."""
+        columns = self.header.get("columns", {})
+        is_simple = "__serialized_columns__" not in self.header.get("meta", {}) and all(
+            c.get("datatype") in _SIMPLE and "subtype" not in c for c in columns.values()
+        )
+        return {name: c["datatype"] for name, c in columns.items()} if is_simple else None
 
 
 def dialect_of(lines: Sequence[bytes], path: Path) -> Dialect:
@@ -96,7 +120,7 @@ def dialect_of(lines: Sequence[bytes], path: Path) -> Dialect:
     if any(_NUMBER.fullmatch(name.encode()) for name in names):
         return _named_in_comment(names, comments, delimiter, path)
     if comments and comments[0].startswith(b"# %ECSV"):
-        return _ecsv(names, comments, delimiter)
+        return Dialect(names, delimiter, comments=comments)
     if len(content) > 1 and _DASHES.fullmatch(content[1]):
         return Dialect(names, delimiter, 2)
     if len(content) > 2 and _DASHES.fullmatch(content[2]):
@@ -115,23 +139,6 @@ def _named_in_comment(names: list[str], comments: list[bytes], delimiter, path: 
         f"{path}: no line with the names of the columns (the first is {', '.join(names)[:60]!r}); "
         "add one"
     )
-
-
-def _ecsv(names: list[str], comments: list[bytes], delimiter: bytes) -> Dialect:
-    """The dialect of ECSV; what its header states, as far as it keeps to the standard."""
-    text = [c.decode("utf-8", errors="replace")[2:].rstrip("\r\n") for c in comments[1:]]
-    try:
-        header = meta.get_header_from_yaml(text) or {}
-        columns = {c["name"]: c for c in header["datatype"]}
-    except (meta.YamlParseError, KeyError, TypeError, ValueError):  # the archive's older files
-        return Dialect(names, delimiter)
-    units = _stated({name: c.get("unit") for name, c in columns.items()})
-    about = dict(header.get("meta") or {})
-    is_simple = "__serialized_columns__" not in about and all(
-        c.get("datatype") in _SIMPLE and "subtype" not in c for c in columns.values()
-    )
-    types = {name: c["datatype"] for name, c in columns.items()} if is_simple else None
-    return Dialect(names, delimiter, 1, units, types, {**header, "meta": about})
 
 
 def _is_ipac(content: Sequence[bytes]) -> bool:
@@ -169,8 +176,10 @@ def delimiter_of(header: bytes) -> bytes:
 
 def split_line(line: bytes, delimiter: bytes = DELIMITERS[0]) -> list[bytes]:
     """Cells of a line; delimiters within quotes or brackets do not split."""
-    line = line.strip(b" \r\n") if delimiter == b" " else line.rstrip(b"\r\n")
-    if b'""' in line.replace(delimiter + b'""' + delimiter, b""):  # quotes within quotes
+    if delimiter == b" ":
+        line = line.strip()
+    if b'""' in line and b'""' in line.replace(delimiter + b'""' + delimiter, b""):
+        # Quotes within quotes, which the fast way does not read.
         text = line.decode("utf-8", errors="surrogateescape")
         (cells,) = csv.reader([text], delimiter=delimiter.decode(), skipinitialspace=True)
         return [cell.encode("utf-8", errors="surrogateescape").strip() for cell in cells]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import os
+import re
 import warnings
 import zipfile
 import zlib
@@ -33,6 +34,8 @@ from .base import (
 )
 from .compressed import is_zipped, open_binary
 
+_TTYPE = re.compile(rb"TTYPE\d+ *= '([^']*)'")
+
 
 class FITS(Format):
     """Tables with fixed or variable lengths of arrays; rows may be stored by column (TOPCAT)."""
@@ -42,6 +45,15 @@ class FITS(Format):
     def matches(self, head: bytes) -> bool:
         """Every FITS file begins so."""
         return head.startswith(b"SIMPLE  =")
+
+    def names_in_head(self, head: bytes) -> list[str]:
+        """Values of TTYPE, in cards of 80 bytes."""
+        return [name.decode("ascii", errors="replace").strip() for name in _TTYPE.findall(head)]
+
+    def column_names(self, path: Path, head: bytes) -> list[str]:
+        """As the headers have them."""
+        with broken_fits_explained(path), open_tables(path) as hdus:
+            return [str(n) for hdu in hdus.values() for n in hdu.header["TTYPE*"].values()]
 
     def tables(self, path: Path) -> dict[str, list[str]]:
         """By number and name of the HDU."""

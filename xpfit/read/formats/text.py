@@ -21,6 +21,9 @@ from .dialects import BYTE_ORDER_MARK, Dialect, dialect_of, split_line
 MAX_HEADER_LINES = 3000
 """Comments before the names of columns are not longer."""
 
+BLOCK = 1 << 20
+"""Bytes that are searched at a time."""
+
 N_CONTENT = 4
 """Lines of names, types, units and dashes at most, or the first row."""
 
@@ -51,8 +54,11 @@ class Text(Format):
         dialect = _dialect(path)
         options = {"fill_values": _MISSING, "guess": False}
         source = _whole_text(path) if is_zipped(path) else str(file_of(path))
+        _require_whole_text(path)
+        if not dialect.names:
+            raise InputError(f"{path}: no line with the names of columns; empty or truncated")
         try:
-            if not dialect.names or _is_empty(path, dialect):
+            if _is_empty(path, dialect):
                 return Table(names=dialect.names)
             if dialect.is_ipac:
                 return ascii.read(source, format="ipac", guess=False)
@@ -86,7 +92,7 @@ class Text(Format):
                 for line in islice(lines, dialect.n_skipped, None):
                     number += 1
                     cells = split_line(line, dialect.delimiter)
-                    damaged = len(cells) != len(header)
+                    damaged = len(cells) != len(header) or b"\0" in line
                     if damaged and not line.endswith(b"\n"):
                         raise _cut_off(path, number, "the row is incomplete")
                     row = {name: cells[i] if i < len(cells) else b"" for name, i in place.items()}
@@ -149,6 +155,34 @@ def _dialect_in(head: bytes, path: Path) -> Dialect:
     """Dialect of a text that begins so."""
     lines = list(_parts(head.splitlines(keepends=True)))
     return dialect_of(lines[:-1] if len(head) == HEAD and len(lines) > 1 else lines, path)
+
+
+def _require_whole_text(path: Path) -> None:
+    """Refuse what has zeros in it, at which astropy's reader would stop without a word.
+
+    Warns
+    -----
+    UserWarning
+        If the last line has no end, so that its last cell may be cut off.
+    """
+    last = b"\n"
+    try:
+        with open_binary(path) as file:
+            while block := file.read(BLOCK):
+                last = block[-1:]
+                if b"\0" in block:
+                    raise InputError(
+                        f"{path}: zeros among the text; the file is damaged, incompletely copied, "
+                        "or not in UTF-8: write it again"
+                    )
+    except UNPACKING_ERRORS as error:
+        raise _unreadable(path, error) from error
+    if last not in b"\r\n":
+        warnings.warn(
+            f"{path}: the last line has no end; if the file is cut off there, its last cell is "
+            "wrong",
+            stacklevel=2,
+        )
 
 
 def _is_empty(path: Path, dialect: Dialect) -> bool:
