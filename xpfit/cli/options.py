@@ -17,7 +17,7 @@ import numpy as np
 
 from ..arrow import pyarrow_modules
 from ..errors import InputError, OutputError
-from ..files import atomic_output, check_output, output_directory
+from ..files import atomic_output, check_output, file_of, output_directory
 from .parser import Parser
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _inputs_of(options: argparse.Namespace) -> dict[str, str]:
         if option in OUTPUTS or option in ("command", "verb"):
             continue
         for name in value if isinstance(value, list) else [value]:
-            if isinstance(name, (str, Path)) and os.path.exists(name):
+            if isinstance(name, (str, Path)) and os.path.exists(file_of(name)):
                 found[str(name)] = option.replace("_", "-")
     for option, part in (
         ("model", "model/default.h5"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 INPUT_HELP = (
-    "XP continuous or sampled spectra (CSV, ECSV, FITS, VOTable, HDF5), the APOGEE-XP library "
-    "(FITS), or prepared spectra (HDF5, Parquet); gzipped or not"
+    "XP continuous or sampled spectra in any format (see docs/tables.md), packed or not, the "
+    "APOGEE-XP library, or prepared spectra (HDF5, Parquet); FILE[TABLE] is one table of a file"
 )
 
 CATALOGUE_HELP = "catalogue to write: OUT.fits, .vot, .ecsv, .parquet or .h5"
 
-REFERENCE_HELP = "FITS or ECSV table of labels (default: those that came with the spectra)"
+REFERENCE_HELP = "table of labels (default: those that came with the spectra)"
 
 DEFAULT_MODEL = "(default: the one that comes with xpfit)"
 
@@ -71,7 +71,7 @@ COMMON = {
     ),
     "photometry": (
         "--photometry TABLE",
-        "table of 2MASS and WISE magnitudes with source ids (FITS, ECSV, CSV, VOTable)",
+        "table of 2MASS and WISE magnitudes with source ids; FILE[TABLE] is one table of a file",
     ),
     "astrometry": (
         "--astrometry TABLE",

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import InputError
-from ..files import split_choice
 from .formats import Format, recognise
-from .formats.compressed import members
+from .formats.compressed import members, table_in
 
 SPECTRA_KINDS: dict[str, Callable[[str, set[str]], bool]] = {
     "continuous": lambda form, names: "bp_coefficients" in names,
@@ -57,7 +56,7 @@ def spectra_kind(path: str | os.PathLike) -> str:
 def kind_and_format(path: str | os.PathLike) -> tuple[str, Format]:
     """Kind of a file of spectra, as `spectra_kind`, and its format."""
     form, head = recognise(path)
-    kind = "" if split_choice(path)[1] else _kind(form, form.names_in_head(head), ARCHIVE_KINDS)
+    kind = "" if table_in(Path(path)) else _kind(form, form.names_in_head(head), ARCHIVE_KINDS)
     return kind or _kind(form, form.column_names(Path(path), head)) or FALLBACK, form
 
 

@@ -161,7 +161,7 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     Parameters
     ----------
     path : path-like
-        FITS, ECSV, CSV or VOTable.
+        In any format of `xpfit.read.read_table`.
     columns : mapping of str to str, optional
         Our names (`LABEL_COLUMNS`, `source_id`) and the table's. Others are known by the names of
         `xpfit.read.columns`.

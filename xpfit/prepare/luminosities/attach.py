@@ -26,7 +26,7 @@ def read_luminosities(path: str | os.PathLike) -> Table:
     Parameters
     ----------
     path : path-like
-        FITS, ECSV, CSV or VOTable with ids and `LUMINOSITY_COLUMNS`, as
+        In any format of `xpfit.read.read_table`, with ids and `LUMINOSITY_COLUMNS`, as
         `scripts/make_luminosities.py` writes it.
 
     Returns

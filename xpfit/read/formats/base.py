@@ -14,8 +14,9 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from ...errors import InputError
-from ...files import split_choice
+from ...files import file_of
 from ..cells import NULLS
+from .compressed import table_in
 
 Name = TypeVar("Name")
 
@@ -201,7 +202,7 @@ def chosen(path: Path, names: Mapping[int, str]) -> list[int]:
     InputError
         If there is no table, or not the one that is chosen.
     """
-    file, choice = split_choice(path)
+    file, choice = file_of(path), table_in(path)
     if not names:
         raise InputError(f"{file}: no table in this file; give a file of spectra, or a table")
     if not choice:

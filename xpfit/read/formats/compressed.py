@@ -42,6 +42,12 @@ def members(path: Path) -> list[str]:
     return names if len(names) > 1 else []
 
 
+def table_in(path: Path) -> str:
+    """Number or name of the table that a path names; empty if none, or a file in an archive."""
+    file, choice = split_choice(path)
+    return "" if choice and zipfile.is_zipfile(file) else choice
+
+
 def _names(archive: zipfile.ZipFile) -> list[str]:
     """Names of the files in an archive, without what operating systems add."""
     infos = [info for info in archive.infolist() if not info.is_dir()]

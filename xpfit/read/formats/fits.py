@@ -1,4 +1,4 @@
-"""FITS tables, gzipped or not; whatever is wrong with a file becomes one clear error."""
+"""FITS tables, packed or not; whatever is wrong with a file becomes one clear error."""
 
 from __future__ import annotations
 

@@ -45,8 +45,7 @@ class Text(Format):
 
     def tables(self, path: Path) -> dict[str, list[str]]:
         """One, without a name."""
-        if not is_zipped(path):
-            chosen(path, {1: ""})
+        chosen(path, {1: ""})
         return {"table": _dialect(path).names}
 
     def table(self, path: Path, name: str) -> Table:
@@ -55,8 +54,8 @@ class Text(Format):
         options = {"fill_values": _MISSING, "guess": False}
         source = _whole_text(path) if is_zipped(path) else str(file_of(path))
         _require_whole_text(path)
-        if not dialect.names:
-            raise InputError(f"{path}: no line with the names of columns; empty or truncated")
+        if not dialect.names or "\ufffd" in "".join(dialect.names):
+            raise InputError(f"{path}: no line with the names of columns; empty or damaged")
         try:
             if _is_empty(path, dialect):
                 return Table(names=dialect.names)

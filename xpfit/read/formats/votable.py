@@ -1,4 +1,4 @@
-"""VOTables, text or binary, gzipped or not."""
+"""VOTables in all serialisations, packed or not."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from astropy.io.votable.tree import TableElement, VOTableFile
 from astropy.table import Table
 
 from ...errors import InputError
-from ...files import split_choice
 from .base import (
     Format,
     RowType,
@@ -29,7 +28,7 @@ from .base import (
     unpacked,
     warn_of_unused,
 )
-from .compressed import open_binary, read_head
+from .compressed import open_binary, read_head, table_in
 
 _FIELD = re.compile(rb'<FIELD[^>]*?\bname\s*=\s*["\']([^"\']*)["\']', re.IGNORECASE)
 
@@ -65,7 +64,7 @@ class VOTable(Format):
 
     def column_names(self, path: Path, head: bytes) -> list[str]:
         """Names of the fields in the head, or in the table that the path names."""
-        if split_choice(path)[1]:
+        if table_in(path):
             return super().column_names(path, head)
         return [name.decode("utf-8", errors="replace") for name in _FIELD.findall(head)]
 
