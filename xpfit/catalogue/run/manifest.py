@@ -24,7 +24,10 @@ from ...locks import locked
 from ...temporary import PREFIX, remove_leftovers
 
 REQUEST, MANIFEST, PARTS, CATALOGUE = "run.json", "manifest.jsonl", "parts", "catalogue"
-LATER_ENTRIES = tuple(f"table of {name}" for name in ("photometry", "astrometry", "labels"))
+LATER_ENTRIES = (
+    "correction",
+    *(f"table of {name}" for name in ("photometry", "astrometry", "labels")),
+)
 """Entries of a request that runs of earlier versions do not have."""
 
 CHECKSUMS, ACCOUNT, LOCK = "checksums.sha256", "account.json", ".lock"

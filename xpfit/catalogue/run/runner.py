@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from ..._version import __version__
 from ...arrow import pyarrow_modules
 from ...errors import InputError, OutputError
+from ...prepare.corrections import identifier_of
 from ..hats import plan_partitions, write_hats_metadata, write_partition
 from ..pipeline import Pipeline
 from .account import Account, RunState
@@ -143,6 +144,7 @@ def _request(chunks: Sequence[Chunk], stars_per_chunk: int, pipeline: Pipeline) 
         "start_from": pipeline.start_from.fingerprint if pipeline.start_from else None,
         "companions": [companion.fingerprint for companion in pipeline.companions],
         "settings": pipeline.metadata,
+        "correction": identifier_of(pipeline.correction),
     }
 
 
