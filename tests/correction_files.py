@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+from archive import archive_sources
 from astropy.table import Table
+
+from xpfit.prepare.bases import sampled_design
 
 NODES = {
     "C2": np.linspace(-3.7, 1.3, 21),
@@ -58,3 +61,15 @@ def star_table(source_id: np.ndarray, g, bp_rp, ebv=None) -> Table:
     if ebv is not None:
         table["ebv"] = np.broadcast_to(ebv, n).astype(float)
     return table
+
+
+def smooth_sources(n_star: int, rng: np.random.Generator) -> Table:
+    """Archive sources whose coefficients give smooth spectra, redder from one to the next."""
+    sources = archive_sources(n_star, rng)
+    design = sampled_design(WAVELENGTH)
+    tilt = np.linspace(-0.5, 0.6, n_star)[:, None]
+    flux = 500.0 * np.exp(tilt * (WAVELENGTH - 475.0) / 300.0)
+    matrix = np.concatenate([design.bp, design.rp])
+    coefficients = np.linalg.lstsq(matrix.T, flux.T, rcond=1e-6)[0].T
+    sources["bp_coefficients"], sources["rp_coefficients"] = np.split(coefficients, 2, axis=1)
+    return sources

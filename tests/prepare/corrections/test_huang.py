@@ -2,15 +2,14 @@ import pickle
 
 import numpy as np
 import pytest
-from archive import archive_sources, write_archive
+from archive import write_archive
 from astropy.table import Table
-from correction_files import NODES, WAVELENGTH, star_table, write_huang
+from correction_files import NODES, WAVELENGTH, smooth_sources, star_table, write_huang
 
 from xpfit import InputError, XPSettings
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.data import InputFlag
 from xpfit.prepare import continuous_spectra, named_correction, sample_continuous
-from xpfit.prepare.bases import sampled_design
 from xpfit.prepare.corrections import Samples
 from xpfit.prepare.corrections.huang import slope
 from xpfit.read import read_continuous
@@ -35,13 +34,7 @@ def samples(rng):
 @pytest.fixture
 def tables(rng, tmp_path):
     """XP continuous spectra whose coefficients give smooth spectra."""
-    sources = archive_sources(4, rng)
-    design = sampled_design(WAVELENGTH)
-    tilt = np.array([-0.5, 0.0, 0.3, 0.6])[:, None]
-    flux = 500.0 * np.exp(tilt * (WAVELENGTH - 475.0) / 300.0)
-    matrix = np.concatenate([design.bp, design.rp])
-    coefficients = np.linalg.lstsq(matrix.T, flux.T, rcond=1e-6)[0].T
-    sources["bp_coefficients"], sources["rp_coefficients"] = np.split(coefficients, 2, axis=1)
+    sources = smooth_sources(4, rng)
     return list(read_continuous(write_archive(sources, tmp_path / "s.csv", "csv (a, b)")))
 
 
