@@ -14,7 +14,7 @@ from astropy.table import Table
 from scipy.interpolate import RegularGridInterpolator
 
 from ...errors import InputError
-from ...read.tables import TABLE_FORMATS, float_column, read_table
+from ...read.tables import float_column, read_table
 from .base import Correction, Factors, Samples
 from .files import digest_of, directory_with
 from .stars import Stars, inside
@@ -26,7 +26,7 @@ AXES = ("bp_rp", "ebv", "phot_g_mean_mag")
 """Columns of what the correction depends on, in mag; the last may be absent."""
 
 WHERE = (
-    f"one table {STEM}.csv, .ecsv, .fits or .vot with the columns wavelength (nm), bp_rp, ebv, "
+    f"one table {STEM}.* (CSV, ECSV, FITS ...) with the columns wavelength (nm), bp_rp, ebv, "
     "phot_g_mean_mag (optional) and factor, one row for each point of a complete grid: the "
     "correction of Ye et al. 2025 (https://doi.org/10.5281/zenodo.14028588) as a factor on the "
     "observed flux"
@@ -78,8 +78,7 @@ class Ye2025(Correction):
 
 def _path(directory: str | os.PathLike) -> Path:
     """The one table of a directory."""
-    found = [directory_with(directory, (), WHERE) / f"{STEM}{ending}" for ending in TABLE_FORMATS]
-    found = [path for path in found if path.is_file()]
+    found = sorted(directory_with(directory, (), WHERE).glob(f"{STEM}.*"))
     if len(found) != 1:
         raise InputError(
             f"{directory} holds {len(found)} tables named {STEM}; it is to hold {WHERE}"
