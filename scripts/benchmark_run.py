@@ -48,6 +48,9 @@ STARS_PER_FILE = 100_000
 PLANNED = (220_000_000, 2_000_000_000)
 """Stars of DR3 with XP spectra, and about those of DR4."""
 
+STARS_PER_CHUNK = 65_000
+"""Of an average bulk file of DR3."""
+
 N_MEASURED = 4000
 """Stars on which the stages are measured."""
 
@@ -140,6 +143,8 @@ def measured_rates(model, store: Path, folder: Path, rng: np.random.Generator) -
     pipeline, seconds, tables, n = Pipeline(model), {}, [], N_MEASURED
     bulk, part, prepared = (folder / name for name in ("bulk.csv.gz", "part.parquet", "s.h5"))
     bulk_file(bulk, n, rng)
+    # The bases come from GaiaXPy once per process.
+    continuous_spectra([next(read_continuous(bulk, 10))], model.space)
     with threadpool_limits(1), peak_memory() as peak:
         with core_time(seconds, "read"):
             contents_of(None, bulk)
@@ -154,7 +159,10 @@ def measured_rates(model, store: Path, folder: Path, rng: np.random.Generator) -
             cells = healpix_29(np.asarray(rows["ra"]), np.asarray(rows["dec"]))
             add_column(rows, HEALPIX_COLUMN, cells)
             fitted = write_rows(sorted_rows(rows), part)
-            written = [write_partition(None, p, str(folder)) for p in plan_partitions([part])]
+        with core_time(seconds, "plan"):
+            partitions = plan_partitions([part])
+        with core_time(seconds, "write"):
+            written = [write_partition(None, p, str(folder)) for p in partitions]
         with core_time(seconds, "store"):
             write_spectra(iterate_spectra(store, 2000, range(n)), prepared)
     total = {
@@ -167,7 +175,8 @@ def measured_rates(model, store: Path, folder: Path, rng: np.random.Generator) -
         Stage(name, seconds[name] / n, total.get(name, 0) / n)
         for name in ("read", "prepare", "fit", "write", "store")
     )
-    return Rates(tuple(stages), peak[0], seconds_of_entry(folder / "entries"), store=stored)
+    in_turn = seconds_of_entry(folder / "entries") + seconds["plan"] * STARS_PER_CHUNK / n
+    return Rates(tuple(stages), peak[0], in_turn, store=stored, stars_per_chunk=STARS_PER_CHUNK)
 
 
 def timed_each(items, seconds: dict[str, float], name: str):

@@ -50,7 +50,7 @@ class Rates:
     efficiency : float
         Speed of several workers over that of one, times their number.
     stars_per_chunk : int
-        A file of the archive is one chunk: DR3's have 65,000 stars on average.
+        A file of the archive is one chunk.
     store : Stage, optional
         Of a store of prepared spectra, which a run from files of the archive does without.
     """
