@@ -1,17 +1,20 @@
+import lsdb
 import numpy as np
 import pytest
 from astropy.table import Column, Table
 
 from xpfit import InputError
-from xpfit.catalogue import parquet
+from xpfit.catalogue import hats, parquet
 from xpfit.catalogue.hats import (
-    HIGHEST_ORDER,
+    COUNTED_ORDER,
+    MAX_ROWS,
     _cells,
+    most_rows,
     plan_partitions,
     write_hats_metadata,
     write_partition,
 )
-from xpfit.catalogue.run.work import sorted_rows
+from xpfit.catalogue.run.work import Part, sorted_rows
 from xpfit.healpix import first_source_id, healpix_29, position_of_id
 
 
@@ -39,22 +42,22 @@ def parts(rng, tmp_path, monkeypatch):
 
 
 def test_cells_cover_all_rows_once_and_are_as_large_as_may_be(rng):
-    counts = rng.poisson(0.02, 12 * 4**HIGHEST_ORDER)
+    counts = rng.poisson(0.02, 12 * 4**COUNTED_ORDER)
     counts[1234] = 500
     cells = _cells(counts, 100)
     covered = np.zeros(len(counts), dtype=int)
     for order, pixel in cells:
-        size = 4 ** (HIGHEST_ORDER - order)
+        size = 4 ** (COUNTED_ORDER - order)
         covered[pixel * size : (pixel + 1) * size] += 1
         n = counts[pixel * size : (pixel + 1) * size].sum()
-        assert 0 < n <= 100 or order == HIGHEST_ORDER
+        assert 0 < n <= 100 or order == COUNTED_ORDER
         if order:  # the parent would have been too full
             parent = pixel // 4 * 4 * size
             assert counts[parent : parent + 4 * size].sum() > 100
     assert covered.max() == 1 and np.all(covered[counts > 0] == 1)
 
 
-@pytest.mark.parametrize("max_rows", [40, 10_000])
+@pytest.mark.parametrize("max_rows", [5, 40, 10_000])
 def test_every_row_is_in_its_partition_once_and_in_order(parts, tmp_path, max_rows):
     tables, paths = parts
     partitions = plan_partitions(paths, max_rows)
@@ -69,7 +72,26 @@ def test_every_row_is_in_its_partition_once_and_in_order(parts, tmp_path, max_ro
         ids += table["gdr3_source_id"].tolist()
     everything = np.concatenate([table["gdr3_source_id"] for table in tables])
     np.testing.assert_array_equal(np.sort(ids), np.sort(everything))
-    assert len(partitions) > 15 if max_rows == 40 else len(partitions) <= 12
+    assert max(partition.n_rows for partition in partitions) <= max_rows
+    assert len(partitions) > 15 if max_rows <= 40 else len(partitions) <= 12
+    # A crowded place is divided beyond the grid on which rows are counted.
+    assert max(partition.order for partition in partitions) > COUNTED_ORDER or max_rows > 5
+
+
+def test_rows_in_one_place_stay_together(rng, tmp_path):
+    table = rows_on_the_sky(rng, 12)
+    for name in table.colnames:
+        table[name] = table[name][0]
+    parquet.write(table, tmp_path / "0.parquet")
+    (partition,) = plan_partitions([tmp_path / "0.parquet"], 5)
+    assert (partition.order, partition.pixel) == (29, table["_healpix_29"][0])
+    assert write_partition(None, partition, str(tmp_path)).rows == 12
+
+
+def test_long_rows_make_smaller_partitions():
+    assert most_rows([Part("a", 10_000, 6_000_000, "")]) == MAX_ROWS
+    long = [Part("a", 10_000, 50_000_000, ""), Part("b", 10_000, 150_000_000, "")]
+    assert most_rows(long) == 50_000  # of 10 kB each: half a gigabyte
 
 
 def test_a_source_that_stands_in_two_inputs_is_flagged_in_both_rows(parts, tmp_path):
@@ -103,7 +125,7 @@ def test_positions_of_ids_are_within_an_arcminute(rng):
     np.testing.assert_array_equal(healpix_29(np.array([np.nan]), np.array([1.0])), 0)
 
 
-def test_metadata_count_the_rows(parts, tmp_path):
+def test_metadata_count_the_rows_with_and_without_those_of_all_files(parts, tmp_path, monkeypatch):
     partitions = plan_partitions(parts[1], 40)
     for partition in partitions:
         write_partition(None, partition, str(tmp_path))
@@ -115,3 +137,8 @@ def test_metadata_count_the_rows(parts, tmp_path):
     import pyarrow.parquet as pq
 
     assert pq.read_metadata(tmp_path / "dataset" / "_metadata").num_rows == 450
+    monkeypatch.setattr(hats, "MAX_COLLECTED", len(partitions) - 1)
+    write_hats_metadata(tmp_path, partitions, "test")
+    assert not (tmp_path / "dataset" / "_metadata").exists()
+    assert (tmp_path / "dataset" / "_common_metadata").exists()
+    assert len(lsdb.open_catalog(tmp_path)) == 450

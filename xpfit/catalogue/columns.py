@@ -17,6 +17,7 @@ from ..fit import FitResult
 from ..healpix import position_of_id
 from ..model import XPModel
 from ..model.gauge import amplitude_channels
+from ..prepare.corrections import CAUTION
 from ..quality import Confidence, confidence_for, fit_flags, quality_flags
 from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
 from .describe import Description, describe
@@ -254,12 +255,14 @@ def _add_diagnostics(table: Table, result: FitResult) -> None:
 
 
 def _add_observed(table: Table, spectra: Spectra) -> None:
-    """Add Gaia's parallax and magnitudes, as far as they were joined to the spectra."""
+    """Add Gaia's parallax and magnitudes, where they are known, and codes of the correction."""
     observed = np.isfinite(spectra.parallax_err)
     add_column(table, "gaia_parallax", np.where(observed, spectra.parallax, np.nan))
     add_column(table, "gaia_parallax_error", np.where(observed, spectra.parallax_err, np.nan))
     for name in ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"):
         add_column(table, name, spectra.gaia.get(name, np.full(len(spectra), np.nan)))
+    if CAUTION in spectra.gaia:
+        add_column(table, CAUTION, spectra.gaia[CAUTION])
 
 
 def _add_reference(table: Table, spectra: Spectra) -> None:

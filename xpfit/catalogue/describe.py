@@ -114,6 +114,10 @@ _ROWS = {
     "phot_g_mean_mag": ("Gaia G", "phot.mag;em.opt", u.mag),
     "phot_bp_mean_mag": ("Gaia BP", "phot.mag;em.opt.B", u.mag),
     "phot_rp_mean_mag": ("Gaia RP", "phot.mag;em.opt.R", u.mag),
+    "correction_caution": (
+        "codes of the flux correction; of huang2024 three digits, for C2, C3 and G, as its authors "
+        "give them", "meta.code.qual"
+    ),
     "ref_snr": ("signal-to-noise ratio of the reference spectrum", "stat.snr"),
     "_healpix_29": ("HEALPix cell of order 29 (nested, ICRS)", "pos.healpix"),
 }  # fmt: skip

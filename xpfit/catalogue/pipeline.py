@@ -20,6 +20,7 @@ from ..fit import FitResult, FitSettings, Fitter
 from ..fit.distance import check_prior
 from ..model import XPModel
 from ..prepare import Additions, iterate_file
+from ..prepare.corrections import Correction
 from ..prepare.open import warn_of_loss
 from ..quality import Confidence
 from .columns import result_table
@@ -82,6 +83,8 @@ class Pipeline:
         Threads of the fits; -1 for one per processor.
     distance_prior : str
         As for `xpfit.result_table`.
+    correction : FluxCorrection, optional
+        Of the flux; must be that of the model's training data.
 
     Raises
     ------
@@ -98,6 +101,7 @@ class Pipeline:
     provenance: Mapping[str, str] = field(default_factory=dict)
     n_jobs: int = 1
     distance_prior: str = "none"
+    correction: Correction | None = None
 
     def __post_init__(self):
         check_companions(self.companions)
@@ -152,7 +156,8 @@ class Pipeline:
         InputError
             If it cannot be read, has no rows, or a joined table lacks columns.
         """
-        parts = iterate_file(path, rows, model=self.model, on_loss=on_loss)
+        how = {"model": self.model, "correction": self.correction}
+        parts = iterate_file(path, rows, **how, on_loss=on_loss)
         return map(self.additions.apply, parts)
 
     def stars(self, paths: Iterable[str | os.PathLike], source_ids: Iterable[int]) -> Spectra:
@@ -175,7 +180,8 @@ class Pipeline:
         InputError
             If a file cannot be read, none has a star, or a joined table has none of them.
         """
-        parts = (part for path in paths for part in iterate_file(path, model=self.model))
+        how = {"model": self.model, "correction": self.correction}
+        parts = (part for path in paths for part in iterate_file(path, **how))
         found, missing = find_stars(parts, source_ids)
         if missing:
             raise InputError(f"source {missing[0]} is in none of the files; check the id")

@@ -108,7 +108,8 @@ def _predict(options: argparse.Namespace) -> None:
     """Predict and write."""
     shared.check_catalogue(options)
     companion, tables = load_companion(options.companion), shared.joined_tables(options)
-    parts = (part for path in options.spectra for part in iterate_file(path, model=companion))
+    how = {"model": companion, "correction": shared.correction_of(options, tables)}
+    parts = (part for path in options.spectra for part in iterate_file(path, **how))
     table = vstack(
         [
             companion_table(companion, spectra, options.seed)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..companion import UncertainNetwork
     from ..data import Spectra
     from ..prepare import Additions
+    from ..prepare.corrections import Correction
 
 
 REFUSED = 3
@@ -63,6 +64,26 @@ def joined_tables(options: argparse.Namespace, **more) -> Additions:
         zero_point=not options.no_zero_point,
         **more,
     )
+
+
+def correction_of(options: argparse.Namespace, tables: Additions) -> Correction | None:
+    """The flux correction that the options name, of stars in the table of ``--astrometry``."""
+    from ..prepare.corrections import CORRECTIONS, named_correction
+
+    if not options.correction:
+        return None
+    name, _, directory = options.correction.partition("=")
+    if not directory:
+        raise InputError(
+            f"--correction {options.correction}: give NAME=DIR, with NAME one of "
+            f"{', '.join(CORRECTIONS)} and DIR the directory of its files"
+        )
+    if tables.astrometry is None:
+        raise InputError(
+            "--correction depends on G and BP - RP of the stars: give --astrometry with "
+            "phot_g_mean_mag, phot_bp_mean_mag and phot_rp_mean_mag (and ebv)"
+        )
+    return named_correction(name, directory, tables.astrometry)
 
 
 def add_fit_settings(command: Parser) -> None:
@@ -146,6 +167,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
     start_from, companions = given.get("start_from"), given.get("companion") or []
     if isinstance(companions, str):  # of ``plot``, which draws one
         companions = []
+    tables = joined_tables(options)
     pipeline = Pipeline(
         model,
         confidence_for(model, options.confidence) if "confidence" in given else None,
@@ -162,7 +184,8 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
         ),
         n_jobs=given.get("jobs", 1),
         distance_prior=given.get("distance_prior", "none"),
-        additions=joined_tables(options),
+        additions=tables,
+        correction=correction_of(options, tables),
     )
     pipeline.fitter  # noqa: B018  raises if an option is wrong, before any work
     return pipeline

@@ -80,6 +80,11 @@ COMMON = {
         "them with the spectra",
     ),
     "no-zero-point": ("--no-zero-point", "do not subtract the zero point from parallaxes"),
+    "correction": (
+        "--correction NAME=DIR",
+        "correct the flux of spectra of the archive: huang2024 or ye2025, with the directory of "
+        "its files; G, BP, RP and E(B-V) (ebv) of the stars are taken from --astrometry",
+    ),
     "no-model-covariance": (
         "--no-model-covariance",
         "neglect the emulator's own error: errors of the measurement alone, as in ZGR23",
@@ -113,8 +118,8 @@ COMMON = {
 FIT_MODEL = ("model", "shapes-only")
 """The model of a fit."""
 
-TABLES = ("photometry", "astrometry", "no-zero-point")
-"""Tables to be joined to spectra."""
+TABLES = ("photometry", "astrometry", "no-zero-point", "correction")
+"""Tables to be joined to spectra, and the correction of their flux, which depends on these."""
 
 COMPANIONS = ("confidence", "start-from", "companion")
 """Confidence classifiers and companions of a fit."""

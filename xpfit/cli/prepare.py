@@ -115,9 +115,11 @@ def run(options: argparse.Namespace) -> None:
         cuts=TrainingCuts() if options.training_cuts else None,
     )
 
+    correction = shared.correction_of(options, tables)
+    how = {"model": model, "space": space, "settings": settings, "correction": correction}
+
     def parts() -> Iterator[Spectra]:
         for path in options.inputs:
-            how = {"model": model, "space": space, "settings": settings}
             for part in iterate_file(path, **how, sampling=options.sampling):
                 yield tables.apply(part)
         tables.check_joins()

@@ -34,6 +34,7 @@ class InputFlag(DescribedFlag):
     MISSING_ID = 8, "no source id"
     DUPLICATE_ID = 16, "the source is in more than one row"
     BAD_COEFFICIENTS = 32, "invalid coefficients, errors or correlations: the source is not used"
+    NOT_CORRECTED = 64, "outside the range of the flux correction, or not known to be inside"
 
 
 class QualityFlag(DescribedFlag):
@@ -74,6 +75,7 @@ class FitFlag(DescribedFlag):
     PARALLAX_TENSION = 32768, "parallax of the spectrum alone 3 sigma from Gaia's"
     EMISSION_LINES = 65536, "an emission line (H alpha, [O III], [O II]) in the residuals"
     UNINFORMATIVE = 131072, "the spectrum says less of Teff, [Fe/H] or log g than the prior"
+    NOT_CORRECTED = 262144, "outside the range of the flux correction: fitted without it"
 
 
 UNRELIABLE = (
@@ -85,6 +87,7 @@ UNRELIABLE = (
     | FitFlag.PARALLAX_TENSION
     | FitFlag.EMISSION_LINES
     | FitFlag.UNINFORMATIVE
+    | FitFlag.NOT_CORRECTED
     | FitFlag.UNLIKE_TRAINING
 )
 """Fit flags with which parameters should not be used; the other fit flags are information."""

@@ -6,7 +6,7 @@ from .astrometry import attach_astrometry, parallax_zero_point
 from .bases import coefficient_space
 from .coefficient import coefficient_vectors
 from .continuous import continuous_spectra, sampled_space
-from .corrections import FluxCorrection
+from .corrections import FluxCorrection, named_correction
 from .covariance import DataVectors
 from .cuts import TrainingCuts, training_cuts
 from .gaia import GAIA_COLUMNS
@@ -54,6 +54,7 @@ __all__ = [
     "library_spectra",
     "match_labels",
     "matched_table",
+    "named_correction",
     "parallax_zero_point",
     "prepare_file",
     "read_luminosities",

@@ -25,7 +25,7 @@ from ..read.tables import float_column
 from .band import band_sizes
 from .bases import coefficient_space
 from .coefficient import coefficient_vectors
-from .corrections import FluxCorrection, identifier_of
+from .corrections import CAUTION, DR3, Correction, identifier_of
 from .covariance import DataVectors
 from .sampled import sample_continuous, take_samples
 from .whitening import whiten_covariances
@@ -77,7 +77,7 @@ def continuous_spectra(
     tables: Iterable[Table],
     space: ObservationSpace | str | None = None,
     settings: XPSettings | None = None,
-    correction: FluxCorrection | None = None,
+    correction: Correction | None = None,
 ) -> Spectra:
     """Turn XP continuous (or sampled) spectra into data vectors with full whiteners.
 
@@ -92,7 +92,8 @@ def continuous_spectra(
     settings : XPSettings, optional
         Calibration terms of the covariance, truncation.
     correction : FluxCorrection, optional
-        Correction of the flux; none by default.
+        Correction of the flux; none by default. Stars outside of its range are not corrected, and
+        have `InputFlag.NOT_CORRECTED`; codes that it gives are in ``gaia["correction_caution"]``.
 
     Returns
     -------
@@ -105,12 +106,15 @@ def continuous_spectra(
     ------
     InputError
         If there are no tables, the space is unknown, or the spectra cannot be transformed to it:
-        sampled spectra, or a correction (of sampled flux), in coefficient space.
+        sampled spectra, or a correction (of sampled flux), in coefficient space. If the correction
+        is one of another data release.
     """
     settings = settings or XPSettings()
     parts = []
     for table in tables:
         space = _as_continuous_space(space, table)
+        if correction:
+            correction.check_release(table.meta.get("release", DR3))
         for start in range(0, len(table), BLOCK):
             block = table[start : start + BLOCK]
             parts.append(_prepare_block(block, space, settings, correction))
@@ -119,7 +123,7 @@ def continuous_spectra(
     _warn_of_problems([p for part in parts for p in part.pop("problem")])
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["input_flags"] |= id_flags(columns["source_id"])
-    gaia = {name: columns.pop(name) for name in CHI_SQUARED}
+    gaia = {name: columns.pop(name) for name in (*CHI_SQUARED, CAUTION) if name in columns}
     preparation = Preparation(settings, identifier_of(correction))
     return Spectra(space=space, preparation=preparation, gaia=gaia, **columns)
 
@@ -175,6 +179,11 @@ def _prepare_block(table: Table, space: ObservationSpace, settings, correction) 
     flags = np.full(n_star, int(InputFlag.MISSING_BAND), dtype=np.int32)
     flags[bad] |= int(InputFlag.BAD_COEFFICIENTS)
     flags[~bad & data.mask.any(axis=1)] |= int(InputFlag.MASKED_SAMPLES)
+    caution = {}
+    if data.correction:
+        flags[~bad & ~data.correction.corrected] |= int(InputFlag.NOT_CORRECTED)
+        if data.correction.caution is not None:
+            caution = {CAUTION: np.where(bad, np.nan, data.correction.caution)}
     return {
         "source_id": source_id,
         "flux": flux,
@@ -182,6 +191,7 @@ def _prepare_block(table: Table, space: ObservationSpace, settings, correction) 
         "whitener": whitener,
         "input_flags": flags,
         **{name: _chi_squared(table, name) for name in CHI_SQUARED},
+        **caution,
         "problem": [f"source {source_id[i]}: {data.problem[i]}" for i in np.flatnonzero(bad)],
     }
 

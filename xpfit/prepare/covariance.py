@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..data.preparation import XPSettings
+from .corrections import Factors
 
 
 @dataclass
@@ -25,6 +26,8 @@ class DataVectors:
         Values that cannot be used: a band is absent, or the whole source is bad.
     problem : ndarray of str, shape (n_star,)
         Why a source is bad; empty if it is not.
+    correction : Factors, optional
+        What the flux was multiplied with, if it was corrected.
     """
 
     flux: np.ndarray
@@ -32,6 +35,7 @@ class DataVectors:
     covariance: np.ndarray
     mask: np.ndarray
     problem: np.ndarray
+    correction: Factors | None = None
 
 
 def calibration_correlation(wavelength: np.ndarray, length: float) -> np.ndarray:

@@ -13,14 +13,20 @@ from typing import Protocol
 
 import numpy as np
 
-from ..data.preparation import LibrarySettings, Preparation, Settings, XPSettings
+from ..data.preparation import (
+    UNCORRECTED,
+    LibrarySettings,
+    Preparation,
+    Settings,
+    XPSettings,
+)
 from ..data.space import CoefficientSpace, ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError, TruncatedError
 from ..read import read_continuous, read_library, read_sampled
 from ..read.kinds import files_of_spectra, kind_and_format
 from .continuous import continuous_spectra
-from .corrections import FluxCorrection, identifier_of
+from .corrections import Correction, identifier_of
 from .library import library_spectra
 from .store.hdf5 import iterate_spectra
 
@@ -50,7 +56,7 @@ class Target:
 
     space: ObservationSpace | str | None
     settings: tuple[Settings, ...]
-    correction: FluxCorrection | None
+    correction: Correction | None
     model: Trained | None
     sampling: np.ndarray | None = None
 
@@ -79,7 +85,15 @@ class Target:
         if wanted != given:
             raise InputError(
                 f"{path}: the flux correction of the model's training data is {wanted!r}, that "
-                f"asked for {given!r}; give the model's as `correction`"
+                f"asked for {given!r}; give the model's (`correction`, --correction)"
+            )
+
+    def check_nothing_asked(self, path: str | os.PathLike, corrected: str = UNCORRECTED) -> None:
+        """Refuse a correction of spectra that cannot be corrected here, but those that have it."""
+        if self.correction and identifier_of(self.correction) != corrected:
+            raise InputError(
+                f"{path}: the flux correction {self.correction.identifier!r} is one of XP spectra "
+                f"as the archive gives them; these are prepared, with the correction {corrected!r}"
             )
 
 
@@ -110,6 +124,7 @@ def _prepare_library(path, form, rows, target: Target) -> Iterator[Spectra]:
             "the library holds sampled spectra, without coefficients; coefficient space needs XP "
             "continuous spectra"
         )
+    target.check_nothing_asked(path)
     space = None if isinstance(target.space, str) else target.space
     settings = target.settings_of(LibrarySettings, path)
     yield library_spectra(read_library(path, rows), settings, space)
@@ -117,7 +132,9 @@ def _prepare_library(path, form, rows, target: Target) -> Iterator[Spectra]:
 
 def _read_prepared(path, form, rows, target: Target) -> Iterator[Spectra]:
     """Prepared spectra as they are, or a range of rows of them."""
-    yield from iterate_spectra(path, rows=rows)
+    for spectra in iterate_spectra(path, rows=rows):
+        target.check_nothing_asked(path, spectra.correction)
+        yield spectra
 
 
 PREPARE: dict[str, Callable[..., Iterator[Spectra]]] = {
@@ -141,7 +158,7 @@ def iterate_file(
     model: Trained | None = None,
     space: ObservationSpace | str | None = None,
     settings: Settings | None = None,
-    correction: FluxCorrection | None = None,
+    correction: Correction | None = None,
     on_loss: Callable[[str], object] = warn_of_loss,
     sampling: np.ndarray | None = None,
 ) -> Iterator[Spectra]:
@@ -211,7 +228,7 @@ def read_spectra(
     *,
     model: Trained | None = None,
     space: ObservationSpace | str | None = None,
-    correction: FluxCorrection | None = None,
+    correction: Correction | None = None,
     xp_settings: XPSettings | None = None,
     sampling: np.ndarray | None = None,
 ) -> Spectra:

@@ -10,9 +10,9 @@ from ..data.preparation import XPSettings
 from ..errors import InputError
 from ..read import SAMPLED_WAVELENGTH, XP_BANDS
 from ..read.grid import describe
-from .band import band_sizes, read_band
-from .bases import sampled_design
-from .corrections import FluxCorrection
+from .band import BandCoefficients, band_sizes, read_band
+from .bases import SampledDesign, sampled_design
+from .corrections import Correction, Samples
 from .covariance import DataVectors, add_calibration, calibration_covariance
 
 SAME_WAVELENGTH = 1e-6
@@ -26,7 +26,7 @@ def sample_continuous(
     table: Table,
     wavelength: np.ndarray,
     settings: XPSettings | None = None,
-    correction: FluxCorrection | None = None,
+    correction: Correction | None = None,
 ) -> DataVectors:
     """Sample XP continuous spectra.
 
@@ -52,35 +52,51 @@ def sample_continuous(
     merged design matrix this is the exact covariance, in the overlap of BP and RP too.
     """
     settings = settings or XPSettings()
-    design = sampled_design(wavelength, *(n or 55 for n in band_sizes(table)))
+    sizes = [n or 55 for n in band_sizes(table)]
+    design = sampled_design(wavelength, *sizes)
     shape = (len(table), len(design.wavelength))
     problem = np.array(table["problem"], dtype=object)
     covariance, mask = np.zeros((*shape, shape[1])), np.zeros(shape, dtype=bool)
-    parts = []
+    bands, parts = [], []
     for band in XP_BANDS:
         matrix = getattr(design, band)
         data = read_band(table, band, len(matrix), settings, problem)
+        bands.append(data)
         parts.append(data.coefficients @ matrix)
         used = matrix.any(axis=0)
         sampled = matrix.T[used] @ data.covariance @ matrix[:, used]
         covariance[np.ix_(data.good, used, used)] += 0.5 * (sampled + np.swapaxes(sampled, 1, 2))
         mask |= data.absent[:, None] & used
-    if correction:
-        factor = correction.factor(design.wavelength, sum(parts), table)
-        parts = [factor * part for part in parts]
-        covariance *= factor[:, :, None] * factor[:, None, :]
+
+    def at(grid: np.ndarray) -> Samples:
+        flux, error = _sampled(bands, sampled_design(grid, *sizes))
+        return Samples(grid, flux, error, table, settings.truncate)
+
+    factors = correction.factors(design.wavelength, at) if correction else None
+    if factors:
+        parts = [factors.factor * part for part in parts]
+        covariance *= factors.factor[:, :, None] * factors.factor[:, None, :]
     flux = sum(parts)
     mask |= (problem != "")[:, None]
     calibration = calibration_covariance(flux, design.wavelength, settings)
     inflated = add_calibration(covariance, calibration, parts, settings)
-    return DataVectors(flux, covariance, inflated, mask, problem.astype(str))
+    return DataVectors(flux, covariance, inflated, mask, problem.astype(str), factors)
+
+
+def _sampled(bands: list[BandCoefficients], design: SampledDesign) -> tuple[np.ndarray, np.ndarray]:
+    """Flux of sources at the wavelengths of a design, and its error from Gaia's alone."""
+    flux, variance = 0.0, np.zeros((len(bands[0].good), len(design.wavelength)))
+    for data, matrix in zip(bands, (design.bp, design.rp), strict=True):
+        flux = flux + data.coefficients @ matrix
+        variance[data.good] += np.einsum("ij,nij->nj", matrix, data.covariance @ matrix)
+    return flux, np.sqrt(np.maximum(variance, 0.0))
 
 
 def take_samples(
     table: Table,
     wavelength: np.ndarray,
     settings: XPSettings | None = None,
-    correction: FluxCorrection | None = None,
+    correction: Correction | None = None,
 ) -> DataVectors:
     """Take XP sampled spectra as data vectors.
 
@@ -111,28 +127,21 @@ def take_samples(
     for them. BP and RP are separated at `BAND_LIMIT`.
     """
     settings = settings or XPSettings()
-    grid = np.asarray(table.meta.get("wavelength", SAMPLED_WAVELENGTH))
-    columns = np.abs(grid[:, None] - wavelength).argmin(axis=0)
-    absent = np.abs(grid[columns] - wavelength) > SAME_WAVELENGTH
-    if absent.any():
-        raise InputError(
-            f"{table.meta.get('path', 'the table')}: these samples are at {describe(grid)}; those "
-            f"at {', '.join(f'{x:g}' for x in wavelength[absent][:3])} ... nm, which the model "
-            "needs, are not among them. Nothing is interpolated: use XP continuous spectra, or "
-            "choose wavelengths among these"
-        )
-    flux, error = (
-        np.asarray(table[name])[:, columns] / FLUX_UNIT_SI for name in ("flux", "flux_error")
-    )
+    flux, error = _columns_at(table, wavelength, "the model")
     problem = np.array(table["problem"], dtype=object)
     missing = ~np.isfinite(flux) | ~np.isfinite(error)
     impossible = (~missing & ~(error > 0)).any(axis=1) & (problem == "")
     problem[impossible] = "errors that are not positive"
     mask = missing | (problem != "")[:, None]
     flux, error = np.where(mask, 0.0, flux), np.where(mask, 1.0, error)
-    if correction:
-        factor = correction.factor(wavelength, flux, table)
-        flux, error = factor * flux, np.abs(factor) * error
+
+    def at(grid: np.ndarray) -> Samples:
+        values = _columns_at(table, grid, f"the correction {correction.name}")
+        return Samples(grid, *values, table)
+
+    factors = correction.factors(wavelength, at) if correction else None
+    if factors:
+        flux, error = factors.factor * flux, factors.factor * error
     index = np.arange(len(wavelength))
     covariance = np.zeros((*flux.shape, len(wavelength)))
     covariance[:, index, index] = error**2
@@ -141,4 +150,22 @@ def take_samples(
     calibration = calibration_covariance(flux, wavelength, settings)
     calibration[:, index, index] += (settings.uncorrelated_error * flux) ** 2
     inflated = add_calibration(covariance, calibration, parts, settings)
-    return DataVectors(flux, covariance, inflated, mask, problem.astype(str))
+    return DataVectors(flux, covariance, inflated, mask, problem.astype(str), factors)
+
+
+def _columns_at(table: Table, wavelength: np.ndarray, who: str) -> tuple[np.ndarray, np.ndarray]:
+    """Flux and errors (1e-18 W m-2 nm-1) of a table of samples at wavelengths among its own."""
+    grid = np.asarray(table.meta.get("wavelength", SAMPLED_WAVELENGTH))
+    columns = np.abs(grid[:, None] - wavelength).argmin(axis=0)
+    absent = np.abs(grid[columns] - wavelength) > SAME_WAVELENGTH
+    if absent.any():
+        raise InputError(
+            f"{table.meta.get('path', 'the table')}: these samples are at {describe(grid)}; those "
+            f"at {', '.join(f'{x:g}' for x in wavelength[absent][:3])} ... nm, which {who} "
+            "needs, are not among them. Nothing is interpolated: use XP continuous spectra, or "
+            "choose wavelengths among these"
+        )
+    flux, error = (
+        np.asarray(table[name])[:, columns] / FLUX_UNIT_SI for name in ("flux", "flux_error")
+    )
+    return flux, error

@@ -55,6 +55,7 @@ _FROM_INPUT = {
     InputFlag.MASKED_SAMPLES: FitFlag.MASKED_SAMPLES,
     InputFlag.MISSING_ID: FitFlag.MISSING_ID,
     InputFlag.DUPLICATE_ID: FitFlag.DUPLICATE_ID,
+    InputFlag.NOT_CORRECTED: FitFlag.NOT_CORRECTED,
 }
 
 

@@ -18,7 +18,7 @@ import xpfit
 from xpfit import FitSettings, InputError, OutputError, read_catalogue
 from xpfit.catalogue import parquet
 from xpfit.catalogue.pipeline import Pipeline
-from xpfit.catalogue.run import manifest, work
+from xpfit.catalogue.run import executor, manifest, work
 from xpfit.catalogue.run.executor import attempt, executor_of, local_cluster
 from xpfit.catalogue.run.manifest import RunDirectory
 from xpfit.catalogue.run.runner import RunSettings, run_catalogue
@@ -339,6 +339,25 @@ def test_what_cannot_be_written_is_not_tried_again():
     with pytest.raises(OutputError):
         attempt(fails, None, 1, 5)
     assert calls == [1]
+
+
+def test_dask_knows_of_a_bounded_number_of_tasks_and_does_all(monkeypatch):
+    from distributed import Client
+
+    monkeypatch.setattr(executor, "TASKS_AHEAD", 3)
+    begun, submit = [], Client.submit
+
+    def counted(client, *arguments, **options):
+        begun.append(arguments)
+        return submit(client, *arguments, **options)
+
+    monkeypatch.setattr(Client, "submit", counted)
+    with executor_of(2) as execute:
+        outcomes = execute(lambda job, task: 10 * task, None, range(1, 9), 0)
+        first = next(outcomes)
+        assert len(begun) == 1 + 3 + 1  # the job, what is known at first, one more for one done
+        values = [first.value, *(outcome.value for outcome in outcomes)]
+    assert sorted(values) == [10 * task for task in range(1, 9)]
 
 
 def test_workers_that_cannot_be_had_are_explained():

@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from ...errors import InputError, OutputError
+
+TASKS_AHEAD = 10_000
+"""Tasks that Dask knows of at a time, more than there are workers: 10 KB each."""
 
 
 @dataclass(frozen=True)
@@ -206,10 +210,15 @@ def dask_executor(client) -> Executor:
         def submit(task):
             return client.submit(_on_worker, work, job, task, retries, *arguments, pure=False)
 
-        futures, suspects = {submit(task): task for task in tasks}, []
+        waiting, suspects = iter(tasks), []
+        futures = {submit(task): task for task in islice(waiting, TASKS_AHEAD)}
+        completed = as_completed(futures)
         try:
-            for future in as_completed(futures):
+            for future in completed:
                 task = futures.pop(future)
+                for following in islice(waiting, 1):
+                    futures[added := submit(following)] = following
+                    completed.add(added)
                 try:
                     yield future.result()
                 except KilledWorker:

@@ -24,7 +24,10 @@ from ...locks import locked
 from ...temporary import PREFIX, remove_leftovers
 
 REQUEST, MANIFEST, PARTS, CATALOGUE = "run.json", "manifest.jsonl", "parts", "catalogue"
-LATER_ENTRIES = tuple(f"table of {name}" for name in ("photometry", "astrometry", "labels"))
+LATER_ENTRIES = (
+    "correction",
+    *(f"table of {name}" for name in ("photometry", "astrometry", "labels")),
+)
 """Entries of a request that runs of earlier versions do not have."""
 
 CHECKSUMS, ACCOUNT, LOCK = "checksums.sha256", "account.json", ".lock"
@@ -116,10 +119,14 @@ class RunDirectory:
             )
         return before
 
-    def entries(self) -> list[dict]:
-        """Finished work, in the order in which it was done.
+    def entries(self) -> Iterator[dict]:
+        """Finished work, in the order in which it was done, one piece at a time.
 
         A last line that is incomplete, because the run was killed, is removed.
+
+        Yields
+        ------
+        dict
 
         Raises
         ------
@@ -128,13 +135,16 @@ class RunDirectory:
         """
         path = self.path / MANIFEST
         if not path.exists():
-            return []
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
+            return
+        whole = 0
+        with path.open("rb") as file:
+            for i, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+                yield _json_object(f"{path}, line {i}", line)
+        if whole < path.stat().st_size:
             os.truncate(path, whole)
-        lines = content[:whole].splitlines()
-        return [_json_object(f"{path}, line {i}", line) for i, line in enumerate(lines, start=1)]
 
     def append(self, entry: dict) -> None:
         """Record finished work; the record is on disk when this returns.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +70,8 @@ def plan_chunks(inputs: Sequence[str | os.PathLike], stars_per_chunk: int) -> li
     paths = [str(Path(path).resolve()) for path in inputs]
     if not paths:
         raise InputError("there are no inputs to run on")
-    twice = next((path for i, path in enumerate(paths) if path in paths[:i]), None)
-    if twice:
+    if len(set(paths)) < len(paths):
+        twice = next(path for path, n in Counter(paths).items() if n > 1)
         raise InputError(f"{twice} is given twice; name every input once")
     chunks: list[Chunk] = []
     for path in paths:

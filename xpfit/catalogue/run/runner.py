@@ -14,7 +14,8 @@ from tqdm.auto import tqdm
 from ..._version import __version__
 from ...arrow import pyarrow_modules
 from ...errors import InputError, OutputError
-from ..hats import plan_partitions, write_hats_metadata, write_partition
+from ...prepare.corrections import identifier_of
+from ..hats import most_rows, plan_partitions, write_hats_metadata, write_partition
 from ..pipeline import Pipeline
 from .account import Account, RunState
 from .contents import contents_of
@@ -143,6 +144,7 @@ def _request(chunks: Sequence[Chunk], stars_per_chunk: int, pipeline: Pipeline) 
         "start_from": pipeline.start_from.fingerprint if pipeline.start_from else None,
         "companions": [companion.fingerprint for companion in pipeline.companions],
         "settings": pipeline.metadata,
+        "correction": identifier_of(pipeline.correction),
     }
 
 
@@ -183,7 +185,7 @@ def _write_catalogue(execute: Executor, state: RunState, settings: RunSettings) 
         raise InputError(
             f"nothing could be fitted: {next(iter(state.refused.values()), 'no spectra')}"
         )
-    partitions = plan_partitions([directory.parts / part.name for part in parts])
+    partitions = plan_partitions([directory.parts / part.name for part in parts], most_rows(parts))
     names = [partition.name for partition in partitions]
     waiting = []
     for partition in partitions:

@@ -29,7 +29,7 @@ from pathlib import Path
 import h5py
 
 from ...arrow import pyarrow_modules
-from ...data import Spectra, id_flags, space_from_datasets
+from ...data import Spectra, space_from_datasets
 from ...data.hdf5 import arrays_of, digest, new_hdf5
 from ...errors import InputError, OutputError
 from ...files import atomic_output, existing_file
@@ -38,6 +38,7 @@ from ...read.formats import recognise
 from ...read.formats.arrow import Parquet
 from . import checksum, parquet
 from .columns import FORMAT, GROUPS, attributes, from_columns, require_alike, to_columns
+from .ids import ROWS_AT_A_TIME, flags_of, repeated_ids
 
 ROWS_PER_CHUNK = 256
 """Stars that HDF5 keeps together on disk."""
@@ -190,12 +191,21 @@ def write_hdf5(
             n_star += len(part)
             file.require_written()  # before more is computed in vain
         # Sources may be repeated across parts, which is known only at the end.
-        file["input_flags"][:] |= id_flags(file["source_id"][:])
+        _flag_ids(file, n_star)
         file.attrs["n_star"] = n_star
         file.attrs[HEADER_CHECKSUM] = _header_checksum(file)
         if finish is not None:
             finish(file)
     return n_star
+
+
+def _flag_ids(file: h5py.File, n_star: int) -> None:
+    """Flag rows whose ids are missing or repeated."""
+    ids, flags = file["source_id"], file["input_flags"]
+    blocks = [slice(k, k + ROWS_AT_A_TIME) for k in range(0, n_star, ROWS_AT_A_TIME)]
+    repeated = repeated_ids(lambda: (ids[block] for block in blocks), n_star)
+    for block in blocks:
+        flags[block] |= flags_of(ids[block], repeated)
 
 
 def _create(file: h5py.File, spectra: Spectra, columns: dict) -> None:

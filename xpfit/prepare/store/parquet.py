@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
 
@@ -21,6 +23,7 @@ from ...data import InputFlag, Spectra, space_from_datasets
 from ...errors import InputError, OutputError
 from . import checksum
 from .columns import FORMAT, attributes, from_columns, to_columns
+from .ids import ROWS_AT_A_TIME, repeated_ids
 
 SUFFIX = ".parquet"
 
@@ -46,19 +49,29 @@ def write(parts: Iterator[Spectra], path: Path) -> int:
     """
     pa, pq = pyarrow_modules(OutputError)
     first = next(parts)
-    table = _table(pa, first, 0)
-    ids = [first.source_id]
-    with pq.ParquetWriter(
-        path, table.schema.with_metadata(_metadata(first)), write_page_checksum=True
-    ) as writer:
+    table, n_star = _table(pa, first, 0), len(first)
+    with (
+        TemporaryFile(dir=path.parent) as ids,
+        pq.ParquetWriter(
+            path, table.schema.with_metadata(_metadata(first)), write_page_checksum=True
+        ) as writer,
+    ):
         writer.write_table(table)
+        ids.write(first.source_id.tobytes())
         for part in parts:
-            writer.write_table(_table(pa, part, sum(map(len, ids))))
-            ids.append(part.source_id)
-        unique, count = np.unique(np.concatenate(ids), return_counts=True)
-        repeated = unique[(count > 1) & (unique != 0)].tolist()
-        writer.add_key_value_metadata({"duplicate_ids": json.dumps(repeated)})
-    return sum(len(part) for part in ids)
+            writer.write_table(_table(pa, part, n_star))
+            ids.write(part.source_id.tobytes())
+            n_star += len(part)
+        repeated = repeated_ids(lambda: _blocks(ids), n_star)
+        writer.add_key_value_metadata({"duplicate_ids": json.dumps(repeated.tolist())})
+    return n_star
+
+
+def _blocks(ids: IO[bytes]) -> Iterator[np.ndarray]:
+    """Ids that were written to a file, block by block."""
+    ids.seek(0)
+    while block := ids.read(8 * ROWS_AT_A_TIME):
+        yield np.frombuffer(block, dtype=np.int64)
 
 
 def count(path: Path) -> int:

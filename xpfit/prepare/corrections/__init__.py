@@ -1,0 +1,16 @@
+"""Flux corrections of sampled spectra."""
+
+from .base import CAUTION, DR3, Correction, Factors, FluxCorrection, Samples, identifier_of
+from .named import CORRECTIONS, named_correction
+
+__all__ = [
+    "CAUTION",
+    "CORRECTIONS",
+    "DR3",
+    "Correction",
+    "Factors",
+    "FluxCorrection",
+    "Samples",
+    "identifier_of",
+    "named_correction",
+]
