@@ -206,3 +206,11 @@ def test_shapes_are_checked(star):
         EpochSpectra(
             1, star.time[:2], star.transit_id, star.spectra, star.covariance, star.calibration
         )
+
+
+def test_without_a_fit_brightness_alone_is_tested(star, model):
+    comparison = compare_epochs(star)
+    alone = variability(comparison)
+    assert alone.p_value == alone.brightness.p_value
+    assert np.isnan(alone.p_teff)
+    assert alone.dof_teff == 0

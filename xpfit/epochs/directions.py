@@ -103,23 +103,23 @@ class Variability:
     Attributes
     ----------
     brightness : Projection
-        On the amplitude alone: changes that are the same at all wavelengths, as in eclipses.
-    both : Projection
-        On Teff and amplitude.
+        On the mean spectrum itself: changes that are the same at all wavelengths, as in eclipses.
+    both : Projection or None
+        On that and on the model's derivative by Teff; None without a fit of the mean spectrum.
     """
 
     brightness: Projection
-    both: Projection
+    both: Projection | None = None
 
     @property
     def chi2_teff(self) -> float:
-        """By how much changes of Teff lower chi2 beyond those of the amplitude."""
-        return self.both.chi2 - self.brightness.chi2
+        """By how much changes of Teff lower chi2 beyond those of brightness; NaN if unknown."""
+        return self.both.chi2 - self.brightness.chi2 if self.both else np.nan
 
     @property
     def dof_teff(self) -> int:
         """Degrees of freedom of `chi2_teff`."""
-        return self.both.dof - self.brightness.dof
+        return self.both.dof - self.brightness.dof if self.both else 0
 
     @property
     def p_teff(self) -> float:
@@ -130,28 +130,38 @@ class Variability:
     def p_value(self) -> float:
         """Probability that a constant star seems to vary more, in either of the two.
 
-        1 - (1 - p)^2 of the smaller p: the two chi2 are independent.
+        1 - (1 - p)^2 of the smaller p: the two chi2 are independent. If one is unknown, the other.
         """
-        smaller = min(self.brightness.p_value, self.p_teff)
-        return float(-np.expm1(2.0 * np.log1p(-smaller))) if smaller < 1.0 else smaller
+        known = [p for p in (self.brightness.p_value, self.p_teff) if np.isfinite(p)]
+        if not known:
+            return np.nan
+        smaller = min(known)
+        return float(-np.expm1(len(known) * np.log1p(-smaller))) if smaller < 1.0 else 1.0
 
 
-def variability(comparison: Comparison, model: XPModel, theta: np.ndarray) -> Variability:
+def variability(
+    comparison: Comparison, model: XPModel | None = None, theta: np.ndarray | None = None
+) -> Variability:
     """Test whether a star changes its brightness or its temperature.
 
     Parameters
     ----------
     comparison : Comparison
-    model : XPModel
-    theta : ndarray, shape (n_parameter,)
+    model : XPModel, optional
+        Without it, and without `theta`, brightness alone is tested.
+    theta : ndarray, shape (n_parameter,), optional
         Of a fit to the mean spectrum.
 
     Returns
     -------
     Variability
     """
-    along = derivatives(model, theta[None], (AMPLITUDE, "teff"))[0]
-    return Variability(project(comparison, along[:1]), project(comparison, along))
+    grey = comparison.flux[None]
+    brightness = project(comparison, grey)
+    if model is None or theta is None:
+        return Variability(brightness)
+    by_teff = derivatives(model, theta[None], ("teff",))[0]
+    return Variability(brightness, project(comparison, np.concatenate([by_teff, grey])))
 
 
 def columns_of(model: XPModel, names: tuple[str, ...]) -> list[int]:

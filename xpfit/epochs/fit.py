@@ -109,7 +109,7 @@ class EpochFits:
     chi2 : ndarray, shape (n_epoch,)
         Of the best fit.
     converged : ndarray of bool, shape (n_epoch,)
-        Whether the fit did, within the range of labels that the model was trained on.
+        Whether the fit did, with free labels in the range that the model was trained on.
     """
 
     names: tuple[str, ...]
@@ -245,7 +245,8 @@ def fit_epochs(
         index = free.index(AMPLITUDE)
         covariance[:, index] *= linear[:, [amplitude]]
         covariance[:, :, index] *= linear[:, [amplitude]]
-    inside = model.in_range(best[:, forward.layout.labels]).all(axis=1)
+    labels = [column for column in columns if column < model.forward.n_label]
+    inside = model.in_range(best[:, forward.layout.labels])[:, labels].all(axis=1)
     return EpochFits(
         names=tuple(free),
         values=np.where(determined[:, None], linear[:, columns], np.nan),
