@@ -150,6 +150,27 @@ def test_command_finds_the_star_that_varies(path, rows, tmp_path, capsys):
     np.testing.assert_allclose(each["chi2"].reshape(2, -1).sum(axis=1), table["chi2"], rtol=1e-9)
 
 
+def test_both_tables_are_written_or_none(path, tmp_path, capsys):
+    command = ["epochs", str(path), "--model", THREE_LABELS, "--quiet"]
+    command += ["--epoch-table", str(tmp_path / "e.ecsv"), "--output", str(tmp_path / "o.fits")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("astropy.io.fits.open", _fails)
+        assert main(command) == 1
+    assert "no space" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    for option, value, text in (
+        ("--free", "mass", "choose among"),
+        ("--false-alarms", "2", "above 0, below 1"),
+        ("--epoch-table", str(tmp_path / "o.fits"), "two outputs"),
+    ):
+        assert main([*command, option, value]) == 1
+        assert text in capsys.readouterr().err
+
+
+def _fails(*arguments, **options):
+    raise OSError(28, "no space left on device")
+
+
 def test_scatter_of_simulated_stars_is_found(model, rng):
     simulator = EpochSimulator(model, EpochSettings(n_epoch=20))
     stars = [

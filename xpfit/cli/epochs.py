@@ -9,10 +9,11 @@ fit every epoch with all labels free, give the same file to 'xpfit fit'.
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from itertools import chain
 
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import vstack
 
 from ..catalogue import catalogue_format, write_catalogue
 from ..constraints import BETWEEN_0_AND_1, require
@@ -20,6 +21,7 @@ from ..epochs.directions import columns_of
 from ..epochs.fit import FREE
 from ..epochs.read import iterate_epochs
 from ..epochs.table import FALSE_ALARMS, EpochFlag, epoch_table, star_table, study_stars
+from ..files import atomic_output
 from ..model.store import load_model
 from . import options as shared
 from .parser import Parser
@@ -67,13 +69,10 @@ def run(options: argparse.Namespace) -> None:
             of_epochs.append(epoch_table(studied))
     table = vstack(of_stars)
     table.meta["MODELID"] = model.fingerprint
-    _write(options, {options.output: table, options.epoch_table: of_epochs and vstack(of_epochs)})
+    with ExitStack() as both:
+        if options.epoch_table:
+            whole = atomic_output(options.epoch_table, overwrite=options.overwrite)
+            write_catalogue(vstack(of_epochs), both.enter_context(whole))
+        write_catalogue(table, options.output, overwrite=options.overwrite)
     variable = int(np.sum(table["flags"] & EpochFlag.VARIABLE > 0))
     shared.say(options, f"wrote {len(table)} stars to {options.output}; {variable} are variable")
-
-
-def _write(options: argparse.Namespace, tables: dict[str | None, Table]) -> None:
-    """Write the tables that have names."""
-    for path, table in tables.items():
-        if path:
-            write_catalogue(table, path, overwrite=options.overwrite)
