@@ -96,6 +96,11 @@ def _title(star: StudiedStar) -> str:
     """The star, and whether it varies."""
     comparison, found = star.comparison, star.variability
     text = f"source {star.epochs.source_id}: {len(star.epochs)} epochs\n"
-    text += rf"$\chi^2$ = {comparison.chi2:.0f} for {comparison.dof} (p = {comparison.p_value:.2g})"
-    text += f"; changes of brightness: p = {found.brightness.p_value:.2g}"
-    return text if np.isnan(found.p_teff) else f"{text}, of Teff: p = {found.p_teff:.2g}"
+    text += rf"$\chi^2$ = {comparison.chi2:.0f} for {comparison.dof} ({_p(comparison.p_value)}); "
+    text += f"changes of brightness: {_p(found.brightness.p_value)}"
+    return text if np.isnan(found.p_teff) else f"{text}, of Teff: {_p(found.p_teff)}"
+
+
+def _p(value: float) -> str:
+    """A p value, which may be below all numbers."""
+    return f"p = {value:.2g}" if value != 0.0 else "p < 1e-300"
