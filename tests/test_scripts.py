@@ -220,3 +220,27 @@ def test_coefficients_hold_more_than_samples_at_any_step(tmp_path, rng, monkeypa
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.split()[0] for line in lines] == ["10", "6", "2"]
     assert all(float(line.split()[2]) < 1.0 and float(line.split()[-1]) < 1.1 for line in lines)
+
+
+def test_epochs_of_constant_and_swinging_stars_are_told_apart(capsys):
+    script = load("measure_epochs")
+    model = str(SCRIPTS.parent / "tests" / "data" / "three_labels.h5")
+    few = ["--n-constant", "60", "--n-variable", "20", "--n-epoch", "8", "--g", "11"]
+    script.main(["--model", model, *few, "--swings", "200"])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(float(line.split()[-2]) > 0.001 for line in lines[1:5])
+    swings = [line for line in lines if "200 K" in line]
+    assert [line.split()[-1] for line in swings] == ["100.0%", "100.0%"]
+
+
+@pytest.mark.slow
+def test_chi2_of_2000_constant_stars_has_its_distribution_and_100_k_are_found(capsys):
+    script = load("measure_epochs")
+    experiment = script.Experiment(
+        script.load_model(str(SCRIPTS.parent / "tests" / "data" / "three_labels.h5")), 30, seed=1
+    )
+    script.print_constant(experiment, 2000, 13.0)
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert len(lines) == 4 and all(float(line.split()[-2]) > 0.01 for line in lines)
+    shape_only = script.variations(0.1)["shape of the spectrum only"]
+    assert np.mean(experiment.p_values(200, 13.0, shape_only)[:, 3] < 0.01) > 0.95

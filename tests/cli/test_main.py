@@ -86,7 +86,7 @@ def test_there_are_seventeen_commands_with_a_module_each():
         "parser",
         "resume",
     }
-    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 17
+    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 18
 
 
 def test_options_are_written_as_in_the_usage():

@@ -39,6 +39,7 @@ COMMANDS = (
     ("report", "report", "Write a report on a catalogue, as one HTML file."),
     ("sample", "sample", "Sample the posterior of some stars, and compare it with the fit."),
     ("binaries", "binaries", "Fit two stars to each spectrum, and compare with the fit of one."),
+    ("epochs", "epochs", "Tell variable stars from constant ones by their epoch spectra."),
     ("companion", "companion", "Train and use other models of the same spectra."),
 )
 """Name, module and help of each command, in the order in which users need them."""

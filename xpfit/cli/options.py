@@ -231,7 +231,7 @@ def text_table(widths: Sequence[int], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
-OUTPUTS = ("output", "output_dir", "log", "figure", "report")
+OUTPUTS = ("output", "output_dir", "log", "figure", "report", "epoch_table")
 """Options that name outputs."""
 
 

@@ -12,12 +12,15 @@ import numpy as np
 from ..catalogue.cuts import iterate_catalogue
 from ..companion import Companion, GaiaNet, ScatterAutoencoder, UncertainNetwork, load_companion
 from ..data import Spectra
+from ..epochs.read import read_epochs
+from ..epochs.table import study_stars
 from ..errors import InputError
 from ..model import XPModel
 from ..model.store import load_model
 from ..plots import model_figures, reliability_diagram, star_figure
 from ..plots.attention import attention_figure
 from ..plots.cmd import cmd_figure
+from ..plots.epochs import epochs_figure
 from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
 from ..plots.forecast import forecast_figure
 from ..plots.latent import alpha_figure, latent_figure
@@ -75,6 +78,19 @@ def _of_stars(options: argparse.Namespace) -> dict[str, Figure]:
     return {
         f"star-{source_id}": star_figure(model, spectra, result, row, training)
         for row, source_id in enumerate(spectra.source_id)
+    }
+
+
+def _of_epochs(options: argparse.Namespace) -> dict[str, Figure]:
+    """Epoch spectra of single stars."""
+    if not options.source_id:
+        raise InputError("name the stars with --source-id")
+    path, model = _file(options), load_model(options.model)
+    stars = (read_epochs(path, model, source_id) for source_id in options.source_id)
+    return {
+        f"epochs-{star.epochs.source_id}": epochs_figure(star)
+        for studied in study_stars(model, stars)
+        for star in studied
     }
 
 
@@ -187,6 +203,7 @@ PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "cmd": _of_colours,
     "tension": _of_tensions,
     "star": _of_stars,
+    "epochs": _of_epochs,
     "forecast": _of_forecast,
     "residuals": _of_residuals,
     "sky": _of_sky,
@@ -215,7 +232,8 @@ def add(command: Parser) -> None:
         "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); cmd: "
         "that diagram by measured and by fitted parallaxes; tension: parallaxes and log g of "
         "solar-type stars, and the binaries among them (fig. 4); star: "
-        "spectrum, fit, parameters and prior of single stars; forecast: expected errors over the "
+        "spectrum, fit, parameters and prior of single stars; epochs: the epoch spectra of single "
+        "stars against their mean; forecast: expected errors over the "
         "Kiel diagram; residuals: of flux, by label and over the sky (figs. 9, 25, 26); sky: "
         "extinction in slices of distance (fig. 22); birdseye: the dust from above the Galaxy "
         "(fig. 24); attention: sensitivity of a companion's labels to the wavelengths; latent: an "
@@ -252,7 +270,8 @@ def add(command: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Draw and write all figures."""
-    names = [f"star-{i}" for i in options.source_id or ()] if options.what == "star" else []
+    by_star = options.what in ("star", "epochs")
+    names = [f"{options.what}-{i}" for i in options.source_id or ()] if by_star else []
     names = names or ALWAYS.get(options.what, [])
     shared.make_directory(options, options.output_dir, [f"{n}.{options.format}" for n in names])
     figures = {f"{k}.{options.format}": v for k, v in PLOTS[options.what](options).items()}

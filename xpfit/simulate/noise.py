@@ -136,6 +136,28 @@ class XPNoise:
         calibration = calibration_covariance(flux, self._wavelength, self.settings)
         return add_calibration(total, calibration, parts, self.settings)
 
+    def photon_noise(self, flux: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Noise of the photons alone, without the errors of the calibration.
+
+        Parameters
+        ----------
+        flux : ndarray, shape (n_star, n_xp)
+            1e-18 W m-2 nm-1.
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray, shape (n_star, n_xp)
+            With the covariance of `covariance` less the terms of the settings.
+        """
+        noise = np.zeros(flux.shape)
+        for unit, used in zip(self._unit, self._used, strict=True):
+            values, vectors = np.linalg.eigh(unit)
+            root = vectors * np.sqrt(np.maximum(values, 0.0))
+            rate = photon_rate(self._wavelength, flux, used)
+            noise += np.sqrt(rate)[:, None] * (rng.standard_normal(flux.shape) @ root.T)
+        return noise
+
     def covariance_with_bands(self, flux: np.ndarray, magnitude_err: float) -> np.ndarray:
         """Covariances for noise-free spectra that are followed by photometric bands.
 
