@@ -33,9 +33,9 @@ OUTLIER_DOF = 5.0
 ROUNDS = 2
 """The emulator's error, relative to the predicted flux, is known after the first."""
 
-MAX_STEPS = 30
-TOLERANCE = 1e-5
-"""Of ln factor, at which the iteration ends."""
+MAX_STEPS = 12
+TOLERANCE = 0.05
+"""Change of the factor, in units of its error, at which the iteration ends."""
 
 LARGEST_STEP = 0.5
 """Of the parameters of a star, in units of their spread; of E in mag; of ln parallax."""
@@ -87,8 +87,6 @@ class Recalibration:
         How much each star counts: near one, but for outliers.
     n_intervals : int
         Between knots of the spline.
-    stiffness : float
-        Prior standard deviation of its second differences.
     scatter : float
         Variance of the stars' contributions in units of that from their errors, at least one; the
         covariance has been multiplied by it.
@@ -98,7 +96,6 @@ class Recalibration:
     root: np.ndarray
     weight: np.ndarray
     n_intervals: int
-    stiffness: float
     scatter: float
 
     @property
@@ -150,11 +147,11 @@ def recalibrate(
             change = smooth.value - ln_factor[at]
             ln_factor[at] = smooth.value
             values = _moved(forward, values, equations.steps - equations.responses @ change)
-            if np.max(np.abs(change)) < TOLERANCE:
+            if np.max(np.abs(change) / np.linalg.norm(smooth.root, axis=1)) < TOLERANCE:
                 break
     root = np.zeros((len(channels), smooth.root.shape[1]))
     root[at] = smooth.root
-    return Recalibration(ln_factor, root, weight, smooth.n_intervals, smooth.stiffness, scatter)
+    return Recalibration(ln_factor, root, weight, smooth.n_intervals, scatter)
 
 
 def recalibrated(forward: ForwardModel, ln_factor: np.ndarray) -> ForwardModel:

@@ -1,9 +1,8 @@
-"""Smooth functions of wavelength: cubic splines whose stiffness the data choose."""
+"""Smooth functions of wavelength: cubic splines with as many knots as the data call for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from scipy.interpolate import BSpline
@@ -12,14 +11,11 @@ from ..arrays import Array
 
 DEGREE = 3
 
-N_INTERVALS = (2, 4, 8, 16)
+N_INTERVALS = (1, 2, 3, 4, 6, 8, 12, 16)
 """Numbers of intervals between knots that are tried, equal in ln wavelength."""
 
-STIFFNESS = tuple(10.0 ** np.arange(-4.0, -0.4, 0.5))
-"""Prior standard deviations of the second differences of the coefficients that are tried."""
-
 SIZE = 0.1
-"""Prior standard deviation of the coefficients themselves: the whole is about this large."""
+"""Prior standard deviation of the coefficients, which are about as large as the function."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +29,11 @@ class Smooth:
         Its product with its transpose is the covariance of `value`.
     n_intervals : int
         Between knots.
-    stiffness : float
-        Prior standard deviation of second differences.
     """
 
     value: np.ndarray
     root: np.ndarray
     n_intervals: int
-    stiffness: float
 
 
 def spline_basis(wavelength: np.ndarray, n_intervals: int) -> Array:
@@ -55,11 +48,13 @@ def spline_basis(wavelength: np.ndarray, n_intervals: int) -> Array:
     x = np.log(wavelength)
     inner = np.linspace(x.min(), x.max(), n_intervals + 1)
     knots = np.concatenate([[inner[0]] * DEGREE, inner, [inner[-1]] * DEGREE])
-    return BSpline.design_matrix(x, knots, DEGREE).toarray()
+    # Rounding must not move the last wavelength out of the last interval.
+    x = np.clip(x, knots[0], knots[-1])
+    return np.asarray(BSpline.design_matrix(x, knots, DEGREE).toarray())
 
 
 def best_smooth(wavelength: np.ndarray, normal: np.ndarray, gradient: np.ndarray) -> Smooth:
-    """The smooth function of highest posterior, for knots and stiffness of highest evidence.
+    """The smooth function of highest posterior, for the number of knots of highest evidence.
 
     Parameters
     ----------
@@ -75,26 +70,23 @@ def best_smooth(wavelength: np.ndarray, normal: np.ndarray, gradient: np.ndarray
 
     Notes
     -----
-    v = B c, with c of Gaussian prior, whose precision P is that of the second differences plus
-    1 / `SIZE`^2. With S = B^T N B + P the mean of c is S^-1 B^T h, its covariance S^-1, and the
-    evidence, up to a constant, exp(h^T B S^-1 B^T h / 2) sqrt(det P / det S).
+    v = B c, with c normally distributed with standard deviation `SIZE`: wide enough for what the
+    data leave open to stay so. With S = B^T N B + 1 / `SIZE`^2 the mean of c is S^-1 B^T h, its
+    covariance S^-1, and the evidence exp(h^T B S^-1 B^T h / 2) / sqrt(det `SIZE`^2 S), up to a
+    constant.
     """
-    best, highest = None, -np.inf
-    for n_intervals, stiffness in product(N_INTERVALS, STIFFNESS):
-        basis = spline_basis(wavelength, n_intervals)
-        prior = _prior_precision(basis.shape[1], stiffness)
-        lower = np.linalg.cholesky(basis.T @ normal @ basis + prior)
-        white = np.linalg.solve(lower, basis.T @ gradient)
-        evidence = 0.5 * (white @ white + np.linalg.slogdet(prior)[1])
-        evidence -= np.sum(np.log(np.diag(lower)))
-        if evidence > highest:
-            root = np.linalg.solve(lower, basis.T).T
-            best, highest = Smooth(root @ white, root, n_intervals, float(stiffness)), evidence
-    assert best is not None
-    return best
+    tried = [_posterior(wavelength, normal, gradient, n) for n in N_INTERVALS]
+    return max(tried, key=lambda pair: pair[1])[0]
 
 
-def _prior_precision(n: int, stiffness: float) -> Array:
-    """Precision of the prior of n coefficients."""
-    second = np.diff(np.eye(n), 2, axis=0)
-    return second.T @ second / stiffness**2 + np.eye(n) / SIZE**2
+def _posterior(
+    wavelength: np.ndarray, normal: np.ndarray, gradient: np.ndarray, n_intervals: int
+) -> tuple[Smooth, float]:
+    """The best function with given knots, and ln evidence."""
+    basis = spline_basis(wavelength, n_intervals)
+    precision = basis.T @ normal @ basis + np.eye(basis.shape[1]) / SIZE**2
+    lower = np.linalg.cholesky(precision)
+    white = np.linalg.solve(lower, basis.T @ gradient)
+    root = np.linalg.solve(lower, basis.T).T
+    evidence = 0.5 * float(white @ white) - float(np.sum(np.log(SIZE * np.diag(lower))))
+    return Smooth(root @ white, root, n_intervals), evidence
