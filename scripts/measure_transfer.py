@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -25,7 +24,17 @@ from xpfit.quality.transfer import transfer_model
 from xpfit.simulate import Survey, simulate_survey
 from xpfit.statistics import robust_width
 
-G_EDGES = (8.0, 11.0, 13.0, 15.0)
+GROUPS = {
+    "all": lambda g, teff, logg: g > 0,
+    "G < 11": lambda g, teff, logg: g < 11,
+    "G 11-13": lambda g, teff, logg: (g >= 11) & (g < 13),
+    "G > 13": lambda g, teff, logg: g >= 13,
+    "giants < 4500 K": lambda g, teff, logg: (logg < 3.8) & (teff < 4.5),
+    "giants > 4500 K": lambda g, teff, logg: (logg < 3.8) & (teff >= 4.5),
+    "dwarfs < 5500 K": lambda g, teff, logg: (logg >= 3.8) & (teff < 5.5),
+    "dwarfs > 5500 K": lambda g, teff, logg: (logg >= 3.8) & (teff >= 5.5),
+}
+"""By G and by the true Teff (kK) and log g."""
 
 
 def ln_distortion(model: xpfit.XPModel) -> np.ndarray:
@@ -49,20 +58,20 @@ def new_release(
 
 
 def report(model: xpfit.XPModel, spectra: xpfit.Spectra, fit: FitResult, truth: dict) -> None:
-    """Print medians and widths of (fitted - true) / error, by magnitude."""
+    """Print medians and widths of (fitted - true) / error, by magnitude and type."""
     names = [*model.label_names, "extinction", "parallax"]
     true = np.column_stack([truth["labels"], truth["extinction"], truth["parallax"]])
     good = is_reliable(quality_flags(model, spectra, fit), fit_flags(model, spectra, fit))
     good &= truth["mass_ratio"] == 0
-    g = spectra.gaia["phot_g_mean_mag"]
     pull = (fit.parameters[:, : len(names)] - true) / fit.errors[:, : len(names)]
     chi2 = np.median(fit.chi2[good] / fit.dof[good])
     print(f"{good.sum()} of {len(good)} reliable, chi2 per degree of freedom {chi2:.3f}")
-    print(f"{'G':10s}{'n':>6s}" + "".join(f"{name:>16s}" for name in names))
-    for low, high in [(G_EDGES[0], G_EDGES[-1]), *pairwise(G_EDGES)]:
-        rows = good & (g >= low) & (g < high)
+    print(f"{'':16s}{'n':>6s}" + "".join(f"{name:>16s}" for name in names))
+    teff, logg = (true[:, names.index(name)] for name in ("teff", "logg"))
+    for name, chosen in GROUPS.items():
+        rows = good & chosen(spectra.gaia["phot_g_mean_mag"], teff, logg)
         cells = [f"{np.median(p):+9.2f}{robust_width(p):7.2f}" for p in pull[rows].T]
-        print(f"{low:g} - {high:<5g}{rows.sum():6d}" + "".join(cells))
+        print(f"{name:16s}{rows.sum():6d}" + "".join(cells))
 
 
 def main() -> None:

@@ -19,13 +19,11 @@ from ..arrays import Array, StarRows, batches
 from ..data import Whitener
 from ..model import ForwardModel
 from ..model.covariance import ModelCovariance
+from .linear import flux_and_jacobian
 from .smooth import N_INTERVALS, SIZE, best_smooth, spline_basis
 
 CHUNK = 250
 """Stars whose equations are set up together, which bounds memory."""
-
-MIN_EXTINCTION = 1e-3
-"""E (mag) that the forward model is evaluated at for lower and for negative E."""
 
 OUTLIER_DOF = 5.0
 """Degrees of freedom of the t distributions by which outliers have less weight."""
@@ -171,43 +169,6 @@ def recalibrated(forward: ForwardModel, ln_factor: np.ndarray) -> ForwardModel:
     _, bias = new.output_layer.split(new.weights[new.network.slices[-1]])
     bias += ln_factor
     return new
-
-
-def flux_and_jacobian(forward: ForwardModel, values: np.ndarray) -> tuple[Array, Array]:
-    """Flux and its derivatives with respect to linear parameters, for negative E too.
-
-    Parameters
-    ----------
-    forward : ForwardModel
-        In sampled space.
-    values : ndarray, shape (n_star, n_parameter)
-        Labels, E, parallax[, xi].
-
-    Returns
-    -------
-    flux : ndarray, shape (n_star, n_obs)
-    jacobian : ndarray, shape (n_star, n_parameter, n_obs)
-
-    Notes
-    -----
-    Fits keep E positive. Here noise must be free to make it negative: if it could only make it
-    larger, the mean over the stars would be wrong, and the factor with it.
-    """
-    layout = forward.layout
-    positive = values.copy()
-    extinction = values[:, layout.extinction]
-    positive[:, layout.extinction] = np.maximum(extinction, MIN_EXTINCTION)
-    rest = extinction - positive[:, layout.extinction]
-    flux, jacobian = forward.flux_and_jacobian(layout.to_theta(positive))
-    ln_curve = forward.ln_curve
-    if forward.curve_varies:
-        ln_curve = ln_curve + values[:, layout.xi, None] * forward.variation
-    transmission = np.exp(-rest[:, None] * np.exp(ln_curve))
-    flux, jacobian = flux * transmission, jacobian * transmission[:, None, :]
-    if forward.curve_varies:
-        jacobian[:, layout.xi] *= (extinction / positive[:, layout.extinction])[:, None]
-    jacobian[:, layout.logarithmic] /= positive[:, layout.logarithmic, None]
-    return flux, jacobian
 
 
 def _start(forward: ForwardModel, stars: StarFlux) -> Array:
