@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from ..catalogue import read_catalogue
 from ..data import Spectra
@@ -43,15 +44,14 @@ def run(options: argparse.Namespace) -> None:
     if options.crosswalk and not options.catalogue:
         raise InputError("--crosswalk links SPECTRA with the catalogue of --catalogue: give both")
     shared.check_outputs(options, options.output)
-    directory = None
-    if options.plots:
-        directory = shared.make_directory(options, options.plots, [FIGURE_NAME])
+    plots = shared.make_directory(options, options.plots, [FIGURE_NAME]) if options.plots else None
     model = load_model(options.model)
     spectra = _read(options, model)
     known = None
     if options.catalogue:
         crosswalk = read_table(options.crosswalk) if options.crosswalk else None
         catalogue = read_catalogue(options.catalogue)
+        catalogue.meta["path"] = options.catalogue  # for messages
         known = known_from_catalogue(model, spectra.source_id, catalogue, crosswalk)
     new, report = transfer_model(
         model,
@@ -61,9 +61,9 @@ def run(options: argparse.Namespace) -> None:
         n_jobs=options.jobs,
         progress=not options.quiet,
     )
-    new.save(options.output, overwrite=options.overwrite)
-    if directory:
-        shared.save_files(options, directory, {FIGURE_NAME: recalibration_figure(report)})
+    figures = {FIGURE_NAME: recalibration_figure(report)} if plots else {}
+    with shared.saving_files(options, plots or Path(), figures):
+        new.save(options.output, overwrite=options.overwrite)
     shared.say(options, report, f"wrote {options.output}")
 
 
