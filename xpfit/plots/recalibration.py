@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from ..constants import AMPLITUDE_WINDOW
 from ..quality.transfer import TransferReport
-from .style import BLUE, ORANGE, VERMILION, subplots, wavelength_axis
+from .style import BLUE, VERMILION, subplots, wavelength_axis
 
+LOW, HIGH = AMPLITUDE_WINDOW
 TICKS = (400, 500, 600, 700, 800, 900, 1000)
 
 
@@ -29,10 +31,11 @@ def recalibration_figure(report: TransferReport) -> Figure:
         top.fill_between(x, low, high, color=BLUE, alpha=shade, lw=0, label=label)
     top.plot(x, factor, color=BLUE, lw=1.2, label="factor")
     top.axhline(1.0, color="0.6", lw=0.8)
-    top.set(ylabel="flux, new / old")
+    window = "" if report.absolute else f"\nrelative to {LOW:g}-{HIGH:g} nm"
+    top.set(ylabel=f"flux, new / old{window}")
     top.set_title(f"{report.n_stars} stars in common", fontsize=10)
     for residual, colour, label in zip(
-        report.residual, (VERMILION, ORANGE), ("before", "after"), strict=True
+        report.residual, (VERMILION, BLUE), ("before", "after"), strict=True
     ):
         bottom.plot(x, residual, ".-", ms=3, lw=1, color=colour, label=label)
     bottom.axhline(0.0, color="0.6", lw=0.8)

@@ -12,6 +12,8 @@ from ..arrays import Array
 from ..data import SampledSpace, Spectra
 from ..errors import InputError
 from ..fit import FitResult, FitStatus, Fitter
+from ..fit.checks import check_spectra
+from ..fit.settings import FitSettings
 from ..model import XPModel
 from ..model.covariance import ModelCovariance
 from ..model.gauge import amplitude_channels
@@ -72,6 +74,9 @@ class TransferReport:
     Attributes
     ----------
     recalibration : Recalibration
+    absolute : bool
+        Whether the model predicts luminosities. If not, the factor is relative to that in the
+        amplitude window (`xpfit.model.gauge`).
     wavelength : ndarray, shape (n_channel,)
         nm, of the channels whose flux was recalibrated.
     factor, error : ndarray, shape (n_channel,)
@@ -85,6 +90,7 @@ class TransferReport:
     """
 
     recalibration: Recalibration
+    absolute: bool
     wavelength: np.ndarray
     factor: np.ndarray
     error: np.ndarray
@@ -97,10 +103,11 @@ class TransferReport:
 
     def __str__(self) -> str:
         low, high = self.factor.min(), self.factor.max()
+        relative = "" if self.absolute else ", relative to the amplitude window"
         lines = [
             f"{self.n_stars} stars, {self.n_outliers} of them outliers; {self.n_held_out} held out",
             f"flux times {low:.4f} to {high:.4f}, known to {self.error.min():.4f} to "
-            f"{self.error.max():.4f}",
+            f"{self.error.max():.4f}{relative}",
             f"held-out stars: chi2 per degree of freedom {self.before.chi2_per_dof:.2f} -> "
             f"{self.after.chi2_per_dof:.2f}",
             f"{'':12s}{'bias':>8s}{'pull':>8s}{'bias':>12s}{'pull':>8s}  (sigma; before, after)",
@@ -171,6 +178,7 @@ def transfer_model(
             "factor at each wavelength is exact for models in sampled space alone: transfer such "
             "a model, or train one on the new coefficients (xpfit train)"
         )
+    check_spectra(model, spectra, FitSettings())
     channels = model.trained_channels & ~model.space.is_band
     parameters, usable = known_from_labels(model, spectra) if known is None else known
     measured = np.sum(np.isfinite(spectra.flux_err)[:, channels], axis=1)
@@ -266,6 +274,7 @@ def _report(
     at = np.flatnonzero(new.trained_channels & ~new.space.is_band)
     return TransferReport(
         recalibration=found,
+        absolute=new.absolute,
         wavelength=new.wavelength[at],
         factor=np.exp(new.diagnostics["recalibration/ln_factor"][at]),
         error=new.diagnostics["recalibration/ln_factor_err"][at],

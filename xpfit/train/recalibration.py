@@ -35,6 +35,9 @@ MAX_STEPS = 12
 TOLERANCE = 0.05
 """Change of the factor, in units of its error, at which the iteration ends."""
 
+TINY = 1e-12
+"""Added to the diagonals of the stars' normal matrices, in units of their largest element."""
+
 LARGEST_STEP = 0.5
 """Of the parameters of a star, in units of their spread; of E in mag; of ln parallax."""
 
@@ -272,7 +275,7 @@ def _equations(
 ) -> _Equations:
     """Normal equations at a point, the stars' parameters and the factor, in channels `at`."""
     values, ln_factor = point
-    n = len(at)
+    n, diagonal = len(at), np.arange(values.shape[1])
     normal, spread, gradient = np.zeros((n, n)), np.zeros((n, n)), np.zeros(n)
     steps, responses = np.empty_like(values), np.empty((*values.shape, n))
     for rows in batches(len(stars), CHUNK):
@@ -284,6 +287,8 @@ def _equations(
         by_factor = _columns(part.whitener, flux, at)
         known = part.known
         matrix = white @ np.swapaxes(white, 1, 2) + known.information
+        # What nothing constrains must not stop all other stars.
+        matrix[:, diagonal, diagonal] += TINY * np.max(matrix, axis=(1, 2))[:, None]
         off = known.information @ (known.values - values[rows])[:, :, None]
         right = white @ residual[:, :, None] + off
         mixed = white @ by_factor
