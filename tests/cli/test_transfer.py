@@ -1,5 +1,7 @@
 """The command that recalibrates a model to another release."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -23,6 +25,10 @@ def files(tmp_path_factory):
     error = np.full(400, 0.02)
     labels = {n: v + error * rng.standard_normal(400) for n, v in zip(
         model.label_names, truth[:, :3].T, strict=True)}  # fmt: skip
+    old = spectra.replace(preparation=model.preparation)
+    write_spectra([old], folder / "old.h5")
+    ids = {"dr3_source_id": old.source_id, "dr4_source_id": old.source_id + 10**6}
+    Table(ids).write(folder / "crosswalk.csv")
     spectra = spectra.replace(
         flux=spectra.flux * np.exp(tilt),
         labels=labels,
@@ -33,7 +39,8 @@ def files(tmp_path_factory):
     )
     write_spectra([spectra], folder / "new.h5")
     write_spectra([spectra[np.arange(200)]], folder / "few.h5")
-    Table({"dr3_source_id": [1], "dr4_source_id": [1]}).write(folder / "crosswalk.csv")
+    ids = spectra.source_id + 10**6
+    write_spectra([replace(old, source_id=ids, flux=spectra.flux)], folder / "renumbered.h5")
     return folder
 
 
@@ -51,6 +58,19 @@ def test_transfer_writes_a_model_and_a_figure_and_says_what_was_found(files, tmp
     assert picture_size(plots / "recalibration.png") == (7.0, 5.5)
     assert main(command) == 1
     assert "exists" in capsys.readouterr().err
+
+
+def test_fits_of_old_spectra_and_a_crosswalk_do_instead_of_labels(files, tmp_path):
+    fitted, out = tmp_path / "fitted.fits", tmp_path / "dr4.h5"
+    fit = ("fit", files / "old.h5", "--model", MODEL, "--output", fitted, "--quiet")
+    assert run_command(*fit) == 0
+    words = ("transfer", MODEL, files / "renumbered.h5", "--output", out, "--quiet")
+    known = ("--catalogue", fitted, "--crosswalk", files / "crosswalk.csv")
+    assert run_command(*words, *known) == 0
+    factor = xpfit.load_model(out).diagnostics["recalibration/ln_factor"]
+    assert factor[0] - factor[60] == pytest.approx(0.06, abs=0.01)
+    assert run_command(*words, *known[:2], "--overwrite") == 1  # ids are others
+    assert run_command(*words, "--overwrite") == 1  # no labels
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,10 @@ def _quality(model: XPModel, fit: FitResult, known: KnownParameters) -> Quality:
     variance = np.diagonal(np.linalg.pinv(known.information, hermitian=True), axis1=1, axis2=2)
     with np.errstate(divide="ignore", invalid="ignore"):
         for column, name in enumerate(model.parameter_names):
-            error = np.sqrt(fit.error(name) ** 2 + variance[:, column])
+            own = fit.error(name) ** 2
+            if name == "parallax":  # the error of the luminosity is in what is known already
+                own = np.maximum(own - (0.5 * fit.luminosity_err * fit[name]) ** 2, 0.0)
+            error = np.sqrt(own + variance[:, column])
             off = (fit[name] - known.values[:, column]) / error
             off = off[is_known[:, column] & np.isfinite(off)]
             if len(off) and name != "xi":
