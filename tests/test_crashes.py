@@ -30,7 +30,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from xpfit import Spectra, load_model, read_spectra, report
-from xpfit.cli import binaries, train_confidence, validate
+from xpfit.cli import binaries, train_confidence, transfer, validate
 from xpfit.data.hdf5 import arrays_of
 from xpfit.fit import Fitter, sampling
 from xpfit.prepare import write_spectra
@@ -84,6 +84,9 @@ CASES = {
     "train": Case(
         "train {inputs}/many.h5 --recipe {inputs}/fast.toml --output m.h5 --checkpoint-minutes 0 "
         "--log l.jsonl", "--overwrite", "l.jsonl|m.h5.checkpoint",
+    ),
+    "transfer": Case(
+        "transfer {data}/../xpfit/model/default.h5 {inputs}/stars.h5 --output t.h5 --plots t"
     ),
     "train-confidence": Case(
         "train-confidence {inputs}/labelled.h5 --output q.h5 --report q --jobs 1"
@@ -147,6 +150,8 @@ def quick():
             ),
         )
         patch.setattr(train_confidence, "reliability_figure", lambda report: Figure())
+        patch.setattr(transfer, "transfer_model", lambda model, *data, **options: (model, "text"))
+        patch.setattr(transfer, "recalibration_figure", lambda report: Figure())
         patch.setattr(report, "_build", remembered(report._build))
         patch.setattr(sampling, "STEPS_BETWEEN_CHECKS", 50)
         patch.setattr(Figure, "savefig", draws_little)

@@ -77,7 +77,7 @@ def test_help_of_every_verb_of_companion(verb, capsys):
     assert help_of(capsys, "companion", verb).startswith(f"usage: xpfit companion {verb}")
 
 
-def test_there_are_seventeen_commands_with_a_module_each():
+def test_there_are_eighteen_commands_with_a_module_each():
     folder = Path(xpfit.__file__).parent / "cli"
     modules = {path.stem for path in folder.glob("*.py")} - {
         "__init__",

@@ -29,6 +29,7 @@ COMMANDS = (
     ("simulate", "simulate", "Simulate a survey with known truth, to train on and to fit."),
     ("recipe", "recipe", "Print a training recipe, as a TOML file to modify."),
     ("train", "train", "Train a model on spectra of stars with known labels."),
+    ("transfer", "transfer", "Recalibrate a model to the flux of another release."),
     ("train-confidence", "train_confidence", "Train classifiers of reliable fits for a model."),
     ("plot", "plot", "Draw figures of a model, a catalogue or single stars."),
     ("fit", "fit", "Fit stellar parameters to XP spectra."),
