@@ -77,7 +77,7 @@ def test_help_of_every_verb_of_companion(verb, capsys):
     assert help_of(capsys, "companion", verb).startswith(f"usage: xpfit companion {verb}")
 
 
-def test_there_are_eighteen_commands_with_a_module_each():
+def test_there_are_nineteen_commands_with_a_module_each():
     folder = Path(xpfit.__file__).parent / "cli"
     modules = {path.stem for path in folder.glob("*.py")} - {
         "__init__",
@@ -86,7 +86,7 @@ def test_there_are_eighteen_commands_with_a_module_each():
         "parser",
         "resume",
     }
-    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 18
+    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 19
 
 
 def test_options_are_written_as_in_the_usage():
