@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from xpfit.read import read_continuous, read_sampled, read_table
-from xpfit.read.joins import ids_of
+from xpfit.read.source_ids import ids_of
 from xpfit.read.tables import float_column
 
 CORPUS = Path(__file__).parent / "data" / "corpus"

@@ -6,8 +6,14 @@ a release this file is what has to be compared with the archive's own descriptio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+
+EXCESS_FACTOR = "phot_bp_rp_excess_factor"
+EXCESS_NOISE_SIG = "astrometric_excess_noise_sig"
+PARAMS_SOLVED = "astrometric_params_solved"
+PARALLAX_BIAS = "tentative_parallax_bias"
+"""Columns of gaia_source that not all releases have, by the names of the first that has them."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Release:
     zero_point : str
         Column of gaia_source that is subtracted from parallaxes; empty where a published function
         gives it.
+    id_column : str
+        Column of source ids in xpfit's catalogues.
     designations : tuple of str
         What stands between "Gaia" and the source id in designations.
     assumptions : tuple of str
@@ -64,6 +72,7 @@ class Release:
     renamed: Mapping[str, str] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
     zero_point: str = ""
+    id_column: str = ""
     designations: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
@@ -83,6 +92,7 @@ DR3 = Release(
     datalink="Gaia DR3",
     retrieval_types=("XP_CONTINUOUS", "MEAN_SPECTRUM_XP"),
     data_structures=("RAW", "DATAMODEL_GAIA"),
+    id_column="gdr3_source_id",
     designations=("DR3", "EDR3"),
 )
 
@@ -98,9 +108,10 @@ DR4 = Release(
     retrieval_types=("MEAN_SPECTRUM_XP", "XP_CONTINUOUS"),
     data_structures=("DATAMODEL_GAIA", "RAW"),
     epoch_types=("EPOCH_SPECTRUM_XP",),
-    renamed={"astrometric_params_solved": "astrometric_params"},
-    absent=("phot_bp_rp_excess_factor", "astrometric_excess_noise_sig"),
-    zero_point="tentative_parallax_bias",
+    renamed={PARAMS_SOLVED: "astrometric_params"},
+    absent=(EXCESS_FACTOR, EXCESS_NOISE_SIG),
+    zero_point=PARALLAX_BIAS,
+    id_column="gdr4_source_id",
     designations=("DR4",),
     assumptions=(
         "51 BP and 55 RP coefficients: GaiaXPy, issue 114",
@@ -123,3 +134,9 @@ DEFAULT = DR3.name
 
 SAME_IDS = {name: release.name for release in RELEASES.values() for name in release.designations}
 """Names of releases in designations, and the release whose source ids they are."""
+
+
+def id_column_of(names: Container[str]) -> str:
+    """The column of source ids that a catalogue of xpfit has; DR3's if it has none."""
+    columns = (release.id_column for release in RELEASES.values())
+    return next((column for column in columns if column in names), DR3.id_column)

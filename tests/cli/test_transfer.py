@@ -77,7 +77,6 @@ def test_fits_of_old_spectra_and_a_crosswalk_do_instead_of_labels(files, tmp_pat
     ("options", "message"),
     [
         (["{}/few.h5"], "200 of 200 stars are usable"),
-        (["{}/new.h5", "--crosswalk", "{}/crosswalk.csv"], "give both"),
         (["{}/new.h5", "--catalogue", "{}/crosswalk.csv"], "crosswalk.csv"),
     ],
 )

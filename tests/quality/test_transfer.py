@@ -13,16 +13,17 @@ from xpfit.catalogue import result_table
 from xpfit.errors import InputError
 from xpfit.quality import transfer
 from xpfit.quality.common_stars import (
-    NEW_ID,
-    OLD_ID,
     known_from_catalogue,
     known_from_labels,
 )
 from xpfit.quality.transfer import TRANSFERS, held_out_stars, transfer_model
+from xpfit.read.crosswalk import COLUMNS
 from xpfit.statistics import robust_width
 
 LABEL_ERR = np.array([0.03, 0.04, 0.05])
 EXTINCTION_ERR = 0.02
+OLD_ID, NEW_ID = COLUMNS["DR3"], COLUMNS["DR4"]
+
 NEW_IDS = 10**6
 """Added to the ids of the old release."""
 
@@ -152,7 +153,7 @@ def test_the_error_of_the_factor_is_added_to_that_of_the_emulator(transferred):
     root = np.zeros((n, 2))
     root[10:20] = 0.01
     found = replace(transferred[1].recalibration, ln_factor=np.zeros(n), root=root)
-    new = transfer.recalibrated_model(loaded, found)
+    new = transfer.recalibrated_model(loaded, found, "DR4")
     added = new.covariance.matrix() - loaded.covariance.matrix()
     np.testing.assert_allclose(added, root @ root.T, atol=1e-12)
     assert new.luminosity_error is loaded.luminosity_error

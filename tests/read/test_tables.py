@@ -8,7 +8,7 @@ from astropy.table import Table
 from xpfit import InputError
 from xpfit.read.cells import NULLS
 from xpfit.read.columns import LABELLED
-from xpfit.read.joins import ids_of
+from xpfit.read.source_ids import ids_of
 from xpfit.read.tables import float_column, read_table
 
 

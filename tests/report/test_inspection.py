@@ -20,14 +20,14 @@ def text(path):
 def test_continuous_spectra_with_their_numbers_of_coefficients_and_bad_rows(rng, tmp_path):
     sources = archive_sources(4, rng)
     path = write_archive(sources, tmp_path / "s.csv", "csv (a, b)")
-    assert "XP continuous spectra (text): 4 sources" in text(path)
-    assert "55 + 55 coefficients in BP and RP, as in Gaia DR3" in text(path)
+    assert "XP continuous spectra of Gaia DR3 (text): 4 sources" in text(path)
+    assert "55 + 55 coefficients in BP and RP" in text(path)
     lines = path.read_text().splitlines()
     lines[2] = lines[2].partition(",")[0]
     path.write_text("\n".join(lines) + "\n")
     assert "1 rows cannot be used: row 2: 1 cells" in text(path)
     other = write_archive(archive_sources(2, rng, 51, 55), tmp_path / "t.csv", "csv (a, b)")
-    assert "51 + 55 coefficients in BP and RP, not Gaia DR3's 55 + 55" in text(other)
+    assert "XP continuous spectra of Gaia DR4" in text(other)
 
 
 def test_sampled_spectra_with_grid_and_unit(tmp_path):

@@ -20,6 +20,7 @@ from ..model.gauge import amplitude_channels
 from ..prepare.corrections import CAUTION
 from ..quality import Confidence, confidence_for, fit_flags, quality_flags
 from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
+from ..releases import RELEASES, id_column_of
 from .describe import Description, describe
 from .distance_columns import distance_columns
 
@@ -78,14 +79,14 @@ def result_table(
     """
     if isinstance(confidence, str):
         confidence = confidence_for(model)
-    metadata = {"DISTPRI": distance_prior, **(provenance or {})}
+    metadata = {"DISTPRI": distance_prior, "RELEASE": spectra.release, **(provenance or {})}
     table = Table(meta=_metadata(model, confidence, metadata))
     probability, unlike = np.full((len(spectra), len(BASIC_LABELS)), np.nan), None
     if confidence is not None:
         probability, unlike = confidence.of_fit(model, spectra, result)
     five = _marginal(model, result)
     ra, dec, approximate = _positions(spectra)
-    add_column(table, "gdr3_source_id", result.source_id)
+    add_column(table, RELEASES[spectra.release].id_column, result.source_id)
     add_column(table, "ra", ra)
     add_column(table, "dec", dec)
     add_column(table, "stellar_params_est", five["est"])
@@ -124,7 +125,7 @@ def join_tables(tables: Sequence[Table]) -> Table:
         Rows in order; sources that are in more than one row are flagged.
     """
     table = vstack(list(tables), metadata_conflicts="silent")
-    table["fit_flags"] |= duplicate_flags(np.asarray(table["gdr3_source_id"]))
+    table["fit_flags"] |= duplicate_flags(np.asarray(table[id_column_of(table.colnames)]))
     return table
 
 

@@ -11,6 +11,7 @@ from ..companion import SEED, Column, Companion
 from ..data import FitFlag, Spectra
 from ..errors import InputError
 from ..quantities import quantity
+from ..releases import RELEASES
 from .columns import add_column
 from .describe import Description
 
@@ -32,7 +33,7 @@ def companion_table(companion: Companion, spectra: Spectra, seed: int = SEED) ->
         how unlike the training set a spectrum is.
     """
     table = Table()
-    add_column(table, "gdr3_source_id", spectra.source_id)
+    add_column(table, RELEASES[spectra.release].id_column, spectra.source_id)
     _add(table, companion.predict(spectra, seed=seed).columns())
     return table
 

@@ -11,6 +11,7 @@ from astropy.table import Column
 
 from ..data.flags import DescribedFlag, FitFlag, QualityFlag
 from ..quantities import BASIC_LABELS, QUANTITIES, STELLAR_PARAMETERS, quantity
+from ..releases import RELEASES
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def _bits(flags: type[DescribedFlag]) -> str:
 
 
 _FIVE = ", ".join(f"{q.title} in {q.unit_inside}" for q in map(quantity, STELLAR_PARAMETERS))
-_ICRS = "(ICRS, Gaia DR3); of the HEALPix cell in the source id if fit_flags has 512"
+_ICRS = "(ICRS, from Gaia); of the HEALPix cell in the source id if fit_flags has 512"
 _DISTANCE = "of the posterior of distance, from spectrum and observed parallax"
 _AGREES = "probability that it agrees with a spectroscopic survey"
 _COVARIANCE = "upper triangle of the covariance"
@@ -46,7 +47,10 @@ _INVERSE = "upper triangle of the inverse covariance"
 _OPTIMUM = "of the loss at the best fit"
 
 _ROWS = {
-    "gdr3_source_id": ("Gaia DR3 source_id; 0 if unknown", "meta.id;meta.main"),
+    **{
+        release.id_column: (f"Gaia {name} source_id; 0 if unknown", "meta.id;meta.main")
+        for name, release in RELEASES.items()
+    },
     "ra": (f"right ascension {_ICRS}", "pos.eq.ra;meta.main", u.deg),
     "dec": (f"declination {_ICRS}", "pos.eq.dec;meta.main", u.deg),
     "stellar_params_est": (f"stellar parameters ({_FIVE})", "stat.fit.param"),

@@ -17,6 +17,7 @@ from astropy.table import Table, vstack
 from ..arrow import pyarrow_modules
 from ..errors import OutputError
 from ..files import atomic_output
+from ..releases import id_column_of
 from . import parquet
 from .columns import duplicate_flags
 from .run.work import HEALPIX_COLUMN, Part, sorted_rows, write_rows
@@ -197,7 +198,7 @@ def write_partition(job: None, partition: Partition, directory: str) -> Part:
     """
     tables = [_rows(Path(path), start, stop) for path, start, stop in partition.slices]
     table = sorted_rows(vstack(tables, metadata_conflicts="silent"))
-    table["fit_flags"] |= duplicate_flags(np.asarray(table["gdr3_source_id"]))
+    table["fit_flags"] |= duplicate_flags(np.asarray(table[id_column_of(table.colnames)]))
     path = Path(directory) / partition.name
     path.parent.mkdir(parents=True, exist_ok=True)
     return write_rows(table, path)

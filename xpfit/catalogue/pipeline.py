@@ -85,6 +85,8 @@ class Pipeline:
         As for `xpfit.result_table`.
     correction : FluxCorrection, optional
         Of the flux; must be that of the model's training data.
+    release : str, optional
+        Gaia's data release of files that do not tell it, as for `xpfit.prepare.iterate_file`.
 
     Raises
     ------
@@ -102,6 +104,7 @@ class Pipeline:
     n_jobs: int = 1
     distance_prior: str = "none"
     correction: Correction | None = None
+    release: str | None = None
 
     def __post_init__(self):
         check_companions(self.companions)
@@ -156,7 +159,7 @@ class Pipeline:
         InputError
             If it cannot be read, has no rows, or a joined table lacks columns.
         """
-        how = {"model": self.model, "correction": self.correction}
+        how = {"model": self.model, "correction": self.correction, "release": self.release}
         parts = iterate_file(path, rows, **how, on_loss=on_loss)
         return map(self.additions.apply, parts)
 
@@ -180,7 +183,7 @@ class Pipeline:
         InputError
             If a file cannot be read, none has a star, or a joined table has none of them.
         """
-        how = {"model": self.model, "correction": self.correction}
+        how = {"model": self.model, "correction": self.correction, "release": self.release}
         parts = (part for path in paths for part in iterate_file(path, **how))
         found, missing = find_stars(parts, source_ids)
         if missing:

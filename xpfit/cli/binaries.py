@@ -16,6 +16,7 @@ from ..fit.binary import fit_binaries
 from ..plots.binaries import detection_figure
 from ..plots.style import figure_format
 from ..read.joins import match_ids
+from ..releases import id_column_of
 from ..simulate import read_truth
 from ..validate.binaries import FALSE_ALARM_RATE, detection
 from . import options as shared
@@ -74,7 +75,9 @@ def _compared(
     options: argparse.Namespace, table: Table, truth: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Statistic, true mass ratio and magnitude of the sources of the simulated survey."""
-    rows, matched = match_ids(np.asarray(table["gdr3_source_id"]), truth["source_id"], "the survey")
+    rows, matched = match_ids(
+        np.asarray(table[id_column_of(table.colnames)]), truth["source_id"], "the survey"
+    )
     if not matched.any():
         raise InputError(f"{options.truth}: none of the sources is in this survey")
     return (

@@ -109,6 +109,7 @@ def _predict(options: argparse.Namespace) -> None:
     shared.check_catalogue(options)
     companion, tables = load_companion(options.companion), shared.joined_tables(options)
     how = {"model": companion, "correction": shared.correction_of(options, tables)}
+    how["release"] = options.release
     parts = (part for path in options.spectra for part in iterate_file(path, **how))
     table = vstack(
         [

@@ -62,6 +62,7 @@ def joined_tables(options: argparse.Namespace, **more) -> Additions:
         photometry=read_table(options.photometry, PHOTOMETRY) if options.photometry else None,
         astrometry=read_table(options.astrometry, ASTROMETRY) if options.astrometry else None,
         zero_point=not options.no_zero_point,
+        crosswalk=read_table(options.crosswalk) if vars(options).get("crosswalk") else None,
         **more,
     )
 
@@ -105,6 +106,11 @@ def add_fit_settings(command: Parser) -> None:
         "--single", "optimise in single precision, the last steps in double (array engine)"
     )
     command.common("no-model-covariance")
+    command.option(
+        "--ignore-release",
+        "fit spectra of another data release than the model's: results are biased, and all stars "
+        "flagged",
+    )
     command.option("--n-starts N", "starts tried per star", default=FitSettings.n_starts)
     command.option(
         "--starts",
@@ -186,6 +192,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
         distance_prior=given.get("distance_prior", "none"),
         additions=tables,
         correction=correction_of(options, tables),
+        release=options.release,
     )
     pipeline.fitter  # noqa: B018  raises if an option is wrong, before any work
     return pipeline

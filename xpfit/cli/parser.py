@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from ..releases import RELEASES
+
 INPUT_HELP = (
     "XP continuous or sampled spectra in any format (see docs/tables.md), packed or not, the "
     "APOGEE-XP library, or prepared spectra (HDF5, Parquet); FILE[TABLE] is one table of a file"
@@ -85,6 +87,17 @@ COMMON = {
         "correct the flux of spectra of the archive: huang2024 or ye2025, with the directory of "
         "its files; G, BP, RP and E(B-V) (ebv) of the stars are taken from --astrometry",
     ),
+    "crosswalk": (
+        "--crosswalk TABLE",
+        "columns dr3_source_id and dr4_source_id, for tables whose ids are of another data release "
+        "than the spectra",
+    ),
+    "release": (
+        "--release RELEASE",
+        "Gaia's data release of files of the archive that do not tell it, such as XP sampled "
+        "spectra (else DR3 is assumed, and said)",
+        {"choices": tuple(RELEASES)},
+    ),
     "no-model-covariance": (
         "--no-model-covariance",
         "neglect the emulator's own error: errors of the measurement alone, as in ZGR23",
@@ -118,8 +131,9 @@ COMMON = {
 FIT_MODEL = ("model", "shapes-only")
 """The model of a fit."""
 
-TABLES = ("photometry", "astrometry", "no-zero-point", "correction")
-"""Tables to be joined to spectra, and the correction of their flux, which depends on these."""
+TABLES = ("photometry", "astrometry", "no-zero-point", "correction", "release", "crosswalk")
+"""Tables to be joined to spectra, the correction of their flux, which depends on these, and the
+data release of files that do not tell it."""
 
 COMPANIONS = ("confidence", "start-from", "companion")
 """Confidence classifiers and companions of a fit."""

@@ -117,10 +117,11 @@ def run(options: argparse.Namespace) -> None:
 
     correction = shared.correction_of(options, tables)
     how = {"model": model, "space": space, "settings": settings, "correction": correction}
+    how |= {"sampling": options.sampling, "release": options.release}
 
     def parts() -> Iterator[Spectra]:
         for path in options.inputs:
-            for part in iterate_file(path, **how, sampling=options.sampling):
+            for part in iterate_file(path, **how):
                 yield tables.apply(part)
         tables.check_joins()
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 from ..catalogue import read_catalogue
 from ..data import Spectra
-from ..errors import InputError
 from ..model import XPModel
 from ..model.store import load_model
 from ..plots.recalibration import recalibration_figure
 from ..prepare import read_spectra
-from ..quality.common_stars import NEW_ID, OLD_ID, known_from_catalogue
+from ..quality.common_stars import known_from_catalogue
 from ..quality.transfer import transfer_model
 from ..read import read_table
 from . import options as shared
@@ -31,18 +30,12 @@ def add(command: Parser) -> None:
         "catalogue of fits of the same stars' old spectra, by MODEL.h5 (default: the labels, "
         "extinctions and parallaxes of SPECTRA)",
     )
-    command.option(
-        "--crosswalk TABLE",
-        f"columns {OLD_ID} and {NEW_ID}, if the ids of the catalogue are not those of SPECTRA",
-    )
     command.option("--plots DIR", f"directory for {FIGURE_NAME}: the factor, and residuals")
     command.common(*TABLES, "seed", "jobs", "overwrite", "quiet")
 
 
 def run(options: argparse.Namespace) -> None:
     """Transfer a model and write it."""
-    if options.crosswalk and not options.catalogue:
-        raise InputError("--crosswalk links SPECTRA with the catalogue of --catalogue: give both")
     shared.check_outputs(options, options.output)
     plots = shared.make_directory(options, options.plots, [FIGURE_NAME]) if options.plots else None
     model = load_model(options.model)

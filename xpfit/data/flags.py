@@ -76,6 +76,7 @@ class FitFlag(DescribedFlag):
     EMISSION_LINES = 65536, "an emission line (H alpha, [O III], [O II]) in the residuals"
     UNINFORMATIVE = 131072, "the spectrum says less of Teff, [Fe/H] or log g than the prior"
     NOT_CORRECTED = 262144, "outside the range of the flux correction: fitted without it"
+    OTHER_RELEASE = 524288, "a spectrum of another data release than the model's"
 
 
 UNRELIABLE = (
@@ -88,6 +89,7 @@ UNRELIABLE = (
     | FitFlag.EMISSION_LINES
     | FitFlag.UNINFORMATIVE
     | FitFlag.NOT_CORRECTED
+    | FitFlag.OTHER_RELEASE
     | FitFlag.UNLIKE_TRAINING
 )
 """Fit flags with which parameters should not be used; the other fit flags are information."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..constraints import NOT_NEGATIVE, POSITIVE, CheckedSettings, each
 from ..errors import InputError
+from ..releases import DEFAULT
 
 UNCORRECTED = "none"
 """Recorded as the correction of data whose flux was not corrected."""
@@ -201,6 +202,9 @@ class Preparation:
         None if no photometry was attached.
     parallax_zero_point : str, optional
         What was subtracted from the parallaxes; None if none were attached.
+    release : str
+        Gaia's data release, a name in `xpfit.releases.RELEASES`; files that record none are of
+        `xpfit.releases.DEFAULT`.
     other : mapping
         Records unknown to this version of xpfit, kept as they are.
     """
@@ -209,6 +213,7 @@ class Preparation:
     correction: str | None = None
     photometry: PhotometrySettings | None = None
     parallax_zero_point: str | None = None
+    release: str = DEFAULT
     other: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -236,6 +241,7 @@ class Preparation:
             correction=left.pop("correction", None),
             photometry=None if photometry is None else PhotometrySettings.from_dict(photometry),
             parallax_zero_point=left.pop("parallax_zero_point", None),
+            release=str(left.pop("release", DEFAULT)),
             other=left,
         )
 
@@ -248,6 +254,8 @@ class Preparation:
             record["photometry"] = self.photometry.to_dict()
         if self.parallax_zero_point is not None:
             record["parallax_zero_point"] = self.parallax_zero_point
+        if self.release != DEFAULT:
+            record["release"] = self.release
         return record
 
     @property

@@ -85,6 +85,11 @@ class Spectra:
         self._set(source_id=_source_ids(self.source_id), space=as_space(self.space))
         self._validate({f.name for f in fields(self)} - {"source_id", "space"})
 
+    @property
+    def release(self) -> str:
+        """Gaia's data release: a name in `xpfit.releases.RELEASES`."""
+        return self.preparation.release
+
     def replace(self, **changes: Any) -> Spectra:
         """Copy with changed fields; only these are validated, the other arrays are shared.
 
@@ -257,7 +262,7 @@ class Spectra:
         Raises
         ------
         InputError
-            If there are no parts, or their spaces or labels differ.
+            If there are no parts, or their spaces, labels or data releases differ.
         """
         if not parts:
             raise InputError("no spectra to join")
@@ -265,6 +270,11 @@ class Spectra:
         for part in parts[1:]:
             if not part.space.matches(first.space) or part.labels.keys() != first.labels.keys():
                 raise InputError("spectra in different spaces, or with different labels")
+            if part.release != first.release:
+                raise InputError(
+                    f"spectra of different data releases, {first.release} and {part.release}; keep "
+                    "them apart"
+                )
         unknown = [np.full(len(part), np.nan) for part in parts]
         joined: dict[str, Any] = {"space": first.space, "preparation": first.preparation}
         for name in [f.name for f in fields(Spectra) if f.name not in joined]:

@@ -22,6 +22,7 @@ from ..model.luminosity import split_amplitude
 from ..model.prior import FLAT
 from ..model.terms import Penalty, parallax_penalty
 from ..quantities import quantity
+from ..releases import DR3
 from .data import fit_data
 from .descent import Descents, iterate
 from .fitter import Fitter
@@ -134,7 +135,7 @@ class BinaryResult:
 
     def table(self) -> Table:
         """One row per source, temperatures in K; without luminosities the parallax is NaN."""
-        table = Table({"gdr3_source_id": self.source_id})
+        table = Table({DR3.id_column: self.source_id})
         for name in ("delta_chi2", "delta_loss", "delta_bic", "flux_ratio", "converged"):
             table[name] = getattr(self, name)
         for name, values in zip(self.parameter_names, self.parameters.T, strict=True):

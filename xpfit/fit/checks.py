@@ -24,13 +24,21 @@ def check_spectra(model: XPModel, spectra: Spectra, settings: FitSettings) -> No
     Raises
     ------
     InputError
-        If the observation space differs, or the flux was not prepared as in training.
+        If the observation space differs, the flux was not prepared as in training, or the spectra
+        are of another data release.
 
     Warns
     -----
     UserWarning
         If only the errors were prepared differently, or parallaxes are not used.
     """
+    if spectra.release != model.release and not settings.ignore_release:
+        raise InputError(
+            f"these spectra are of Gaia {spectra.release}, the model was trained on Gaia "
+            f"{model.release}, whose calibration differs: fits would be biased. Use a model of "
+            f"Gaia {spectra.release} ('xpfit transfer MODEL SPECTRA' makes one of this model), or "
+            "fit all the same, with all stars flagged (--ignore-release, ignore_release=True)"
+        )
     if not spectra.space.matches(model.space):
         raise InputError(
             f"these spectra are in {spectra.space!r}; the model was trained in "

@@ -35,6 +35,9 @@ class FitSettings(CheckedSettings):
     ignore_preparation : bool
         Fit data whose flux was not prepared like the model's training data (truncated, or with
         another correction).
+    ignore_release : bool
+        Fit spectra of another data release than the model's, whose calibration differs: results
+        are biased, and all stars flagged.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class FitSettings(CheckedSettings):
     max_iterations: int = 100
     model_covariance: bool = True
     ignore_preparation: bool = False
+    ignore_release: bool = False
 
     constraints: ClassVar = {
         "n_starts": AT_LEAST_1,

@@ -139,6 +139,11 @@ class XPModel:
         return self.preparation.flux_correction
 
     @property
+    def release(self) -> str:
+        """Gaia's data release of the training data: a name in `xpfit.releases.RELEASES`."""
+        return self.preparation.release
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the fitted parameters: the labels, `extinction`, `parallax`, and `xi` if any."""
         return self.forward.layout.names(self.label_names)

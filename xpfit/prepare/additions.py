@@ -13,8 +13,11 @@ from astropy.table import Table
 
 from ..data.spectra import Spectra
 from ..errors import InputError
-from ..read.joins import Found, Key
+from ..read.crosswalk import Crosswalk
+from ..read.joins import Found, Key, require_same_release
+from ..read.known import name_of
 from ..read.units import say_once
+from ..releases import DEFAULT
 from .astrometry import Astrometry
 from .cuts import TrainingCuts, training_cuts
 from .labels import LABEL_EPOCH, attach_labels, matched_table
@@ -33,6 +36,9 @@ class Additions:
         Subtract the zero point of parallaxes.
     epoch : float
         Julian year of the labels' positions, for a join by position.
+    crosswalk : astropy.table.Table, optional
+        Links the sources of two data releases (`xpfit.read.crosswalk.Crosswalk`), for tables whose
+        ids are not of the release of the spectra; ids of unknown release are taken as DR3's then.
     cuts : TrainingCuts, optional
         Keep only stars that are good enough to train on; needs astrometry and labels.
 
@@ -55,10 +61,12 @@ class Additions:
     zero_point: bool = True
     epoch: float = LABEL_EPOCH
     cuts: TrainingCuts | None = None
+    crosswalk: Table | None = None
     n_labelled: int = field(default=0, init=False)
     removed: Counter = field(default_factory=Counter, init=False)
     _photometry: Photometry | None = field(default=None, init=False, repr=False)
     _astrometry: Astrometry | None = field(default=None, init=False, repr=False)
+    _crosswalk: Crosswalk | None = field(default=None, init=False, repr=False)
     _warned: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self):
@@ -68,6 +76,7 @@ class Additions:
             self._photometry = Photometry(self.photometry)
         if self.astrometry is not None:
             self._astrometry = Astrometry(self.astrometry, zero_point=self.zero_point)
+        self._crosswalk = Crosswalk(self.crosswalk) if self.crosswalk is not None else None
 
     @property
     def _joins(self) -> dict[str, Key]:
@@ -119,6 +128,12 @@ class Additions:
             for name in ("photometry", "astrometry", "labels")
         }
 
+    def _ids(self, spectra: Spectra, release: str) -> np.ndarray | None:
+        """Ids of stars in the release of a table, where a crosswalk gives them."""
+        if self._crosswalk is None:
+            return None
+        return self._crosswalk.translate(spectra.source_id, spectra.release, release or DEFAULT)
+
     def apply(self, spectra: Spectra) -> Spectra:
         """Spectra with everything attached, and cut.
 
@@ -135,13 +150,20 @@ class Additions:
         InputError
             If a table lacks columns.
         """
-        if self._photometry:
-            spectra = self._photometry.attach(spectra)
-        if self._astrometry:
-            spectra = self._astrometry.attach(spectra)
+        for join in (self._photometry, self._astrometry):
+            if join:
+                spectra = join.attach(spectra, self._ids(spectra, join.key.release))
         self._warn_at_once()
         if self.labels is not None:
-            spectra = attach_labels(spectra, self.labels, self.astrometry, epoch=self.epoch)
+            ids = self._ids(spectra, self.labels.meta.get("release", ""))
+            require_same_release(
+                "" if self._crosswalk else spectra.release,
+                self.labels.meta.get("release", ""),
+                f"{name_of(self.labels, 'the table of labels')}: its column of ids",
+            )
+            spectra = attach_labels(
+                spectra, self.labels, self.astrometry, epoch=self.epoch, source_id=ids
+            )
             self.n_labelled += int(np.sum(np.isfinite(spectra.labels["teff"])))
         if self.cuts:
             table = matched_table(spectra, self.labels, self.astrometry, epoch=self.epoch)

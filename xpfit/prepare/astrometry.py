@@ -16,6 +16,7 @@ from ..read.joins import Key
 from ..read.known import known_columns, name_of, report_uses
 from ..read.tables import float_column, matched_values
 from ..read.units import require_median
+from ..releases import PARALLAX_BIAS, PARAMS_SOLVED
 from .gaia import gaia_columns
 
 PARALLAX_COLUMNS = ("parallax", "parallax_error")
@@ -25,7 +26,7 @@ OVER_ERROR = "parallax_over_error"
 
 ZERO_POINT_COLUMNS = (
     "phot_g_mean_mag", "nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat",
-    "astrometric_params_solved",
+    PARAMS_SOLVED,
 )  # fmt: skip
 """Columns of gaia_source on which the zero point depends (Lindegren et al. 2021, A&A 649, A4)."""
 
@@ -112,18 +113,22 @@ class Astrometry:
         known = Table(columns)
         self._parallax, self._error = _measured(known, what)
         self.correction = UNCORRECTED
-        if zero_point and GIVEN_ZERO_POINT in columns:
-            self._parallax = self._parallax - columns[GIVEN_ZERO_POINT]
-            self.correction = f"column {GIVEN_ZERO_POINT} of the table"
+        given = next((c for c in (GIVEN_ZERO_POINT, PARALLAX_BIAS) if c in columns), None)
+        if zero_point and given:
+            self._parallax = self._parallax - columns[given]
+            self.correction = f"column {given} of the table"
         elif zero_point:
             self._parallax = self._parallax - parallax_zero_point(known)
             self.correction = f"gaiadr3-zeropoint {metadata.version('gaiadr3-zeropoint')}"
         self._gaia = known
         report_uses(table, what, self.key.column, uses)
 
-    def attach(self, spectra: Spectra) -> Spectra:
+    def attach(self, spectra: Spectra, source_id: np.ndarray | None = None) -> Spectra:
         """Spectra with the astrometry of their stars, as `attach_astrometry`."""
-        rows, matched = self.key.rows(spectra.source_id)
+        if source_id is None:
+            rows, matched = self.key.rows(spectra.source_id, spectra.release)
+        else:  # of the release of the table
+            rows, matched = self.key.rows(source_id)
         known = np.isfinite(self._parallax) & np.isfinite(self._error) & (self._error > 0)
         parallax = np.where(known, self._parallax, np.nan)
         error = np.where(known, self._error, np.inf)

@@ -22,10 +22,11 @@ from ..data import (
 from ..errors import InputError
 from ..read import XP_BANDS
 from ..read.tables import float_column
+from ..releases import DEFAULT
 from .band import band_sizes
 from .bases import coefficient_space
 from .coefficient import coefficient_vectors
-from .corrections import CAUTION, DR3, Correction, identifier_of
+from .corrections import CAUTION, Correction, identifier_of
 from .covariance import DataVectors
 from .sampled import sample_continuous, take_samples
 from .whitening import whiten_covariances
@@ -110,21 +111,27 @@ def continuous_spectra(
         is one of another data release.
     """
     settings = settings or XPSettings()
-    parts = []
+    parts, releases = [], set()
     for table in tables:
         space = _as_continuous_space(space, table)
+        releases.add(table.meta.get("release", DEFAULT))
         if correction:
-            correction.check_release(table.meta.get("release", DR3))
+            correction.check_release(table.meta.get("release", DEFAULT))
         for start in range(0, len(table), BLOCK):
             block = table[start : start + BLOCK]
             parts.append(_prepare_block(block, space, settings, correction))
     if not parts:
         raise InputError("no spectra were given; the input has no rows")
+    if len(releases) > 1:
+        raise InputError(
+            f"spectra of different data releases ({', '.join(sorted(releases))}) cannot be "
+            "prepared together; prepare each release by itself"
+        )
     _warn_of_problems([p for part in parts for p in part.pop("problem")])
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["input_flags"] |= id_flags(columns["source_id"])
     gaia = {name: columns.pop(name) for name in (*CHI_SQUARED, CAUTION) if name in columns}
-    preparation = Preparation(settings, identifier_of(correction))
+    preparation = Preparation(settings, identifier_of(correction), release=releases.pop())
     return Spectra(space=space, preparation=preparation, gaia=gaia, **columns)
 
 

@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from ..read.tables import float_column
+from ..releases import EXCESS_FACTOR
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def training_cuts(
     columns = {name: float_column(table[name]) for name in numbers}
     if {"parallax", "parallax_error"} <= set(columns):
         columns.setdefault("parallax_over_error", columns["parallax"] / columns["parallax_error"])
-    excess = "bp_rp_flux_excess" if "bp_rp_flux_excess" in columns else "phot_bp_rp_excess_factor"
+    excess = "bp_rp_flux_excess" if "bp_rp_flux_excess" in columns else EXCESS_FACTOR
     has_one = "snr" in columns and not columns.keys() & LAMOST_SNR_COLUMNS
     snr = ("snr",) if has_one else LAMOST_SNR_COLUMNS
     tests = [(name, np.greater, cuts.min_snr) for name in snr]

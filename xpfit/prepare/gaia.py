@@ -6,12 +6,13 @@ import numpy as np
 from astropy.table import Table
 
 from ..read.tables import float_column, matched_values
+from ..releases import EXCESS_FACTOR
 
 GAIA_COLUMNS = (
     "ra", "dec",
     "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag",
     "phot_g_mean_flux_over_error", "phot_bp_mean_flux_over_error", "phot_rp_mean_flux_over_error",
-    "phot_bp_rp_excess_factor", "ruwe", "fidelity_v2", "norm_dg",
+    EXCESS_FACTOR, "ruwe", "fidelity_v2", "norm_dg",
     "bp_chi_squared", "rp_chi_squared",
 )  # fmt: skip
 """Columns that `Spectra.gaia` may hold: those of gaia_source, of the table of XP spectra

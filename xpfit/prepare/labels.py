@@ -71,6 +71,7 @@ def attach_labels(
     *,
     epoch: float = LABEL_EPOCH,
     radius: float = MATCH_RADIUS,
+    source_id: np.ndarray | None = None,
 ) -> Spectra:
     """Attach reference labels to spectra.
 
@@ -78,6 +79,8 @@ def attach_labels(
     ----------
     spectra, labels, gaia, epoch, radius
         As for `match_labels`.
+    source_id : ndarray of int64, shape (n_star,), optional
+        Ids of the stars in the data release of the labels; by default those of the spectra.
 
     Returns
     -------
@@ -90,7 +93,8 @@ def attach_labels(
     InputError
         If there are neither ids nor positions to join by.
     """
-    rows, matched = match_labels(spectra.source_id, labels, gaia, epoch=epoch, radius=radius)
+    ids = spectra.source_id if source_id is None else source_id
+    rows, matched = match_labels(ids, labels, gaia, epoch=epoch, radius=radius)
 
     def take(name: str, unknown: float = np.nan) -> np.ndarray:
         column = labels[name] if name in labels.colnames else np.full(len(labels), unknown)

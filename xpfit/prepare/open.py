@@ -52,6 +52,8 @@ class Target:
         Gives what is not given explicitly.
     sampling : ndarray, optional
         Wavelengths (nm) of files of sampled spectra that do not state them.
+    release : str, optional
+        Gaia's data release; by default what files of spectra tell.
     """
 
     space: ObservationSpace | str | None
@@ -59,6 +61,7 @@ class Target:
     correction: Correction | None
     model: Trained | None
     sampling: np.ndarray | None = None
+    release: str | None = None
 
     def settings_of(self, kind: type[Settings], path: str | os.PathLike):
         """Settings for one kind of file.
@@ -108,7 +111,7 @@ def _prepare_archive(read: Callable) -> Callable:
         target.check_correction(path)
         space, settings = target.space, target.settings_of(XPSettings, path)
         options = {"sampling": target.sampling} if read is read_sampled else {}
-        for table in read(path, form=form, **options):
+        for table in read(path, form=form, release=target.release, **options):
             spectra = continuous_spectra([table], space, settings, target.correction)
             # The first table decides; a later one may lack a band altogether.
             space = spectra.space
@@ -161,6 +164,7 @@ def iterate_file(
     correction: Correction | None = None,
     on_loss: Callable[[str], object] = warn_of_loss,
     sampling: np.ndarray | None = None,
+    release: str | None = None,
 ) -> Iterator[Spectra]:
     """Prepare a file of spectra part by part, in bounded memory where the format allows it.
 
@@ -188,6 +192,8 @@ def iterate_file(
         they come with a warning.
     sampling : ndarray, optional
         Wavelengths (nm) of sampled spectra, for files that do not state them.
+    release : str, optional
+        Gaia's data release of files of the archive; by default what they tell.
 
     Yields
     ------
@@ -201,7 +207,7 @@ def iterate_file(
         If the file is damaged or has no rows, the settings are for another kind of file, the
         correction is not the model's, or the spectra cannot be brought into the space.
     """
-    target = _target(model, space, (settings,), correction, sampling)
+    target = _target(model, space, (settings,), correction, sampling, release)
     for file in files_of_spectra(path):
         yield from _parts(file, *kind_and_format(file), rows, target, on_loss)
 
@@ -231,6 +237,7 @@ def read_spectra(
     correction: Correction | None = None,
     xp_settings: XPSettings | None = None,
     sampling: np.ndarray | None = None,
+    release: str | None = None,
 ) -> Spectra:
     """Read a file of spectra and prepare it for fitting or training.
 
@@ -244,7 +251,7 @@ def read_spectra(
         As for `iterate_file`. For a fit, give the `model`.
     xp_settings : XPSettings, optional
         Deprecated: give them as `settings`.
-    sampling : ndarray, optional
+    sampling, release : optional
         As for `iterate_file`.
 
     Returns
@@ -263,7 +270,7 @@ def read_spectra(
             "xp_settings is deprecated; give them as settings", DeprecationWarning, stacklevel=2
         )
     settings = settings if xp_settings is None else xp_settings
-    target = _target(model, space, (settings,), correction, sampling)
+    target = _target(model, space, (settings,), correction, sampling, release)
     parts: list[Spectra] = []
     for file in files_of_spectra(path):
         kind, form = kind_and_format(file)
@@ -287,9 +294,9 @@ def prepare_file(
     return iterate_file(path, space=space, settings=settings, correction=correction)
 
 
-def _target(model, space, settings, correction, sampling=None) -> Target:
+def _target(model, space, settings, correction, sampling=None, release=None) -> Target:
     """What the arguments of the functions above ask for."""
     if space is None and model is not None:
         space = model.space
     given = tuple(s for s in settings if s is not None)
-    return Target(space, given, correction, model, sampling)
+    return Target(space, given, correction, model, sampling, release)

@@ -73,7 +73,7 @@ class Photometry:
         _refuse_half_known(table, self._measured, {use.column for use in uses}, what)
         report_uses(table, what, self.key.column, uses, QUALITY_NAMES)
 
-    def attach(self, spectra: Spectra) -> Spectra:
+    def attach(self, spectra: Spectra, source_id: np.ndarray | None = None) -> Spectra:
         """Spectra with the photometry of their stars.
 
         Parameters
@@ -90,7 +90,10 @@ class Photometry:
         InputError
             If the spectra have no such channels.
         """
-        rows, matched = self.key.rows(spectra.source_id)
+        if source_id is None:
+            rows, matched = self.key.rows(spectra.source_id, spectra.release)
+        else:  # of the release of the table
+            rows, matched = self.key.rows(source_id)
         channels = {band.name: spectra.space.band_channel(band.wavelength) for band in BANDS}
         flux, flux_err = spectra.flux.copy(), spectra.flux_err.copy()
         for name, values in self._measured.items():

@@ -11,13 +11,12 @@ from ..errors import InputError
 from ..model import XPModel
 from ..model.prior import FLAT
 from ..quantities import STELLAR_PARAMETERS, factors
-from ..read.joins import ids_of, integer_ids, match_ids
+from ..read.crosswalk import Crosswalk
+from ..read.joins import integer_ids, match_ids
 from ..read.known import name_of
+from ..releases import DR3, DR4
 from ..train.recalibration import KnownParameters
 from .flags import is_reliable
-
-OLD_ID, NEW_ID = "dr3_source_id", "dr4_source_id"
-"""Columns of a crosswalk."""
 
 
 def known_from_labels(model: XPModel, spectra: Spectra) -> tuple[KnownParameters, np.ndarray]:
@@ -80,7 +79,7 @@ def known_from_catalogue(
     catalogue : astropy.table.Table
         Of `xpfit fit` with this model.
     crosswalk : astropy.table.Table, optional
-        Columns `OLD_ID` and `NEW_ID`; without it the ids are taken to be the same.
+        As for `xpfit.read.crosswalk.Crosswalk`; without it the ids are taken to be the same.
 
     Returns
     -------
@@ -96,7 +95,9 @@ def known_from_catalogue(
         If columns are missing, or if no star is in the tables.
     """
     what = name_of(catalogue, "the catalogue of fits")
-    ids = source_id if crosswalk is None else _old_ids(source_id, crosswalk)
+    ids = source_id
+    if crosswalk is not None:
+        ids = Crosswalk(crosswalk).translate(source_id, DR4.name, DR3.name)
     rows, matched = match_ids(ids, integer_ids(catalogue, what), what)
     if not matched.any():
         raise InputError(
@@ -117,25 +118,6 @@ def known_from_catalogue(
         model, values[good], covariance[good]
     )
     return known, usable
-
-
-def _old_ids(source_id: np.ndarray, crosswalk: Table) -> Array:
-    """Ids in the old release, zero where the crosswalk has none, or several."""
-    what = name_of(crosswalk, "the crosswalk")
-    if missing := [name for name in (OLD_ID, NEW_ID) if name not in crosswalk.colnames]:
-        raise InputError(f"{what}: no column {', '.join(missing)}; it needs {OLD_ID} and {NEW_ID}")
-    old, new = (ids_of(crosswalk[name], what) for name in (OLD_ID, NEW_ID))
-    unique = np.ones(len(old), dtype=bool)
-    for ids in (old, new):
-        _, place, count = np.unique(ids, return_inverse=True, return_counts=True)
-        unique &= count[place] == 1
-    rows, matched = match_ids(source_id, np.where(unique, new, 0), what)
-    if not matched.any():
-        raise InputError(
-            f"{what}: none of the {len(source_id)} stars is in column {NEW_ID}, or each has "
-            "several counterparts; give the crosswalk of these stars"
-        )
-    return np.where(matched, old[rows], 0)
 
 
 def _fits(model: XPModel, catalogue: Table, what: str) -> tuple[Array, Array]:

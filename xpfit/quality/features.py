@@ -7,6 +7,7 @@ import numpy as np
 from ..data import Spectra
 from ..fit import FitResult
 from ..model import XPModel
+from ..releases import EXCESS_FACTOR
 
 FLOOR = 1e-7
 """Lower limit of the arguments of logarithms (ZGR23, appendix B)."""
@@ -24,7 +25,7 @@ GAIA_FEATURES = {
     "asinh_g_snr": (np.arcsinh, "phot_g_mean_flux_over_error"),
     "asinh_bp_snr": (np.arcsinh, "phot_bp_mean_flux_over_error"),
     "asinh_rp_snr": (np.arcsinh, "phot_rp_mean_flux_over_error"),
-    "ln_phot_bp_rp_excess_factor": (_ln, "phot_bp_rp_excess_factor"),
+    f"ln_{EXCESS_FACTOR}": (_ln, EXCESS_FACTOR),
     "phot_g_mean_mag": (np.asarray, "phot_g_mean_mag"),
     "ln_ruwe": (_ln, "ruwe"),
     "fidelity_v2": (np.asarray, "fidelity_v2"),

@@ -122,6 +122,7 @@ def fit_flags(
         FitFlag.OUT_OF_RANGE: ~inside.all(axis=1) & ~not_fitted,
         FitFlag.BAD_INPUT: not_fitted,
         FitFlag.SECOND_MODE: result.second_mode < SECOND_MODE_DEPTH,
+        FitFlag.OTHER_RELEASE: np.full(len(spectra), spectra.release != model.release),
     }
     raised |= _of_contradictions(model, spectra, result)
     if unlike is not None:

@@ -178,7 +178,7 @@ def transfer_model(
             "factor at each wavelength is exact for models in sampled space alone: transfer such "
             "a model, or train one on the new coefficients (xpfit train)"
         )
-    check_spectra(model, spectra, FitSettings())
+    check_spectra(model, spectra, FitSettings(ignore_release=True))
     channels = model.trained_channels & ~model.space.is_band
     parameters, usable = known_from_labels(model, spectra) if known is None else known
     measured = np.sum(np.isfinite(spectra.flux_err)[:, channels], axis=1)
@@ -195,7 +195,7 @@ def transfer_model(
     kept = spectra[rows].keep_channels(model.trained_channels)
     stars = StarFlux(kept.flux, kept.whitener, parameters[rows])
     found = recalibrate(model.forward, stars, channels, model.covariance)
-    new = recalibrated_model(model, found)
+    new = recalibrated_model(model, found, spectra.release)
     fits.append(_fit(new, spectra[test], n_jobs, progress))
     report = _report((model, new), spectra[test], fits, parameters[test], found)
     _require_better(report, *fits)
@@ -204,7 +204,7 @@ def transfer_model(
     return new, report
 
 
-def recalibrated_model(model: XPModel, found: Recalibration) -> XPModel:
+def recalibrated_model(model: XPModel, found: Recalibration, release: str) -> XPModel:
     """The model with a factor, whose error is added to its covariance.
 
     Parameters
@@ -212,6 +212,8 @@ def recalibrated_model(model: XPModel, found: Recalibration) -> XPModel:
     model : XPModel
         In sampled space.
     found : Recalibration
+    release : str
+        Data release of the spectra that the factor was found from.
 
     Returns
     -------
@@ -230,6 +232,7 @@ def recalibrated_model(model: XPModel, found: Recalibration) -> XPModel:
     return replace(
         model,
         forward=recalibrated(model.forward, ln_factor),
+        preparation=replace(model.preparation, release=release),
         covariance=replace(before, loadings=np.hstack([before.loadings, root])),
         diagnostics={
             **model.diagnostics,
@@ -259,7 +262,7 @@ def held_out_stars(source_id: np.ndarray, seed: int) -> Array:
 def _fit(model: XPModel, spectra: Spectra, n_jobs: int, progress: bool) -> FitResult:
     """Fits to the spectra alone: parallaxes, with which they are compared, are left out."""
     alone = spectra.replace(parallax=None, parallax_err=None)
-    return Fitter(model, n_jobs=n_jobs).fit(alone, progress=progress)
+    return Fitter(model, n_jobs=n_jobs, ignore_release=True).fit(alone, progress=progress)
 
 
 def _report(

@@ -12,7 +12,11 @@ NULLS = ("", "null", "NULL", "None", "nan", "NaN", "NA", "N/A", "--", "()", "[]"
 
 
 def array_column(
-    rows: list[dict], name: str, sizes: dict[str, int], problems: list[str]
+    rows: list[dict],
+    name: str,
+    sizes: dict[str, int],
+    problems: list[str],
+    lengths: Counter | None = None,
 ) -> np.ndarray:
     """Arrays of one column.
 
@@ -25,6 +29,8 @@ def array_column(
         Length of each array, the most frequent one of the first rows; filled in here.
     problems : list of str
         Error of each row, empty if there is none; filled in here.
+    lengths : Counter, optional
+        How many rows have arrays of each length; filled in here.
 
     Returns
     -------
@@ -38,7 +44,8 @@ def array_column(
         except ValueError as error:
             cells.append(np.empty(0))
             problems[i] = problems[i] or f"{name}: {error}"
-    lengths = Counter(len(cell) for cell in cells if len(cell))
+    lengths = Counter() if lengths is None else lengths
+    lengths.update(len(cell) for cell in cells if len(cell))
     size = sizes.get(name) or max(lengths, key=lengths.__getitem__, default=0)
     if size:
         sizes[name] = size

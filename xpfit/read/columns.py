@@ -16,6 +16,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
+from ..releases import EXCESS_FACTOR, PARALLAX_BIAS, PARAMS_SOLVED, RELEASES
 
 _TOLERANCE = 1e-6
 """Relative difference up to which a single-precision value is a sentinel's."""
@@ -278,6 +279,7 @@ PARALLAXES = (
             sentinels=(*_SHORT_NINES, *_NINES), typical=(0.0008, 30.0)),
     _number("parallax_over_error", "parallax over its error", "", -1e5, 1e5, "rplx"),
     _number("zero_point", "zero point of the parallax", "mas", -5.0, 5.0),
+    _number(PARALLAX_BIAS, "zero point of the parallax", "mas", -5.0, 5.0),
 )  # fmt: skip
 
 GAIA = (
@@ -293,7 +295,7 @@ GAIA = (
             ("_error", "error of flux", 0.0, (f"e_f{b}",)),
         )
     ),
-    _number("phot_bp_rp_excess_factor", "BP/RP excess factor", "", 0.0, 1000.0, "e_bp_rp"),
+    _number(EXCESS_FACTOR, "BP/RP excess factor", "", 0.0, 1000.0, "e_bp_rp"),
     _number("ruwe", "RUWE", "", 0.0, 1e4),
     _number("fidelity_v2", "astrometric fidelity", "", 0.0, 1.0),
     _number("norm_dg", "brightness of neighbours", "mag", -1000.0, 1000.0),
@@ -302,7 +304,8 @@ GAIA = (
     _number("nu_eff_used_in_astrometry", "effective wave number", "um-1", 0.1, 10.0, "nueff"),
     _number("pseudocolour", "pseudocolour", "um-1", -50.0, 50.0, "pscol"),
     _number("ecl_lat", "ecliptic latitude", "deg", -90.0, 90.0, "elat"),
-    _number("astrometric_params_solved", "parameters solved for", "", 0, 1000, "solved"),
+    _number(PARAMS_SOLVED, "parameters solved for", "", 0, 1000, "solved",
+            *(release.column(PARAMS_SOLVED) for release in RELEASES.values())),
 )  # fmt: skip
 
 MEANINGS = {m.name: m for m in (*BANDS, *LABELS, *POSITIONS, *PARALLAXES, *GAIA)}

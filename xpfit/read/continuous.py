@@ -8,6 +8,7 @@ in chunks, so that all but VOTables fit in memory whatever their length.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from astropy.table import Table
 
 from ..errors import InputError
 from .cells import array_column, number
-from .formats import Format, RowType
+from .formats import Format, RowType, recognise
+from .release import EVIDENCE, release_of_rows, require_one_release
 from .rows import chunked, iterate_rows, source_table
 
 XP_BANDS = ("bp", "rp")
@@ -35,13 +37,17 @@ CONTINUOUS = RowType(
         f"{band}_{name}"
         for band in XP_BANDS
         for name in ("n_relevant_bases", "standard_deviation", "chi_squared")
-    ),
+    )
+    + EVIDENCE,
 )
 """Columns of the archive's table; the optional ones are NaN where a file lacks them."""
 
 
 def read_continuous(
-    path: str | os.PathLike, chunk_size: int = SOURCES_PER_TABLE, form: Format | None = None
+    path: str | os.PathLike,
+    chunk_size: int = SOURCES_PER_TABLE,
+    form: Format | None = None,
+    release: str | None = None,
 ) -> Iterator[Table]:
     """Read XP continuous spectra, in any format of `xpfit.read.formats`.
 
@@ -55,6 +61,8 @@ def read_continuous(
         Sources per table.
     form : Format, optional
         Format of the file, if it is recognised already.
+    release : str, optional
+        Data release of the spectra; by default what the file tells.
 
     Yields
     ------
@@ -64,7 +72,7 @@ def read_continuous(
         ``b_coefficient_correlations`` (n_source, n (n - 1) / 2), ``b_n_relevant_bases``,
         ``b_standard_deviation`` and ``b_chi_squared``, all float64 and NaN where missing; and
         `problem`, an error message that is empty for a good row. A bad row is all NaN in the band
-        concerned; the others are read.
+        concerned; the others are read. ``meta["release"]`` is the data release.
 
     Raises
     ------
@@ -72,11 +80,29 @@ def read_continuous(
         If there is no such file.
     InputError
         If the file is empty, truncated, of another kind, lacks columns, has ids that are not
-        integers, or has no rows.
+        integers, or has no rows; if its sources are of different data releases, or of an unknown
+        one.
     """
-    sizes: dict[str, int] = {}
+    path, sizes, found = Path(path), {}, set()
+    form = form or recognise(path)[0]
+    told = release or form.release(path) or None
     for rows in chunked(iterate_rows(path, CONTINUOUS, form), chunk_size, path):
-        yield _table(rows, sizes, path)
+        table = _table(rows, sizes, path)
+        table.meta["release"] = _release(rows, table, path, told)
+        found.add(table.meta["release"])
+        if len(found) > 1:
+            raise InputError(
+                f"{path}: sources of different data releases in one table: "
+                f"{' and '.join(sorted(found))}; give each release as a file of its own"
+            )
+        yield table
+
+
+def _release(rows: list[dict], table: Table, path: Path, told: str | None) -> str:
+    """Data release of rows and the table that was made of them."""
+    evidence = {name: [row[name] for row in rows] for name in EVIDENCE if name in rows[0]}
+    sizes = tuple(table[f"{band}_coefficients"].shape[1] for band in XP_BANDS)
+    return release_of_rows(path, evidence, sizes, told)
 
 
 def _table(rows: list[dict], sizes: dict[str, int], path: Path) -> Table:
@@ -86,9 +112,12 @@ def _table(rows: list[dict], sizes: dict[str, int], path: Path) -> Table:
     for band in XP_BANDS:
         for column in ARRAY_COLUMNS:
             name = f"{band}_{column}"
-            table[name] = array_column(rows, name, sizes, problems)
+            lengths: Counter = Counter()
+            table[name] = array_column(rows, name, sizes, problems, lengths)
+            if column == ARRAY_COLUMNS[0]:
+                require_one_release(path, band, lengths)
         _require_lengths(table, band, path)
-    for name in CONTINUOUS.optional:
+    for name in CONTINUOUS.optional[: -len(EVIDENCE)]:
         table[name] = [number(row.get(name, b"")) for row in rows]
     table["problem"] = problems
     return table

@@ -12,7 +12,8 @@ from ..files import existing_file, file_of
 from .formats import recognise
 from .formats.compressed import bounded_lines, open_binary
 from .formats.text import Text
-from .joins import id_of_text, integer_ids
+from .joins import integer_ids
+from .source_ids import id_of_text
 from .tables import read_table
 
 

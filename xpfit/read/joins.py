@@ -14,10 +14,14 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
+from ..releases import RELEASES
 from .columns import find_column, plain, unnumbered
-from .tables import Lookup, parsed_column
+from .source_ids import DESIGNATION, OTHER_RELEASE, ids_of, release_of_ids
+from .tables import Lookup
 
-ID_COLUMNS = ("source_id", "SOURCE_ID", "gdr3_source_id", "gaiaedr3_source_id")
+ID_COLUMNS = (
+    "source_id", "SOURCE_ID", *(r.id_column for r in RELEASES.values()), "gaiaedr3_source_id"
+)  # fmt: skip
 """Usual names of columns with Gaia source ids."""
 
 ID_NAMES = ("source_id", "sourceid", "gaia_id")
@@ -28,14 +32,6 @@ UNSURE_NAMES = ("source", "designation", "dr3name", "edr3name", "gaia", "gaiadr3
 
 FEW = 0.5
 """A table that has a smaller fraction of the stars than this is reported by a warning."""
-
-_DESIGNATION = re.compile(r"^\s*Gaia\s*(E?DR\d+)\s+(\d+)\s*$", re.IGNORECASE)
-_RELEASES = ("DR3", "EDR3")
-
-_OTHER_RELEASE = (
-    "ids of Gaia DR3 (or EDR3, which are the same) are needed; the archive's table "
-    "gaiadr3.dr2_neighbourhood has those of DR2's sources"
-)
 
 
 def id_column(table: Table, what: str) -> str | None:
@@ -73,7 +69,7 @@ def _holds_ids(column) -> bool:
     cells = np.ma.compressed(np.ma.asarray(column)[:100])
     if cells.dtype.kind in "iu":
         return cells.dtype.itemsize == 8 and bool(np.all(cells >= 2**31))
-    return cells.dtype.kind in "USO" and any(_DESIGNATION.match(_text(cell)) for cell in cells)
+    return cells.dtype.kind in "USO" and any(DESIGNATION.match(_text(cell)) for cell in cells)
 
 
 def _text(cell) -> str:
@@ -109,80 +105,10 @@ def integer_ids(table: Table, what: str) -> np.ndarray:
     if name is not None:
         return ids_of(table[name], what)
     others = [n for n in table.colnames if re.search(r"source_?id|gaia|dr[12]", n.lower())]
-    more = f" ({', '.join(others[:5])}: {_OTHER_RELEASE})" if others else ""
+    more = f" ({', '.join(others[:5])}: {OTHER_RELEASE})" if others else ""
     raise InputError(
         f"{what} has no column of 64-bit integer ids; expected one of {', '.join(ID_COLUMNS)}{more}"
     )
-
-
-def ids_of(column, what: str) -> np.ndarray:
-    """A column of source ids as int64, zero where missing.
-
-    Parameters
-    ----------
-    column : astropy.table.Column
-        Integers of 64 bits, texts of them, or designations ("Gaia DR3 123").
-    what : str
-        What the table is, for messages.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_row,)
-
-    Raises
-    ------
-    InputError
-        If it holds numbers of another type, texts of which none is an id, or designations of
-        another data release.
-
-    Warns
-    -----
-    UserWarning
-        If some texts are no ids: these count as missing.
-    """
-    values = np.ma.asarray(column)
-    if values.dtype.kind in "USO" and values.ndim == 1:
-        ids = parsed_column(column, id_of_text, np.int64(0), "64-bit integer ids")
-        if ids.any() or not len(ids):
-            return ids
-    if values.dtype.kind not in "iu" or values.dtype.itemsize != 8 or values.ndim != 1:
-        raise InputError(
-            f"{what}: {getattr(column, 'name', 'source_id')} has type {values.dtype}, not 64-bit "
-            "integers; fetch or write the table with 64-bit integer ids (other types lose digits)"
-        )
-    filled = np.ma.filled(values, 0)
-    return np.where(filled > np.iinfo(np.int64).max, 0, filled).astype(np.int64)
-
-
-def id_of_text(text: str) -> int:
-    """A source id, by itself or in a designation.
-
-    Parameters
-    ----------
-    text : str
-        Such as "123" or "Gaia DR3 123".
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    InputError
-        If it is an id of another data release.
-    ValueError, OverflowError
-        If it is no id.
-    """
-    designation = _DESIGNATION.match(text)
-    if designation:
-        release = designation[1].upper()
-        if release not in _RELEASES:
-            raise InputError(f"{text.strip()!r} is an id of Gaia {release}; {_OTHER_RELEASE}")
-        text = designation[2]
-    value = int(text)
-    if not 0 <= value < 2**63:
-        raise OverflowError
-    return value
 
 
 @dataclass
@@ -264,6 +190,8 @@ class Key:
     ----------
     column : str
         Its name in the table.
+    release : str
+        Data release whose ids these are; empty if nothing tells it.
     found : Found
 
     Raises
@@ -280,10 +208,18 @@ class Key:
     def __init__(self, table: Table, what: str):
         self._sources = Sources(integer_ids(table, what), what)
         self.what, self.column = what, str(id_column(table, what))
+        self.release = release_of_ids(table, self.column)
         self.found = Found()
 
-    def rows(self, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """As `Sources.rows`; the stars are counted in `found`."""
+    def rows(self, wanted: np.ndarray, release: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """As `Sources.rows`; the stars are counted in `found`.
+
+        Raises
+        ------
+        InputError
+            If the stars are of another data release than the ids of the table.
+        """
+        require_same_release(release, self.release, f"{self.what}: {self.column}")
         rows, matched = self._sources.rows(wanted)
         self.found.add(len(wanted), int(matched.sum()))
         return rows, matched
@@ -325,6 +261,28 @@ class Key:
         if found.n_matched < FEW * min(found.n_star, n_sources):
             warnings.warn(f"{text}; is it the table of these stars?", stacklevel=3)
         return text
+
+
+def require_same_release(release: str, other: str, what: str) -> None:
+    """Refuse to join ids of different data releases; empty names are not compared.
+
+    Parameters
+    ----------
+    release, other : str
+        Of the spectra, and of the ids in the table.
+    what : str
+        The column, for messages.
+
+    Raises
+    ------
+    InputError
+    """
+    if release and other and release != other:
+        raise InputError(
+            f"{what} holds ids of Gaia {other}, the spectra are of {release}, where a source may "
+            "have another id. Give the table that links them (--crosswalk), or a table of "
+            f"{release}"
+        )
 
 
 def match_ids(wanted: np.ndarray, ids: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:

@@ -18,8 +18,9 @@ from ..errors import InputError
 from .columns import LABELLED, LABELS, MEANINGS, find_column
 from .formats.base import require_columns
 from .formats.fits import read_fits_table
-from .joins import id_column, ids_of, integer_ids
+from .joins import id_column, integer_ids
 from .known import Use, known_columns, possible_values, report_uses
+from .source_ids import ids_of, release_of_ids
 from .tables import Lookup, float_column, read_table
 from .units import say_once
 
@@ -241,6 +242,7 @@ def _understood(raw: Table, columns: Mapping[str, str], what: str) -> Table:
         ids = None
     if ids is not None:
         table["source_id"] = ids_of(raw[ids], what)
+        table.meta["release"] = release_of_ids(raw, ids)
     values, uses = known_columns(raw, known, what, columns)
     for use in uses:
         _drop_unmeasured(values, use, raw)

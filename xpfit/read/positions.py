@@ -10,12 +10,13 @@ from astropy.coordinates import SkyCoord, search_around_sky
 from astropy.table import Table
 
 from ..errors import InputError
+from ..releases import DR3
 from .tables import float_column
 
 POSITION_COLUMNS = ("ra", "dec", "pmra", "pmdec")
 """Columns of gaia_source: degrees, and mas / yr (pmra times cos dec)."""
 
-GAIA_EPOCH = 2016.0
+GAIA_EPOCH = DR3.epoch
 """Epoch (Julian year) of the positions in Gaia DR3, where a table has no `ref_epoch`."""
 
 MATCH_RADIUS = 0.25

@@ -14,12 +14,14 @@ from .cells import array_column, number
 from .continuous import SOURCES_PER_TABLE
 from .formats import Format, RowType, recognise
 from .grid import flux_factor, sampling_of, stated_facts
+from .release import SOLUTION, release_of_rows
 from .rows import chunked, iterate_rows, source_table
 from .samples import in_chunks, is_by_sample, read_samples
 
 SAMPLED = RowType(
     "XP sampled spectra (XP_SAMPLED, retrieval type of Gaia's datalink, data structure RAW)",
     required=("source_id", "flux", "flux_error"),
+    optional=(SOLUTION,),
 )
 
 
@@ -28,6 +30,7 @@ def read_sampled(
     chunk_size: int = SOURCES_PER_TABLE,
     form: Format | None = None,
     sampling: np.ndarray | None = None,
+    release: str | None = None,
 ) -> Iterator[Table]:
     """Read XP sampled spectra, in any format of `xpfit.read.formats`.
 
@@ -42,13 +45,15 @@ def read_sampled(
         Format of the file, if it is recognised already.
     sampling : ndarray, optional
         Wavelengths (nm), for files that do not state them.
+    release : str, optional
+        Data release of the spectra; by default what the file tells, or else DR3, which is said.
 
     Yields
     ------
     astropy.table.Table
         `source_id` (int64, masked where missing); `flux` and `flux_error` in W m-2 nm-1, shape
         (n_source, n_sample), NaN where missing; and `problem`, as in `xpfit.read.read_continuous`.
-        ``meta["wavelength"]`` are the wavelengths, in nm.
+        ``meta["wavelength"]`` are the wavelengths, in nm, ``meta["release"]`` the data release.
 
     Raises
     ------
@@ -61,8 +66,9 @@ def read_sampled(
     path = Path(path)
     form = form or recognise(path)[0]
     names = {name.lower() for names in form.tables(path).values() for name in names}
+    told = release or form.release(path) or None
     if "source_id" not in names and is_by_sample(names):
-        yield from in_chunks(read_samples(path, form), chunk_size)
+        yield from in_chunks(read_samples(path, form, told), chunk_size)
         return
     facts = stated_facts(path, form, SAMPLED)
     factors = {name: flux_factor(path, facts, name) for name in ("flux", "flux_error")}
@@ -75,7 +81,7 @@ def read_sampled(
                     f"{path}: one flux per row, without a column of wavelengths; ask the archive "
                     "for data structure RAW, which has one source per row"
                 )
-            yield from in_chunks(read_samples(path, form), chunk_size)
+            yield from in_chunks(read_samples(path, form, told), chunk_size)
             return
         problems = [row.get("problem", "") for row in rows]
         table = source_table(rows, path)
@@ -85,8 +91,15 @@ def read_sampled(
         if grid is None:
             grid = sampling_of(path, facts, table["flux"].shape[1], sampling)
         table.meta["wavelength"] = grid
+        table.meta["release"] = _release(rows, path, told)
         table["problem"] = problems
         yield table
+
+
+def _release(rows: list[dict], path: Path, told: str | None) -> str:
+    """Data release of rows."""
+    evidence = {SOLUTION: [row[SOLUTION] for row in rows]} if SOLUTION in rows[0] else {}
+    return release_of_rows(path, evidence, told=told)
 
 
 def _is_number(cell) -> bool:

@@ -18,7 +18,8 @@ from ..errors import InputError
 from .formats import Format, RowType
 from .formats.base import of_kind, warn_of_unused
 from .grid import FLUX_UNIT, require_wavelengths
-from .joins import id_of_text, ids_of
+from .release import SOLUTION, release_of_rows
+from .source_ids import id_of_text, ids_of
 from .tables import float_column
 from .units import converted, stated_unit
 
@@ -35,13 +36,15 @@ def is_by_sample(names: set[str]) -> bool:
     return SAMPLES.fits(list(names))
 
 
-def read_samples(path: Path, form: Format) -> Table:
+def read_samples(path: Path, form: Format, told: str | None = None) -> Table:
     """Read all spectra of a file that has one sample per row.
 
     Parameters
     ----------
     path : Path
     form : Format
+    told : str, optional
+        Data release.
 
     Returns
     -------
@@ -58,11 +61,23 @@ def read_samples(path: Path, form: Format) -> Table:
     tables = form.tables(path)
     used = of_kind(tables, SAMPLES)
     warn_of_unused(path, [name for name in tables if name not in used], SAMPLES)
-    parts = [_long(form.table(path, name), path) for name in used]
+    raw = [form.table(path, name) for name in used]
+    parts = [_long(table, path) for table in raw]
     long = vstack(parts, metadata_conflicts="silent") if len(parts) > 1 else parts[0]
     if not len(long):
         raise InputError(f"{path}: the table has no rows")
-    return _wide(long, path)
+    wide = _wide(long, path)
+    solutions = [cell for table in raw for cell in _solutions(table)]
+    wide.meta["release"] = release_of_rows(path, {SOLUTION: solutions}, told=told)
+    return wide
+
+
+def _solutions(raw: Table) -> list:
+    """Solution identifiers in a column or in the metadata of a table."""
+    columns = [name for name in raw.colnames if name.lower() == SOLUTION]
+    if columns:
+        return list(np.unique(np.ma.filled(np.ma.asarray(raw[columns[0]]), 0)))
+    return [raw.meta[key] for key in (SOLUTION, "SOLUTION") if key in raw.meta]
 
 
 def _long(raw: Table, path: Path) -> Table:

@@ -22,6 +22,7 @@ from ..read import read_table
 from ..read.columns import LABELLED
 from ..read.tables import Lookup, float_column, matched_values
 from ..read.units import say_once
+from ..releases import id_column_of
 from ..validate.reference import ReferenceLabels
 from . import sections
 from .gather import COLUMNS, Gathered, gather
@@ -140,7 +141,9 @@ def _stars(gathered: Gathered, model: XPModel | None, no_model: str, spectra) ->
     if not spectra or model is None:
         return sections.stars_section(gathered, {}, no_model if spectra else NO_SPECTRA)
     shown = [stars for stars in (gathered.worst, gathered.typical) if len(stars)]
-    wanted = np.array([i for stars in shown for i in stars["gdr3_source_id"]], dtype=np.int64)
+    wanted = np.array(
+        [i for stars in shown for i in stars[id_column_of(stars.colnames)]], dtype=np.int64
+    )
     pipeline = Pipeline(model)
     parts = (part for path in spectra for part in pipeline.spectra(path))
     pictures = {}
@@ -155,7 +158,7 @@ def _with_parallaxes(spectra: Spectra, catalogue: Sequence[Table]) -> Spectra:
     """Spectra with the observed parallaxes of a catalogue's rows, which its fits used."""
     if not all("gaia_parallax_error" in part.colnames for part in catalogue):
         return spectra
-    ids = np.concatenate([np.asarray(part["gdr3_source_id"]) for part in catalogue])
+    ids = np.concatenate([np.asarray(part[id_column_of(part.colnames)]) for part in catalogue])
     rows, matched = Lookup(ids).find(spectra.source_id)
     parallax, error = (
         matched_values(np.concatenate([float_column(part[n]) for part in catalogue]), rows, matched)

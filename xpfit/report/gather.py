@@ -15,6 +15,7 @@ from ..fit import FitStatus
 from ..quality import FitFlag, QualityFlag, is_reliable
 from ..quantities import BASIC_LABELS, LABELS, STELLAR_PARAMETERS, quantity
 from ..read.tables import float_column
+from ..releases import RELEASES
 from ..validate.metrics import require_columns
 from ..validate.sky import SkyMeans, cells_of, chi2_per_dof, good_for_maps
 
@@ -36,7 +37,8 @@ VALUES = (*LABELS, "extinction", "parallax")
 """Parameters that a report shows."""
 
 COLUMNS = (
-    "gdr3_source_id", "ra", "dec", "stellar_params_est", "stellar_params_err", "chi2_opt",
+    *(release.id_column for release in RELEASES.values()),
+    "ra", "dec", "stellar_params_est", "stellar_params_err", "chi2_opt",
     "ln_prior", "teff_confidence", "feh_confidence", "logg_confidence", "quality_flags",
     "fit_flags", "n_obs", "status", "gaia_parallax", "gaia_parallax_error", "phot_g_mean_mag",
     "phot_bp_mean_mag", "phot_rp_mean_mag", "xi", "amplitude", "ref_snr",
@@ -45,7 +47,7 @@ COLUMNS = (
 )  # fmt: skip
 """Columns that a report reads, as far as a catalogue has them."""
 
-NEEDED = ("gdr3_source_id", "teff", "feh", "logg", "chi2_opt", "quality_flags")
+NEEDED = ("teff", "feh", "logg", "chi2_opt", "quality_flags")
 
 
 @dataclass

@@ -29,13 +29,11 @@ from ..read.joins import id_column
 from ..read.kinds import kind_and_format
 from ..read.known import known_columns
 from ..read.sampled import SAMPLED
+from ..read.source_ids import release_of_ids
 from ..read.tables import read_table
 
 MAX_PROBLEMS = 5
 """Problems that are named."""
-
-DR3_COEFFICIENTS = (55, 55)
-"""Of BP and RP in Gaia DR3."""
 
 PURPOSES = {
     "--photometry (prepare, fit, run)": (PHOTOMETRY, ()),
@@ -121,18 +119,17 @@ def _has_spectra(path: Path, form: Format, kind: str) -> bool:
 
 def _continuous(path: Path, form: Format) -> Iterator[str]:
     """XP continuous spectra."""
-    n, sizes, absent, problems = 0, {}, dict.fromkeys(XP_BANDS, 0), []
+    n, sizes, absent, problems, release = 0, {}, dict.fromkeys(XP_BANDS, 0), [], ""
     for table in read_continuous(path, form=form):
+        release = table.meta["release"]
         for band in XP_BANDS:
             values = np.asarray(table[f"{band}_coefficients"])
             sizes[band] = max(sizes.get(band, 0), values.shape[1])
             absent[band] += int(np.sum(~np.isfinite(values).any(axis=1)))
         problems += _problems(table, n)
         n += len(table)
-    count = tuple(sizes[band] for band in XP_BANDS)
-    release = "as in Gaia DR3" if count == DR3_COEFFICIENTS else "not Gaia DR3's 55 + 55"
-    yield f"XP continuous spectra ({form.name}): {n} sources"
-    yield f"{count[0]} + {count[1]} coefficients in BP and RP, {release}, with correlations"
+    yield f"XP continuous spectra of Gaia {release} ({form.name}): {n} sources"
+    yield f"{sizes['bp']} + {sizes['rp']} coefficients in BP and RP, with correlations"
     for band, missing in absent.items():
         if missing:
             yield f"without {band.upper()}: {missing} sources (fitted with the other band)"
@@ -144,12 +141,13 @@ def _continuous(path: Path, form: Format) -> Iterator[str]:
 def _sampled(path: Path, form: Format) -> Iterator[str]:
     """XP sampled spectra."""
     facts, n, problems, grid = stated_facts(path, form, SAMPLED), 0, [], np.empty(0)
+    release = ""
     for table in read_sampled(path, form=form):
-        grid = table.meta["wavelength"]
+        grid, release = table.meta["wavelength"], table.meta["release"]
         problems += _problems(table, n)
         n += len(table)
     stated = "as the file states" if facts.sampling is not None else "not stated in the file"
-    yield f"XP sampled spectra ({form.name}): {n} sources"
+    yield f"XP sampled spectra of Gaia {release} ({form.name}): {n} sources"
     yield f"wavelengths {describe(grid)} ({stated})"
     unit = facts.units.get("flux")
     yield f"flux in {unit}" if unit else "unit of flux not stated, W m-2 nm-1 assumed"
@@ -194,7 +192,7 @@ def _prepared(path: Path) -> Iterator[str]:
 
 def _of_spectra(spectra: Spectra) -> Iterator[str]:
     """Space and labels of spectra."""
-    yield f"in {spectra.space!r}"
+    yield f"of Gaia {spectra.release}, in {spectra.space!r}"
     labels = ", ".join(spectra.labels)
     yield f"labels: {labels}" if labels else "no labels: cannot be trained on"
     spaces = "coefficient" if isinstance(spectra.space, CoefficientSpace) else "sampled"
@@ -206,6 +204,7 @@ def _model(path: Path) -> Iterator[str]:
     """A model."""
     model = load_model(path)
     yield f"a model: {model!r}"
+    yield f"trained on spectra of Gaia {model.release}"
     ranges = []
     for name, (low, high) in zip(model.label_names, model.label_ranges, strict=True):
         known = quantity(name)
@@ -251,7 +250,9 @@ def _table(path: Path) -> Iterator[str]:
     yield f"a table: {len(table)} rows, {len(table.colnames)} columns"
     key = id_column(table, str(path))
     yield (
-        f"source ids: {key}" if key else "no source ids of Gaia DR3: joined by position, if at all"
+        f"source ids: {key}{_of_release(table, key)}"
+        if key
+        else "no source ids of Gaia: joined by position, if at all"
     )
     used = {key}
     for purpose, (wanted, required) in PURPOSES.items():
@@ -270,6 +271,12 @@ def _table(path: Path) -> Iterator[str]:
     unused = [name for name in table.colnames if name not in used]
     if unused:
         yield f"not used: {', '.join(unused)}"
+
+
+def _of_release(table: Table, key: str) -> str:
+    """Data release of ids, where something tells it."""
+    release = release_of_ids(table, key)
+    return f" (of Gaia {release})" if release else ""
 
 
 OWN_FORMATS: dict[str, Callable[[Path], Iterator[str]]] = {

@@ -19,6 +19,7 @@ from ..plots.residuals import residual_figure, residual_grid_figure
 from ..quality import FitFlag, QualityFlag
 from ..quantities import quantity
 from ..read.tables import float_column
+from ..releases import id_column_of
 from ..validate.metrics import Comparison, Selection, beside_zgr23, compare, metrics
 from ..validate.sky import chi2_per_dof
 from .figures import error_names, kiel_figure, magnitudes, map_figure, quality_figure
@@ -303,7 +304,7 @@ def stars_section(gathered: Gathered, spectra: Mapping[int, Markup], why_none: s
             body += note("There are none.")
             continue
         body += table(f"{title}, by chi2 per degree of freedom", *_star_rows(stars))
-        body += Markup().join(spectra.get(int(i), "") for i in stars["gdr3_source_id"])
+        body += Markup().join(spectra.get(int(i), "") for i in stars[id_column_of(stars.colnames)])
     return Section("stars", "Worst and typical stars", body)
 
 
@@ -311,10 +312,11 @@ def _star_rows(stars: Table) -> tuple[list[str], list[list[str]]]:
     """Head and rows of a table of stars."""
     names = [name for name in VALUES if name in stars.colnames]
     kinds = [quantity(n) for n in names if np.isfinite(float_column(stars[n])).any()]
-    head = ["Gaia DR3 source", "chi2 / dof", *(f"{k.title} [{k.unit}]" for k in kinds), "flags"]
+    ids = id_column_of(stars.colnames)
+    head = ["Gaia source", "chi2 / dof", *(f"{k.title} [{k.unit}]" for k in kinds), "flags"]
     rows = []
     for row, chi2 in zip(stars, chi2_per_dof(stars), strict=True):
-        cells = [str(row["gdr3_source_id"]), f"{chi2:.2f}"]
+        cells = [str(row[ids]), f"{chi2:.2f}"]
         for kind in kinds:
             names = [n for n in (kind.name, f"{kind.name}_err") if n in stars.colnames]
             digits = min(kind.digits, 2)

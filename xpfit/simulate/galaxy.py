@@ -22,6 +22,7 @@ from ..healpix import first_source_id
 from ..model import XPModel
 from ..quality import QualityFlag
 from ..quantities import BASIC_LABELS, quantity
+from ..releases import DR3
 from .noise import G_ZERO_POINT, gaia_parallax_err
 from .stars import ln_luminosity
 
@@ -220,7 +221,7 @@ def _observe(model, truth, first, rng) -> Table:
         np.column_stack([x[name] for name in STELLAR_PARAMETERS]) for x in (values, errors)
     )
     columns = {
-        "gdr3_source_id": first_source_id(ra, dec) + 1 + first + np.arange(n),
+        DR3.id_column: first_source_id(ra, dec) + 1 + first + np.arange(n),
         "ra": ra,
         "dec": dec,
         "stellar_params_est": estimate,

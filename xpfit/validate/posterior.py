@@ -9,6 +9,7 @@ from astropy.table import Table
 
 from ..fit.sampling import PosteriorSample
 from ..quantities import factors, quantity
+from ..releases import DR3
 
 MAX_OFFSET = 0.3
 """Fisher errors away from the optimum, up to which a median counts as equal to it."""
@@ -56,7 +57,7 @@ def _row(sample: PosteriorSample) -> dict:
     """One row of `posterior_table`."""
     from scipy import stats
 
-    row: dict = {"gdr3_source_id": sample.source_id}
+    row: dict = {DR3.id_column: sample.source_id}
     scale = factors(sample.parameter_names)
     flat, best, error = (x * scale for x in (sample.flat, sample.best, sample.error))
     lower, median, upper = np.quantile(flat, [0.16, 0.5, 0.84], axis=0)

@@ -9,10 +9,11 @@ from ..catalogue import REFERENCE_PREFIX
 from ..data import FitFlag, Spectra
 from ..errors import InputError
 from ..model import XPModel
-from ..read.joins import Found, Key, integer_ids
+from ..read.joins import Found, Key, id_column, integer_ids
 from ..read.known import name_of
 from ..read.labels import reference_labels
 from ..read.positions import match_positions
+from ..read.source_ids import release_of_ids
 from ..read.tables import float_column, matched_values
 from ..read.units import say_once
 
@@ -75,7 +76,11 @@ class ReferenceLabels:
             If the catalogue has no ids, or no positions to join by.
         """
         wanted = integer_ids(fitted, "the catalogue")
-        rows, matched = self._key.rows(wanted) if self._key else self._by_position(fitted)
+        if self._key:
+            release = release_of_ids(fitted, str(id_column(fitted, "the catalogue")))
+            rows, matched = self._key.rows(wanted, release)
+        else:
+            rows, matched = self._by_position(fitted)
         joined = fitted.copy()
         joined.remove_columns([n for n in joined.colnames if n.startswith(REFERENCE_PREFIX)])
         for name in self._labels.colnames:

@@ -1,12 +1,11 @@
 """Flux corrections of sampled spectra."""
 
-from .base import CAUTION, DR3, Correction, Factors, FluxCorrection, Samples, identifier_of
+from .base import CAUTION, Correction, Factors, FluxCorrection, Samples, identifier_of
 from .named import CORRECTIONS, named_correction
 
 __all__ = [
     "CAUTION",
     "CORRECTIONS",
-    "DR3",
     "Correction",
     "Factors",
     "FluxCorrection",

@@ -16,9 +16,7 @@ from astropy.table import Table
 
 from ...data.preparation import UNCORRECTED
 from ...errors import InputError
-
-DR3 = "DR3"
-"""Release of data for which the published corrections were made."""
+from ...releases import DR3
 
 CAUTION = "correction_caution"
 """Name in `Spectra.gaia`, and in catalogues, of the codes that a correction gives."""
@@ -81,7 +79,7 @@ class Correction(ABC):
 
     name: str
     version: str
-    release: str = DR3
+    release: str = DR3.name
     grid: np.ndarray | None = None
 
     @abstractmethod
@@ -93,7 +91,7 @@ class Correction(ABC):
         """Name and version, as recorded in stores and models."""
         return f"{self.name} {self.version}"
 
-    def check_release(self, release: str = DR3) -> None:
+    def check_release(self, release: str = DR3.name) -> None:
         """Refuse data of another release.
 
         Parameters
@@ -213,7 +211,7 @@ class FluxCorrection(Correction):
     name: str
     version: str
     function: Callable[[np.ndarray, np.ndarray, Table], np.ndarray]
-    release: str = DR3
+    release: str = DR3.name
 
     def __post_init__(self):
         if not self.name or not self.version or self.name == UNCORRECTED:

@@ -155,6 +155,10 @@ class Format(ABC):
         """Names of the columns of all tables; `head` as for `matches`."""
         return [name for names in self.tables(path).values() for name in names]
 
+    def release(self, path: Path) -> str:
+        """Data release that a file states for all that is in it; empty if it states none."""
+        return ""
+
     def facts(self, path: Path, kind: RowType) -> TableFacts:
         """What a file states of its tables of a kind; as far as the format can state anything.
 

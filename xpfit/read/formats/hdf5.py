@@ -94,6 +94,11 @@ class HDF5(Format):
         except InputError:
             return []
 
+    def release(self, path: Path) -> str:
+        """The attribute ``release``, which `xpfit download` writes."""
+        with _opened_file(path) as file:
+            return _text(file.attrs.get("release", ""))
+
     def tables(self, path: Path) -> dict[str, list[str]]:
         """By their places in the file."""
         with _opened(path) as tables:
@@ -142,15 +147,21 @@ def _of_kind(tables: dict[str, Stored], kind: RowType) -> list[str]:
 @contextmanager
 def _opened(path: Path) -> Iterator[dict[str, Stored]]:
     """Tables of a file, or the one that the path names."""
+    with _opened_file(path) as file:
+        own = str(file.attrs.get("format", ""))
+        if own.startswith("xpfit-") and own != "xpfit-catalogue":
+            raise InputError(f"{path}: this is a file of xpfit ({own[6:]}), not a table")
+        tables = dict(_tables_in(file))
+        numbers = chosen(path, dict(enumerate(tables, start=1)))
+        yield {name: tables[name] for n, name in enumerate(tables, start=1) if n in numbers}
+
+
+@contextmanager
+def _opened_file(path: Path) -> Iterator[h5py.File]:
+    """An open file; whatever is wrong with it is one clear error."""
     try:
         with open_hdf5(file_of(path)) as file:
-            own = str(file.attrs.get("format", ""))
-            if own.startswith("xpfit-") and own != "xpfit-catalogue":
-                raise InputError(f"{path}: this is a file of xpfit ({own[6:]}), not a table")
-            tables = dict(_tables_in(file))
-            numbers = chosen(path, dict(enumerate(tables, start=1)))
-            names = [name for n, name in enumerate(tables, start=1) if n in numbers]
-            yield {name: tables[name] for name in names}
+            yield file
     except BlockingIOError as error:
         raise _locked(path) from error
     except (OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
