@@ -272,7 +272,7 @@ def test_inputs_are_checked_before_anything_is_written(stores, tmp_path):
 
 def test_continuous_files_are_run_as_they_are(stores, tmp_path, rng, monkeypatch):
     monkeypatch.setattr(work, "ROWS_PER_PART", 4)
-    monkeypatch.setattr(xpfit.read.read_continuous, "__defaults__", (2, None))
+    monkeypatch.setattr(xpfit.read.read_continuous, "__defaults__", (2, None, None))
     paths = []
     for k, style in enumerate(("csv (a, b)", "fits")):
         sources = archive_sources(9, rng)
