@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -11,7 +12,8 @@ import numpy as np
 from astropy.io import fits, votable
 from astropy.table import MaskedColumn, Table
 
-from xpfit.read.archive.queries import ALLWISE, GAIA_SOURCE, TWO_MASS
+from xpfit.read.archive.queries import QUERIES
+from xpfit.releases import DR3, Release
 
 FORMATS = (
     "csv (a, b)", "csv [a, b]", "csv unquoted", "ecsv", "bulk csv.gz", "fits", "fits fixed",
@@ -125,19 +127,29 @@ def records(table: Table):
 
 
 class FakeGaia:
-    """The two methods of astroquery's GaiaClass that are used, with answers from tables."""
+    """The two methods of astroquery's GaiaClass that are used, with answers from tables.
 
-    def __init__(self, rng):
-        self.spectra = archive_sources(N_SOURCE, rng, 6, 5)
+    Only the retrieval types and data structures of `understood` are: others end in what `refuse`
+    raises.
+    """
+
+    def __init__(self, rng, release: Release = DR3, n_bp: int = 6, n_rp: int = 5):
+        self.release = release
+        self.spectra = archive_sources(N_SOURCE, rng, n_bp, n_rp)
         self.ids = np.asarray(self.spectra["source_id"])
         self.has_xp = np.arange(N_SOURCE) != 2
         self.unknown = {int(self.ids[5])}
         self.broken, self.dropped, self.requests = set(), set(), []
         self.upper_case = False
+        self.understood = {(release.retrieval_types[0], release.data_structures[0])}
+        self.epoch_answer = epoch_table
+        self.refusal = OSError("Error 400:\nInvalid value of RETRIEVAL_TYPE")
+        self.tried = []
 
     def launch_job_async(self, query, *, upload_resource, upload_table_name):
         assert upload_table_name == "wanted"
-        name = {GAIA_SOURCE: "gaia", TWO_MASS: "tmass", ALLWISE: "wise"}[query]
+        queries = {adql(self.release): name for name, adql in QUERIES.items()}
+        name = {"gaia_source": "gaia", "two_mass": "tmass", "allwise": "wise"}[queries[query]]
         self._request(name, upload_resource["source_id"])
         ids = [i for i in upload_resource["source_id"] if int(i) not in self.unknown]
         rows = np.searchsorted(self.ids, ids)
@@ -145,7 +157,10 @@ class FakeGaia:
         if name == "gaia":
             table["has_xp_continuous"] = self.has_xp[rows]
             table["parallax"] = MaskedColumn(1.0 + rows, mask=rows == 1)
-            table["norm_dg"] = -20.0 + 0.0 * rows
+            if self.release is DR3:
+                table["norm_dg"] = -20.0 + 0.0 * rows
+            if self.release.zero_point:
+                table[self.release.zero_point] = -0.03 + 0.0 * rows
         else:
             table = table[rows % 2 == (name == "wise")]
             column = "j_m" if name == "tmass" else "w1mpro"
@@ -162,19 +177,61 @@ class FakeGaia:
         return self.answer
 
     def load_data(self, ids, **options):
-        assert options["retrieval_type"] == "XP_CONTINUOUS"
-        assert options["data_structure"] == "RAW"
-        self._request("spectra", ids)
+        assert options["data_release"] == self.release.datalink
+        names = (options["retrieval_type"], options["data_structure"])
+        self.tried.append(names)
+        epochs = names[0] in self.release.epoch_types
+        if names not in self.understood:
+            raise self.refusal
+        self._request("epochs" if epochs else "spectra", ids)
         send = [i for i in ids if i not in self.dropped]
         self.dropped -= set(ids)
         if not send:
             return {}
+        if epochs:
+            return self.epoch_answer(send)
         table = self.spectra[np.isin(self.ids, send)]
         if self.upper_case:
             table.rename_column("source_id", "SOURCE_ID")
-        return {"XP_CONTINUOUS_RAW.xml": [records(table)]}
+        return {f"{names[0]}_{names[1]}.xml": [records(table)]}
 
     def _request(self, name, ids):
         self.requests.append((name, [int(i) for i in ids]))
         if name in self.broken:
             raise OSError("500 Internal Server Error")
+
+
+def epochs_of(ids) -> Table:
+    """Two epochs of each source, with lists, missing integers, units and texts."""
+    n = 2 * len(ids)
+    table = Table({"SOURCE_ID": np.repeat(np.array(ids, dtype=np.int64), 2)})
+    table["transit_id"] = MaskedColumn(2**60 + np.arange(n), mask=np.arange(n) == 1)
+    table["obs_time"] = 1700.0 + np.arange(n)
+    table["obs_time"].unit = "d"
+    table["bp_coefficients"] = np.arange(4.0 * n).reshape(n, 4)
+    table["note"] = np.array(["a", "bb"] * len(ids))
+    return table
+
+
+def epoch_table(ids) -> dict:
+    """Epoch spectra as one VOTable."""
+    return {"EPOCH_SPECTRUM_XP.xml": [records(epochs_of(ids))]}
+
+
+def epoch_csv(ids) -> dict:
+    """Epoch spectra as one CSV file for each source, whose name has the id."""
+    return {f"EPOCH_SPECTRUM_XP-Gaia DR4 {i}.csv": [_without_id(i)] for i in ids}
+
+
+def epoch_zip(ids) -> bytes:
+    """Epoch spectra as a ZIP archive of CSV files."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for n, i in enumerate(ids):
+            text = _csv_text(epochs_of([i])["SOURCE_ID", "obs_time", "bp_coefficients"], "ecsv")
+            archive.writestr(f"part_{n}.csv", text)
+    return out.getvalue()
+
+
+def _without_id(source_id) -> Table:
+    return epochs_of([source_id])["obs_time", "note"]

@@ -18,7 +18,8 @@ from xpfit.errors import ArchiveError, OutputError
 from xpfit.locks import locked
 from xpfit.read import read_continuous, read_table
 from xpfit.read.archive import ArchiveClient, Download, Status
-from xpfit.read.archive.queries import GAIA_SOURCE
+from xpfit.read.archive.queries import gaia_source
+from xpfit.releases import DR3
 
 
 @pytest.fixture
@@ -256,7 +257,7 @@ def test_astroquery_itself_talks_to_a_recorded_archive(gaia, server, tmp_path, m
     monkeypatch.chdir(tmp_path)
     real = GaiaClass(gaia_tap_server=server, gaia_data_server=server, show_server_messages=False)
     client = ArchiveClient(real, attempts=1)
-    table = client.query(GAIA_SOURCE, gaia.ids[:2])
+    table = client.query(gaia_source(DR3), gaia.ids[:2])
     np.testing.assert_array_equal(table["source_id"], gaia.ids[:2])
     assert b"TAP_UPLOAD.wanted" in _Server.recorded["query"]
     (spectra,) = client.continuous_spectra(gaia.ids[:2])

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import ArchiveError
 from ..read import read_source_ids
 from ..read.archive import MAX_BATCH, ArchiveClient, Download
+from ..releases import DEFAULT, RELEASES
 from . import options as shared
 from .parser import Parser
 
@@ -19,10 +20,18 @@ def add(command: Parser) -> None:
     """Add the command's arguments."""
     command.option(
         "--source-ids FILE",
-        "Gaia DR3 source ids: text, one per line, or a table with a column source_id",
+        "Gaia source ids of the release: text, one per line, or a table with a column source_id",
         required=True,
     )
     command.option("--output DIR", "directory to fill", required=True)
+    command.option(
+        "--release RELEASE",
+        "Gaia's data release; the names of DR4's tables, columns and spectra are assumptions until "
+        "the archive publishes them",
+        choices=tuple(RELEASES),
+        default=DEFAULT,
+    )
+    command.option("--epochs", "download epoch XP spectra, too (not of DR3)")
     command.option("--batch-size N", "sources per request", default=MAX_BATCH)
     command.common("quiet")
 
@@ -32,7 +41,8 @@ def run(options: argparse.Namespace) -> None:
     ids = read_source_ids(options.source_ids)
     written = [Path(options.output) / name for name in TABLES]
     shared.check_outputs(options, *filter(Path.exists, written), overwrite=True)
-    download = Download(options.output, ArchiveClient(), options.batch_size)
+    client = ArchiveClient(release=RELEASES[options.release])
+    download = Download(options.output, client, options.batch_size, epochs=options.epochs)
     download.run(ids, progress=not options.quiet)
     following = f"next: xpfit prepare {download.directory}/spectra/*.h5 --output spectra.h5"
     shared.say(options, download.summary(), following)

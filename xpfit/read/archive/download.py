@@ -7,6 +7,7 @@ The directory that a download fills::
     gaia_source/batch_0000.fits, photometry/batch_0000.fits
     gaia_source.fits        all batches together, written at the end: for --astrometry
     photometry.fits         2MASS, AllWISE and norm_dg: for --photometry
+    epochs/batch_0000.h5    on request, epoch spectra; batch_0000.zip if they came as a ZIP archive
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ import os
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
-from enum import Enum
-from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
-from astropy.table import MaskedColumn, Table, join, vstack
+from astropy.table import Table
 from tqdm.auto import tqdm
 
 from ...data.hdf5 import open_hdf5
 from ...errors import ArchiveError, InputError
 from ...files import atomic_output, output_directory
 from ...locks import locked
-from ..formats.base import require_columns
 from ..tables import read_table
+from .accounts import EPOCHS, REQUESTS, TEXT, Accounts, Status
+from .catalogues import first_rows, join_photometry, merge_batches, write_batch
 from .client import ArchiveClient
 from .mirror import ids_of, write_mirror
-from .queries import ALLWISE, GAIA_SOURCE, TWO_MASS
+from .products import Products, ids_in_file
+from .queries import QUERIES
 
 MAX_BATCH = 5000
 """Largest number of sources per request of the archive's datalink service."""
@@ -43,31 +44,8 @@ PAUSE = 1.0
 MAX_UNANSWERED_BATCHES = 2
 """Consecutive batches without an answer after which a download stops."""
 
-REQUESTS = {
-    "gaia_source": "gaia_source",
-    "two_mass": "photometry",
-    "allwise": "photometry",
-    "spectrum": "spectra",
-}
-"""Requests for each source, as columns of the accounts, and the folders of what is received."""
-
-FOLDERS = ("spectra", "gaia_source", "photometry")
-
-
 BEGUN = "begun.json"
 """The batch that is being downloaded: its number and its sources."""
-
-_TEXT = "U8"  # as long as the longest status
-
-
-class Status(str, Enum):
-    """Status of a request for one source."""
-
-    RECEIVED = "received"
-    ABSENT = "absent"
-    """The archive answered that it has no such data."""
-    FAILED = "failed"
-    """The archive did not answer, or did not send data that it lists; requested again next time."""
 
 
 class Download:
@@ -78,33 +56,58 @@ class Download:
     directory : path-like
         Created if it does not exist; data already in it are not requested again.
     client : ArchiveClient
+        Of the data release that is wanted.
     batch_size : int
         Sources per request.
+    epochs : bool
+        Request epoch spectra, too.
 
     Attributes
     ----------
     accounts : astropy.table.Table
-        `source_id`, `batch` and a `Status` for each of `REQUESTS`.
+        `source_id`, `batch` and a `Status` for each request.
+    reasons : dict of str to str
+        Why requests failed in this run, the last reason of each.
 
     Raises
     ------
     InputError
-        If the batch size is out of range, or the accounts in the directory cannot be read.
+        If the batch size is out of range, the release has no epoch spectra, or the accounts in the
+        directory cannot be read or are those of another release.
     OutputError
         If the directory cannot be made.
     """
 
     def __init__(
-        self, directory: str | os.PathLike, client: ArchiveClient, batch_size: int = MAX_BATCH
+        self,
+        directory: str | os.PathLike,
+        client: ArchiveClient,
+        batch_size: int = MAX_BATCH,
+        *,
+        epochs: bool = False,
     ):
         if not 1 <= batch_size <= MAX_BATCH:
             raise InputError(
                 f"the archive takes 1 to {MAX_BATCH} sources at once, not {batch_size}"
             )
+        if epochs and not client.release.epoch_types:
+            raise InputError(f"Gaia {client.release.name} has no epoch XP spectra")
         self.directory, self.client, self.batch_size = Path(directory), client, batch_size
-        for name in FOLDERS:
+        self.requests = REQUESTS | EPOCHS if epochs else REQUESTS
+        self.folders = tuple(dict.fromkeys(self.requests.values()))
+        self.reasons: dict[str, str] = {}
+        self._accounts = self._read_accounts()
+        for name in self.folders:
             output_directory(self.directory / name)
-        self.accounts = self._read_accounts()
+
+    @property
+    def accounts(self) -> Table:
+        """Status of each request for each source."""
+        return self._accounts.table
+
+    def _read_accounts(self) -> Accounts:
+        """Accounts of an earlier run, or empty ones."""
+        return Accounts(self.directory, self.client.release.name, self.requests)
 
     def run(self, source_id: Iterable[int], *, progress: bool = True) -> None:
         """Request all data that are not in the directory yet.
@@ -128,11 +131,12 @@ class Download:
             raise InputError("source ids must be positive integers, and at least one is needed")
         busy = f"{self.directory}: another download is active in this directory; wait for it"
         with locked(self.directory / ".lock", busy):
-            self.accounts = self._read_accounts()
+            self._accounts = self._read_accounts()
             self._check_received()
             self._request(wanted, progress)
-            self._merge("gaia_source")
-            self._merge("photometry")
+            for name in ("gaia_source", "photometry"):
+                path = self.directory / f"{name}.fits"
+                merge_batches(self._batches(name), path, self.client.release.name)
             (self.directory / BEGUN).unlink(missing_ok=True)
 
     def _request(self, wanted: np.ndarray, progress: bool) -> None:
@@ -155,10 +159,10 @@ class Download:
 
     def _check_received(self) -> None:
         """Have what the accounts call received, but no file holds, requested again."""
-        there = {name: self._ids_in(name) for name in FOLDERS}
+        there = {name: self._ids_in(name) for name in self.folders}
         ids = np.asarray(self.accounts["source_id"])
         n_lost = 0
-        for request, folder in REQUESTS.items():
+        for request, folder in self.requests.items():
             status = np.asarray(self.accounts[request])
             lost = (status == Status.RECEIVED.value) & ~np.isin(ids, there[folder])
             self.accounts[request][lost] = Status.FAILED.value
@@ -178,6 +182,8 @@ class Download:
                 if folder == "spectra":
                     with open_hdf5(path) as file:
                         ids.append(file["source_id"][()].astype(np.int64))
+                elif folder == "epochs":
+                    ids.append(ids_in_file(path))
                 else:
                     table = read_table(path)
                     ids.append(np.asarray(table["source_id"]).astype(np.int64))
@@ -191,17 +197,14 @@ class Download:
 
     def completed(self) -> np.ndarray:
         """Sources for which no request has failed, int64."""
-        failed = [np.asarray(self.accounts[name]) == Status.FAILED.value for name in REQUESTS]
-        return np.asarray(self.accounts["source_id"])[~np.any(failed, axis=0)]
+        return self._accounts.completed()
 
     def summary(self) -> str:
-        """Sources received, absent and failed, by request."""
-        lines = [f"{len(self.accounts)} sources" + "".join(f"{s.value:>12}" for s in Status)]
-        width = len(lines[0]) - 12 * len(Status)
-        for name in REQUESTS:
-            values = np.asarray(self.accounts[name])
-            counts = [int(np.sum(values == status.value)) for status in Status]
-            lines.append(f"{name:{width}}" + "".join(f"{count:12d}" for count in counts))
+        """Sources by status of each request, names that were understood, reasons of failures."""
+        lines = [self._accounts.summary()]
+        for name, understood in self.client.understood.items():
+            lines.append(f"{name}: requested as {', '.join(understood)}")
+        lines += [f"{name} failed: {reason}" for name, reason in self.reasons.items()]
         return "\n".join(lines)
 
     @property
@@ -212,25 +215,39 @@ class Download:
     def _run_batch(self, batch: np.ndarray) -> bool:
         """Download one batch and record its status; returns whether the archive answered."""
         number = self._number_of(batch)
-        status = {name: np.full(len(batch), Status.FAILED.value, _TEXT) for name in REQUESTS}
+        status = {name: np.full(len(batch), Status.FAILED.value, TEXT) for name in self.requests}
         tables = {}
-        for name, adql in (
-            ("gaia_source", GAIA_SOURCE), ("two_mass", TWO_MASS), ("allwise", ALLWISE)
-        ):  # fmt: skip
+        for name, adql in QUERIES.items():
             try:
-                tables[name] = _first_rows(self.client.query(adql, batch))
-            except ArchiveError:
+                answer = self.client.query(adql(self.client.release), batch)
+            except ArchiveError as error:
+                self.reasons[name] = str(error)
                 continue
+            tables[name] = first_rows(answer)
             there = np.isin(batch, np.asarray(tables[name]["source_id"]))
             status[name] = np.where(there, Status.RECEIVED.value, Status.ABSENT.value)
         if "gaia_source" in tables:
-            self._write_table("gaia_source", number, tables["gaia_source"])
-            status["spectrum"] = self._spectra(batch, tables["gaia_source"], number)
+            write_batch(tables["gaia_source"], self._path("gaia_source", number, "fits"))
+            available = self._with_spectra(tables["gaia_source"])
+            status["spectrum"] = self._spectra(batch, available, number)
+            if "epochs" in self.requests:
+                status["epochs"] = self._epochs(batch, available, number)
         photometry = [tables[name] for name in ("two_mass", "allwise") if name in tables]
         if photometry:
-            self._write_table("photometry", number, _join(photometry, tables.get("gaia_source")))
-        self._account(batch, number, status)
+            joined = join_photometry(photometry, tables.get("gaia_source"))
+            write_batch(joined, self._path("photometry", number, "fits"))
+        self._accounts.record(batch, number, status)
         return bool(tables)
+
+    def _path(self, folder: str, number: int, suffix: str) -> Path:
+        """File of a batch."""
+        return self.directory / folder / f"batch_{number:04d}.{suffix}"
+
+    def _with_spectra(self, sources: Table) -> np.ndarray:
+        """Sources that have spectra, as the archive lists them."""
+        listed = sources[self.client.release.column("has_xp_continuous")]
+        has_xp = np.array([str(v).lower() in ("true", "1") for v in listed], dtype=bool)
+        return np.asarray(sources["source_id"])[has_xp]
 
     def _number_of(self, batch: np.ndarray) -> int:
         """Number of a batch, recorded: if it is interrupted, its files are replaced next time."""
@@ -241,100 +258,55 @@ class Download:
             if begun["source_id"] == ids and int(begun["batch"]) not in accounted:
                 return int(begun["batch"])
         # Also beyond files of which the accounts know nothing.
-        names = [path.stem.removeprefix("batch_") for f in FOLDERS for path in self._batches(f)]
+        names = [
+            path.stem.removeprefix("batch_") for f in self.folders for path in self._batches(f)
+        ]
         number = max([-1, *(int(name) for name in names if name.isdecimal()), *accounted]) + 1
         with atomic_output(path, overwrite=True) as part:
             part.write_text(json.dumps({"batch": number, "source_id": ids}), encoding="utf-8")
         return number
 
-    def _spectra(self, batch: np.ndarray, sources: Table, number: int) -> np.ndarray:
+    def _spectra(self, batch: np.ndarray, available: np.ndarray, number: int) -> np.ndarray:
         """Download the spectra that the archive lists; returns their status."""
-        has_xp = np.array([str(v).lower() in ("true", "1") for v in sources["has_xp_continuous"]])
-        available = np.asarray(sources["source_id"])[has_xp]
-        status = np.full(len(batch), Status.ABSENT.value, _TEXT)
-        status[np.isin(batch, available)] = Status.FAILED.value
-        had = np.asarray(self.accounts["spectrum"]) == Status.RECEIVED.value
-        had_ids = np.asarray(self.accounts["source_id"])[had]
-        status[np.isin(batch, had_ids)] = Status.RECEIVED.value
+        had = self._accounts.had("spectrum")
         received: list[np.ma.MaskedArray] = []
-        missing = available[~np.isin(available, had_ids)]
+        missing = available[~np.isin(available, had)]
         # At times the archive sends fewer spectra than requested, and the others when asked again.
         for _ in range(2):
             if not len(missing):
                 break
             try:
                 received += self.client.continuous_spectra(missing)
-            except ArchiveError:
+            except ArchiveError as error:
+                self.reasons["spectrum"] = str(error)
                 break
             missing = missing[~np.isin(missing, ids_of(received))]
         if received:
-            path = self.directory / "spectra" / f"batch_{number:04d}.h5"
-            write_mirror(received, path)
-            status[np.isin(batch, ids_of(received))] = Status.RECEIVED.value
-        return status
+            write_mirror(received, self._path("spectra", number, "h5"), self.client.release.name)
+        return _status(batch, available, np.append(had, ids_of(received)))
 
-    def _account(self, batch: np.ndarray, number: int, status: dict[str, np.ndarray]) -> None:
-        """Record the status of a batch, replacing earlier entries of its sources."""
-        new = Table({"source_id": batch, "batch": np.full(len(batch), number), **status})
-        others = self.accounts[~np.isin(np.asarray(self.accounts["source_id"]), batch)]
-        self.accounts = vstack([others, new]) if len(others) else new
-        self.accounts.sort("source_id")
-        with atomic_output(self.directory / "accounts.ecsv", overwrite=True) as part:
-            self.accounts.write(part, format="ascii.ecsv")
-
-    def _read_accounts(self) -> Table:
-        """Accounts of an earlier run, or empty ones."""
-        path = self.directory / "accounts.ecsv"
-        columns = {"source_id": np.int64, "batch": np.int64, **dict.fromkeys(REQUESTS, _TEXT)}
-        if not path.is_file():
-            return Table(names=list(columns), dtype=list(columns.values()))
-        accounts = read_table(path)
-        del accounts.meta["path"]
-        require_columns(columns, accounts.colnames, path, "start a new directory")
-        return accounts
-
-    def _write_table(self, name: str, number: int, table: Table) -> None:
-        """Write one batch of a catalogue."""
-        path = self.directory / name / f"batch_{number:04d}.fits"
-        with atomic_output(path, overwrite=True) as part:
-            _plain(table).write(part, format="fits")
-
-    def _merge(self, name: str) -> None:
-        """Write all batches of a catalogue as one table; of a repeated source the newest row."""
-        tables = [table for table in map(read_table, self._batches(name)) if len(table)]
-        if not tables:
-            return
-        merged = _first_rows(vstack(tables, metadata_conflicts="silent"))
-        merged.sort("source_id")
-        merged.meta.pop("path", None)
-        with atomic_output(self.directory / f"{name}.fits", overwrite=True) as part:
-            merged.write(part, format="fits")
+    def _epochs(self, batch: np.ndarray, available: np.ndarray, number: int) -> np.ndarray:
+        """Download epoch spectra; returns their status: absent if they are sent neither time."""
+        had, received = self._accounts.had("epochs"), Products()
+        missing, unanswered = available[~np.isin(available, had)], available[:0]
+        for _ in range(2):
+            if not len(missing):
+                break
+            try:
+                received += self.client.epoch_spectra(missing)
+            except ArchiveError as error:
+                self.reasons["epochs"] = str(error)
+                unanswered = missing
+                break
+            missing = missing[~np.isin(missing, received.source_id)]
+        if received:
+            received.write(self.directory / "epochs", number, self.client.release.name)
+        return _status(batch, unanswered, np.append(had, received.source_id))
 
 
-def _first_rows(table: Table) -> Table:
-    """The first row of each source."""
-    _, first = np.unique(np.asarray(table["source_id"]), return_index=True)
-    return table[np.sort(first)]
-
-
-def _join(tables: list[Table], sources: Table | None) -> Table:
-    """Photometry of all sources that have any, with `norm_dg`."""
-    filled = [table for table in tables if len(table)]
-    if not filled:
-        return tables[0]
-    joined = reduce(partial(join, keys="source_id", join_type="outer"), filled)
-    if sources is not None and len(sources):
-        joined = join(joined, sources["source_id", "norm_dg"], keys="source_id", join_type="left")
-    return joined
-
-
-def _plain(table: Table) -> Table:
-    """Copy with texts in place of objects, as FITS requires, and without the archive's metadata."""
-    plain = Table()
-    for name in table.colnames:
-        column = table[name]
-        if column.dtype.kind == "O":
-            texts = ["" if np.ma.is_masked(cell) else str(cell) for cell in column]
-            column = MaskedColumn(np.array(texts, dtype="S"), mask=np.ma.getmaskarray(column))
-        plain[name] = MaskedColumn(np.ma.asarray(column))
-    return plain
+def _status(batch: np.ndarray, available: np.ndarray, received: np.ndarray) -> np.ndarray:
+    """Status of a batch: what is available and was not received has failed."""
+    status = np.full(len(batch), Status.ABSENT.value, TEXT)
+    status[np.isin(batch, available)] = Status.FAILED.value
+    status[np.isin(batch, received)] = Status.RECEIVED.value
+    return status

@@ -9,25 +9,35 @@ import numpy as np
 from ...data.hdf5 import new_hdf5
 from ...files import atomic_output
 
+COEFFICIENTS = {"source_id", "bp_coefficients", "rp_coefficients"}
+"""Columns without which a table is none of XP continuous spectra."""
 
-def write_mirror(tables: list[np.ma.MaskedArray], path: Path) -> None:
+
+def write_mirror(tables: list[np.ma.MaskedArray], path: Path, release: str) -> None:
     """Write XP continuous spectra as HDF5, one dataset per column of the archive.
 
     Parameters
     ----------
     tables : list of numpy.ma.MaskedArray
-        Records with the same columns. The first row of a repeated source is used.
+        Records with the same columns, in any case. The first row of a repeated source is used.
     path : Path
         Replaced if it exists.
+    release : str
+        Data release, recorded as an attribute of the file.
     """
     ids, first = np.unique(ids_of(tables), return_index=True)
     with atomic_output(path, overwrite=True) as part, new_hdf5(part) as file:
-        for name in tables[0].dtype.names:
-            cells = [cell for table in tables for cell in table[name]]
-            file.create_dataset(
-                name.lower(), data=_stack([cells[i] for i in first]), compression="gzip"
-            )
+        file.attrs["release"] = release
+        own_names = [column_names(table) for table in tables]
+        for name in own_names[0]:
+            cells = [c for t, own in zip(tables, own_names, strict=True) for c in t[own[name]]]
+            file.create_dataset(name, data=_stack([cells[i] for i in first]), compression="gzip")
         file["source_id"][:] = ids
+
+
+def column_names(table: np.ma.MaskedArray) -> dict[str, str]:
+    """Names of the columns of records, by those in lower case: the archive writes both."""
+    return {name.lower(): name for name in table.dtype.names}
 
 
 def _stack(cells: list) -> np.ndarray:
@@ -55,6 +65,5 @@ def ids_of(tables: list[np.ma.MaskedArray]) -> np.ndarray:
     """Ids in all tables, int64; the column's name may be in any case."""
     if not tables:
         return np.empty(0, dtype=np.int64)
-    names = [next(n for n in t.dtype.names if n.lower() == "source_id") for t in tables]
-    columns = [np.ma.getdata(t[name]) for t, name in zip(tables, names, strict=True)]
+    columns = [np.ma.getdata(t[column_names(t)["source_id"]]) for t in tables]
     return np.concatenate(columns).astype(np.int64)
