@@ -1,6 +1,7 @@
 """Files of epoch spectra -> tables and figures, through the commands."""
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,12 @@ def test_stars_and_times_are_those_of_the_file(rows, model, tmp_path, style):
     assert stars[0].used[:, :61].all()
 
 
+def test_epochs_of_another_release_than_the_model_s_are_refused(path, model):
+    with pytest.raises(InputError, match="are of Gaia DR3, the model was trained on Gaia DR4"):
+        preparation = {**model.preparation.to_dict(), "release": "DR4"}
+        next(iterate_epochs(path, replace(model, preparation=preparation)))
+
+
 def test_zipped_text_is_read(path, model, tmp_path):
     with zipfile.ZipFile(tmp_path / "e.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(path, "e.csv")
@@ -80,7 +87,7 @@ def test_coefficients_are_compared_as_samples_are(path, model):
     """In either space it is the same question: chi2 of constant stars is about its mean."""
 
     class Coefficients:
-        space, preparation = coefficient_space(), model.preparation
+        space, preparation, release = coefficient_space(), model.preparation, model.release
 
     star = next(iterate_epochs(path, Coefficients))
     comparison = compare_epochs(star)

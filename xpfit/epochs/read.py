@@ -16,6 +16,7 @@ from astropy.table import Table, vstack
 
 from ..data import ObservationSpace, SampledSpace, XPSettings
 from ..errors import InputError
+from ..fit.checks import require_release
 from ..model import XPModel
 from ..prepare import continuous_spectra
 from ..prepare.coefficient import coefficient_vectors
@@ -34,7 +35,9 @@ EPOCHS = RowType("epoch spectra", ("source_id",), ("transit_id", *TIMES))
 """Columns that epoch spectra have beside those of mean spectra."""
 
 
-def iterate_epochs(path: str | os.PathLike, model: XPModel) -> Iterator[EpochSpectra]:
+def iterate_epochs(
+    path: str | os.PathLike, model: XPModel, release: str | None = None
+) -> Iterator[EpochSpectra]:
     """Read a file of epoch spectra, star by star.
 
     Parameters
@@ -43,6 +46,8 @@ def iterate_epochs(path: str | os.PathLike, model: XPModel) -> Iterator[EpochSpe
         In any format of XP continuous spectra, gzipped or zipped or not.
     model : XPModel
         In whose observation space, and with whose settings, the spectra are prepared.
+    release : str, optional
+        Data release of the spectra; by default what the file tells.
 
     Yields
     ------
@@ -54,8 +59,8 @@ def iterate_epochs(path: str | os.PathLike, model: XPModel) -> Iterator[EpochSpe
     FileNotFoundError
         If there is no such file.
     InputError
-        As `xpfit.read.read_continuous`; if there is no column of times, a row has no id, or the
-        rows of a star are not together.
+        As `xpfit.read.read_continuous`; if there is no column of times, a row has no id, the rows
+        of a star are not together, or the spectra are of another data release than the model's.
 
     Warns
     -----
@@ -64,7 +69,8 @@ def iterate_epochs(path: str | os.PathLike, model: XPModel) -> Iterator[EpochSpe
     """
     settings, done = model.preparation.settings_of(XPSettings), set()
     waiting: list[Table] = []
-    for table in _tables(path):
+    for table in _tables(path, release):
+        require_release(model, table.meta["release"])
         for part in _split(table):
             if waiting and waiting[0]["source_id"][0] != part["source_id"][0]:
                 yield _epochs(waiting, model.space, settings)
@@ -99,10 +105,10 @@ def read_epochs(path: str | os.PathLike, model: XPModel, source_id: int) -> Epoc
     raise InputError(f"{path}: source {source_id} is not in this file")
 
 
-def _tables(path: str | os.PathLike) -> Iterator[Table]:
+def _tables(path: str | os.PathLike, release: str | None) -> Iterator[Table]:
     """Tables of coefficients with the columns `time` and `transit_id`."""
     rows = iterate_rows(path, EPOCHS)
-    for table in read_continuous(path):
+    for table in read_continuous(path, release=release):
         cells = [next(rows) for _ in range(len(table))]
         name = next((name for name in TIMES if name in cells[0]), None)
         if name is None and "problem" not in cells[0]:

@@ -12,6 +12,29 @@ from ..model import XPModel
 from .settings import FitSettings
 
 
+def require_release(model: XPModel, release: str) -> None:
+    """Refuse spectra of another data release than the model's.
+
+    Parameters
+    ----------
+    model : XPModel
+    release : str
+        Of the spectra.
+
+    Raises
+    ------
+    InputError
+        With what to do.
+    """
+    if release != model.release:
+        raise InputError(
+            f"these spectra are of Gaia {release}, the model was trained on Gaia {model.release}, "
+            "whose calibration differs: fits would be biased. Use a model of Gaia "
+            f"{release} ('xpfit transfer MODEL SPECTRA' makes one of this model), or fit all the "
+            "same, with all stars flagged (--ignore-release, ignore_release=True)"
+        )
+
+
 def check_spectra(model: XPModel, spectra: Spectra, settings: FitSettings) -> None:
     """Raise if spectra cannot be fitted with a model, and warn where they differ from its own.
 
@@ -32,13 +55,8 @@ def check_spectra(model: XPModel, spectra: Spectra, settings: FitSettings) -> No
     UserWarning
         If only the errors were prepared differently, or parallaxes are not used.
     """
-    if spectra.release != model.release and not settings.ignore_release:
-        raise InputError(
-            f"these spectra are of Gaia {spectra.release}, the model was trained on Gaia "
-            f"{model.release}, whose calibration differs: fits would be biased. Use a model of "
-            f"Gaia {spectra.release} ('xpfit transfer MODEL SPECTRA' makes one of this model), or "
-            "fit all the same, with all stars flagged (--ignore-release, ignore_release=True)"
-        )
+    if not settings.ignore_release:
+        require_release(model, spectra.release)
     if not spectra.space.matches(model.space):
         raise InputError(
             f"these spectra are in {spectra.space!r}; the model was trained in "
