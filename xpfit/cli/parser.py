@@ -85,6 +85,11 @@ COMMON = {
         "correct the flux of spectra of the archive: huang2024 or ye2025, with the directory of "
         "its files; G, BP, RP and E(B-V) (ebv) of the stars are taken from --astrometry",
     ),
+    "basis": (
+        "--basis FILE",
+        "basis functions of XP continuous spectra, where the installed GaiaXPy does not know them: "
+        "a file of xpfit.prepare.save_basis (see docs/archive.md)",
+    ),
     "no-model-covariance": (
         "--no-model-covariance",
         "neglect the emulator's own error: errors of the measurement alone, as in ZGR23",
@@ -118,8 +123,9 @@ COMMON = {
 FIT_MODEL = ("model", "shapes-only")
 """The model of a fit."""
 
-TABLES = ("photometry", "astrometry", "no-zero-point", "correction")
-"""Tables to be joined to spectra, and the correction of their flux, which depends on these."""
+TABLES = ("photometry", "astrometry", "no-zero-point", "correction", "basis")
+"""Tables to be joined to spectra, the correction of their flux, which depends on these, and their
+basis functions."""
 
 COMPANIONS = ("confidence", "start-from", "companion")
 """Confidence classifiers and companions of a fit."""

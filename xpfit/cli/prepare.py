@@ -115,8 +115,13 @@ def run(options: argparse.Namespace) -> None:
         cuts=TrainingCuts() if options.training_cuts else None,
     )
 
-    correction = shared.correction_of(options, tables)
-    how = {"model": model, "space": space, "settings": settings, "correction": correction}
+    how = {
+        "model": model,
+        "space": space,
+        "settings": settings,
+        "correction": shared.correction_of(options, tables),
+        "basis": shared.basis_of(options),
+    }
 
     def parts() -> Iterator[Spectra]:
         for path in options.inputs:

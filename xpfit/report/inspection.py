@@ -30,12 +30,10 @@ from ..read.kinds import kind_and_format
 from ..read.known import known_columns
 from ..read.sampled import SAMPLED
 from ..read.tables import read_table
+from ..releases import DR3
 
 MAX_PROBLEMS = 5
 """Problems that are named."""
-
-DR3_COEFFICIENTS = (55, 55)
-"""Of BP and RP in Gaia DR3."""
 
 PURPOSES = {
     "--photometry (prepare, fit, run)": (PHOTOMETRY, ()),
@@ -130,7 +128,8 @@ def _continuous(path: Path, form: Format) -> Iterator[str]:
         problems += _problems(table, n)
         n += len(table)
     count = tuple(sizes[band] for band in XP_BANDS)
-    release = "as in Gaia DR3" if count == DR3_COEFFICIENTS else "not Gaia DR3's 55 + 55"
+    known = count == DR3.n_coefficients
+    release = "as in Gaia DR3" if known else "not Gaia DR3's {} + {}".format(*DR3.n_coefficients)
     yield f"XP continuous spectra ({form.name}): {n} sources"
     yield f"{count[0]} + {count[1]} coefficients in BP and RP, {release}, with correlations"
     for band, missing in absent.items():
