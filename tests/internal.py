@@ -32,9 +32,9 @@ BLUR = 1.0
 N_XP = 110
 
 
-def coefficient_twin(model: XPModel) -> XPModel:
+def coefficient_twin(model: XPModel, space: CoefficientSpace | None = None) -> XPModel:
     """The model whose spectra, as the instrument sees them, are those of a sampled model."""
-    space, sampled = coefficient_space(), model.space
+    space, sampled = space or coefficient_space(), model.space
     n_u = space.bp_basis.shape[1]
     grid = sampled.wavelength[~sampled.is_band]
     at = np.clip(space.wavelength[: 2 * n_u], grid[0], grid[-1])

@@ -20,6 +20,7 @@ from ..fit import FitResult, FitSettings, Fitter
 from ..fit.distance import check_prior
 from ..model import XPModel
 from ..prepare import Additions, iterate_file
+from ..prepare.bases import Basis
 from ..prepare.corrections import Correction
 from ..prepare.open import warn_of_loss
 from ..quality import Confidence
@@ -87,6 +88,8 @@ class Pipeline:
         Of the flux; must be that of the model's training data.
     release : str, optional
         Gaia's data release of files that do not tell it, as for `xpfit.prepare.iterate_file`.
+    basis : Basis, optional
+        Basis functions of XP continuous spectra, as for `xpfit.prepare.iterate_file`.
 
     Raises
     ------
@@ -105,6 +108,7 @@ class Pipeline:
     distance_prior: str = "none"
     correction: Correction | None = None
     release: str | None = None
+    basis: Basis | None = None
 
     def __post_init__(self):
         check_companions(self.companions)
@@ -159,7 +163,12 @@ class Pipeline:
         InputError
             If it cannot be read, has no rows, or a joined table lacks columns.
         """
-        how = {"model": self.model, "correction": self.correction, "release": self.release}
+        how = {
+            "model": self.model,
+            "correction": self.correction,
+            "release": self.release,
+            "basis": self.basis,
+        }
         parts = iterate_file(path, rows, **how, on_loss=on_loss)
         return map(self.additions.apply, parts)
 
@@ -183,7 +192,12 @@ class Pipeline:
         InputError
             If a file cannot be read, none has a star, or a joined table has none of them.
         """
-        how = {"model": self.model, "correction": self.correction, "release": self.release}
+        how = {
+            "model": self.model,
+            "correction": self.correction,
+            "release": self.release,
+            "basis": self.basis,
+        }
         parts = (part for path in paths for part in iterate_file(path, **how))
         found, missing = find_stars(parts, source_ids)
         if missing:

@@ -108,7 +108,8 @@ def _predict(options: argparse.Namespace) -> None:
     """Predict and write."""
     shared.check_catalogue(options)
     companion, tables = load_companion(options.companion), shared.joined_tables(options)
-    how = {"model": companion, "correction": shared.correction_of(options, tables)}
+    correction, basis = shared.correction_of(options, tables), shared.basis_of(options)
+    how = {"model": companion, "correction": correction, "basis": basis}
     how["release"] = options.release
     parts = (part for path in options.spectra for part in iterate_file(path, **how))
     table = vstack(

@@ -36,7 +36,7 @@ def add(command: Parser) -> None:
         "or not)",
         nargs="+",
     )
-    command.common("output", "model")
+    command.common("output", "model", "basis")
     command.option("--epoch-table OUT", "write another table with one row for each epoch")
     command.option(
         "--free NAMES",
@@ -61,7 +61,8 @@ def run(options: argparse.Namespace) -> None:
     model = load_model(options.model)
     free = tuple(name.strip() for name in options.free.split(","))
     columns_of(model, free)
-    stars = chain.from_iterable(iterate_epochs(path, model) for path in options.spectra)
+    basis = shared.basis_of(options)
+    stars = chain.from_iterable(iterate_epochs(path, model, basis) for path in options.spectra)
     of_stars, of_epochs = [], []
     for studied in shared.progress(options, study_stars(model, stars, free)):
         of_stars.append(star_table(studied, options.false_alarms))

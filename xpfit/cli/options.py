@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..catalogue.pipeline import Pipeline
     from ..companion import UncertainNetwork
     from ..data import Spectra
-    from ..prepare import Additions
+    from ..prepare import Additions, Basis
     from ..prepare.corrections import Correction
 
 
@@ -85,6 +85,13 @@ def correction_of(options: argparse.Namespace, tables: Additions) -> Correction 
             "phot_g_mean_mag, phot_bp_mean_mag and phot_rp_mean_mag (and ebv)"
         )
     return named_correction(name, directory, tables.astrometry)
+
+
+def basis_of(options: argparse.Namespace) -> Basis | None:
+    """The basis functions of ``--basis``; None if it was not given."""
+    from ..prepare import load_basis
+
+    return load_basis(options.basis) if options.basis else None
 
 
 def add_fit_settings(command: Parser) -> None:
@@ -183,7 +190,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
         provenance=provenance(
             inputs,
             model=options.model,
-            tables={name: given[name] for name in ("photometry", "astrometry")},
+            tables={name: given[name] for name in ("photometry", "astrometry", "basis")},
             zero_point=not options.no_zero_point,
             start_from=start_from,
             companions=companions,
@@ -193,6 +200,7 @@ def make_pipeline(options: argparse.Namespace, inputs: Sequence[str | os.PathLik
         additions=tables,
         correction=correction_of(options, tables),
         release=options.release,
+        basis=basis_of(options),
     )
     pipeline.fitter  # noqa: B018  raises if an option is wrong, before any work
     return pipeline

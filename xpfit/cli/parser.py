@@ -98,6 +98,11 @@ COMMON = {
         "spectra (else DR3 is assumed, and said)",
         {"choices": tuple(RELEASES)},
     ),
+    "basis": (
+        "--basis FILE",
+        "basis functions of XP continuous spectra, where the installed GaiaXPy does not know them: "
+        "a file of xpfit.prepare.save_basis (see docs/archive.md)",
+    ),
     "no-model-covariance": (
         "--no-model-covariance",
         "neglect the emulator's own error: errors of the measurement alone, as in ZGR23",
@@ -131,9 +136,11 @@ COMMON = {
 FIT_MODEL = ("model", "shapes-only")
 """The model of a fit."""
 
-TABLES = ("photometry", "astrometry", "no-zero-point", "correction", "release", "crosswalk")
-"""Tables to be joined to spectra, the correction of their flux, which depends on these, and the
-data release of files that do not tell it."""
+TABLES = (
+    "photometry", "astrometry", "no-zero-point", "correction", "basis", "release", "crosswalk"
+)  # fmt: skip
+"""Tables to be joined to spectra, the correction of their flux, which depends on these, their basis
+functions, and the data release of files that do not tell it."""
 
 COMPANIONS = ("confidence", "start-from", "companion")
 """Confidence classifiers and companions of a fit."""

@@ -85,8 +85,8 @@ def _of_epochs(options: argparse.Namespace) -> dict[str, Figure]:
     """Epoch spectra of single stars."""
     if not options.source_id:
         raise InputError("name the stars with --source-id")
-    path, model = _file(options), load_model(options.model)
-    stars = (read_epochs(path, model, source_id) for source_id in options.source_id)
+    path, model, basis = _file(options), load_model(options.model), shared.basis_of(options)
+    stars = (read_epochs(path, model, source_id, basis) for source_id in options.source_id)
     return {
         f"epochs-{star.epochs.source_id}": epochs_figure(star)
         for studied in study_stars(model, stars)

@@ -115,9 +115,15 @@ def run(options: argparse.Namespace) -> None:
         cuts=TrainingCuts() if options.training_cuts else None,
     )
 
-    correction = shared.correction_of(options, tables)
-    how = {"model": model, "space": space, "settings": settings, "correction": correction}
-    how |= {"sampling": options.sampling, "release": options.release}
+    how = {
+        "model": model,
+        "space": space,
+        "settings": settings,
+        "correction": shared.correction_of(options, tables),
+        "sampling": options.sampling,
+        "release": options.release,
+        "basis": shared.basis_of(options),
+    }
 
     def parts() -> Iterator[Spectra]:
         for path in options.inputs:

@@ -63,6 +63,7 @@ def run(options: argparse.Namespace) -> None:
 def _read(options: argparse.Namespace, model: XPModel) -> Spectra:
     """All spectra, prepared for the model, with the tables joined."""
     additions = shared.joined_tables(options)
-    parts = [additions.apply(read_spectra(path, model=model)) for path in options.spectra]
+    how = {"model": model, "basis": shared.basis_of(options)}
+    parts = [additions.apply(read_spectra(path, **how)) for path in options.spectra]
     additions.check_joins()
     return Spectra.concatenate(parts)

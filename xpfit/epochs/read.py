@@ -18,7 +18,7 @@ from ..data import ObservationSpace, SampledSpace, XPSettings
 from ..errors import InputError
 from ..fit.checks import require_release
 from ..model import XPModel
-from ..prepare import continuous_spectra
+from ..prepare import Basis, continuous_spectra
 from ..prepare.coefficient import coefficient_vectors
 from ..prepare.covariance import DataVectors
 from ..prepare.sampled import sample_continuous
@@ -36,7 +36,10 @@ EPOCHS = RowType("epoch spectra", ("source_id",), ("transit_id", *TIMES))
 
 
 def iterate_epochs(
-    path: str | os.PathLike, model: XPModel, release: str | None = None
+    path: str | os.PathLike,
+    model: XPModel,
+    release: str | None = None,
+    basis: Basis | None = None,
 ) -> Iterator[EpochSpectra]:
     """Read a file of epoch spectra, star by star.
 
@@ -48,6 +51,8 @@ def iterate_epochs(
         In whose observation space, and with whose settings, the spectra are prepared.
     release : str, optional
         Data release of the spectra; by default what the file tells.
+    basis : Basis, optional
+        As for `xpfit.prepare.continuous_spectra`.
 
     Yields
     ------
@@ -73,20 +78,22 @@ def iterate_epochs(
         require_release(model, table.meta["release"])
         for part in _split(table):
             if waiting and waiting[0]["source_id"][0] != part["source_id"][0]:
-                yield _epochs(waiting, model.space, settings)
+                yield _epochs(waiting, model.space, settings, basis)
                 waiting = []
             if not waiting:
                 _require_new(int(part["source_id"][0]), done, path)
             waiting.append(part)
-    yield _epochs(waiting, model.space, settings)
+    yield _epochs(waiting, model.space, settings, basis)
 
 
-def read_epochs(path: str | os.PathLike, model: XPModel, source_id: int) -> EpochSpectra:
+def read_epochs(
+    path: str | os.PathLike, model: XPModel, source_id: int, basis: Basis | None = None
+) -> EpochSpectra:
     """Read the epoch spectra of one star.
 
     Parameters
     ----------
-    path, model
+    path, model, basis
         As for `iterate_epochs`.
     source_id : int
 
@@ -99,7 +106,7 @@ def read_epochs(path: str | os.PathLike, model: XPModel, source_id: int) -> Epoc
     InputError
         As `iterate_epochs`, or if the star is not in the file.
     """
-    for star in iterate_epochs(path, model):
+    for star in iterate_epochs(path, model, basis):
         if star.source_id == source_id:
             return star
     raise InputError(f"{path}: source {source_id} is not in this file")
@@ -149,13 +156,15 @@ def _require_new(source_id: int, done: set[int], path: str | os.PathLike) -> Non
     done.add(source_id)
 
 
-def _epochs(parts: list[Table], space: ObservationSpace, settings: XPSettings) -> EpochSpectra:
+def _epochs(
+    parts: list[Table], space: ObservationSpace, settings: XPSettings, basis: Basis | None
+) -> EpochSpectra:
     """The epochs of one star from rows of its file."""
     table = vstack(parts, metadata_conflicts="silent") if len(parts) > 1 else parts[0]
     table = table[np.argsort(np.asarray(table["time"]), kind="stable")]
-    spectra = continuous_spectra([table], space, settings)
+    spectra = continuous_spectra([table], space, settings, basis=basis)
     with np.errstate(over="ignore", invalid="ignore"):
-        data = _vectors(table, space, settings)
+        data = _vectors(table, space, settings, basis)
     used = np.isfinite(spectra.flux_err)
     pairs = used[:, :, None] & used[:, None, :]
     n_xp, n_obs = data.flux.shape[1], space.n_obs
@@ -176,8 +185,9 @@ def _epochs(parts: list[Table], space: ObservationSpace, settings: XPSettings) -
     )
 
 
-def _vectors(table: Table, space: ObservationSpace, settings: XPSettings) -> DataVectors:
+def _vectors(table: Table, space: ObservationSpace, settings: XPSettings, basis) -> DataVectors:
     """Data vectors with the covariance of the measurement alone."""
     if isinstance(space, SampledSpace):
-        return sample_continuous(table, space.wavelength[~space.is_band], settings)
-    return coefficient_vectors(table, space, settings)
+        wavelength = space.wavelength[~space.is_band]
+        return sample_continuous(table, wavelength, settings, basis=basis)
+    return coefficient_vectors(table, space, settings, basis)

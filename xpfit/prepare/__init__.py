@@ -3,7 +3,7 @@
 from ..data.preparation import LibrarySettings, PhotometrySettings, Preparation, XPSettings
 from .additions import Additions
 from .astrometry import attach_astrometry, parallax_zero_point
-from .bases import coefficient_space
+from .bases import Basis, coefficient_space, load_basis, save_basis
 from .coefficient import coefficient_vectors
 from .continuous import continuous_spectra, sampled_space
 from .corrections import FluxCorrection, named_correction
@@ -30,6 +30,7 @@ from .whitening import Whitening, whiten_covariances
 __all__ = [
     "GAIA_COLUMNS",
     "Additions",
+    "Basis",
     "DataVectors",
     "FluxCorrection",
     "LibrarySettings",
@@ -52,6 +53,7 @@ __all__ = [
     "iterate_file",
     "iterate_spectra",
     "library_spectra",
+    "load_basis",
     "match_labels",
     "matched_table",
     "named_correction",
@@ -61,6 +63,7 @@ __all__ = [
     "read_spectra",
     "sample_continuous",
     "sampled_space",
+    "save_basis",
     "spectroscopic_luminosities",
     "training_cuts",
     "whiten_covariances",

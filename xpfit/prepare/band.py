@@ -10,6 +10,8 @@ from astropy.table import Table
 from ..data.preparation import XPSettings
 from ..errors import InputError
 from ..read import XP_BANDS
+from ..releases import DR3, RELEASES
+from .bases import Basis, basis_of
 
 
 @dataclass
@@ -37,6 +39,29 @@ class BandCoefficients:
 def band_sizes(table: Table) -> tuple[int, int]:
     """Number of coefficients of BP and RP in a table; zero where no source has the band."""
     return tuple(table[f"{band}_coefficients"].shape[1] for band in XP_BANDS)
+
+
+def table_basis(table: Table, basis: Basis | None = None) -> Basis:
+    """Basis functions of the spectra in a table.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        From `xpfit.read.read_continuous`.
+    basis : Basis, optional
+        The functions; by default what GaiaXPy has for these numbers of coefficients. A band that no
+        source has is taken to have those of its data release.
+
+    Raises
+    ------
+    InputError
+        If the table has other numbers of coefficients than the given basis.
+    """
+    release = RELEASES.get(table.meta.get("release", ""), DR3)
+    sizes = band_sizes(table)
+    if basis is None:
+        sizes = tuple(n or m for n, m in zip(sizes, release.n_coefficients, strict=True))
+    return basis_of(*sizes, basis)
 
 
 def read_band(

@@ -8,9 +8,10 @@ import numpy as np
 from astropy.table import Table
 
 from ..data import CoefficientSpace, XPSettings
+from ..errors import InputError
 from ..read import XP_BANDS
 from .band import read_band
-from .bases import sampled_design
+from .bases import Basis, basis_of, coefficient_space, sampled_design
 from .covariance import DataVectors, add_calibration
 
 CALIBRATION_RANGE = (332.0, 1042.0)
@@ -31,7 +32,10 @@ a smaller value the term depends on the noise of single stars there, and a few f
 
 
 def coefficient_vectors(
-    table: Table, space: CoefficientSpace, settings: XPSettings | None = None
+    table: Table,
+    space: CoefficientSpace,
+    settings: XPSettings | None = None,
+    basis: Basis | None = None,
 ) -> DataVectors:
     """Take XP continuous spectra as data vectors in coefficient space.
 
@@ -41,6 +45,9 @@ def coefficient_vectors(
         From `xpfit.read.read_continuous`.
     space : CoefficientSpace
     settings : XPSettings, optional
+    basis : Basis, optional
+        Basis functions of the spectra, from `xpfit.prepare.load_basis`; by default what GaiaXPy has
+        for their numbers of coefficients.
 
     Returns
     -------
@@ -51,7 +58,8 @@ def coefficient_vectors(
     Raises
     ------
     InputError
-        If the spectra have another number of coefficients than the space.
+        If the spectra have another number of coefficients than the space, or other basis
+        functions, or GaiaXPy does not know their numbers.
 
     Notes
     -----
@@ -78,7 +86,9 @@ def coefficient_vectors(
         part[:, block] = data.coefficients
         parts.append(part)
         start += n
-    calibration = _calibration(sum(parts), sizes, settings)
+    basis = basis_of(*sizes, basis)
+    _require_functions(basis, space)
+    calibration = _calibration(sum(parts), basis, settings)
     return DataVectors(
         sum(parts),
         covariance,
@@ -88,11 +98,20 @@ def coefficient_vectors(
     )
 
 
-def _calibration(
-    coefficients: np.ndarray, sizes: tuple[int, int], settings: XPSettings
-) -> np.ndarray:
+def _require_functions(basis: Basis, space: CoefficientSpace) -> None:
+    """Refuse coefficients of other functions than those of the space."""
+    own = coefficient_space(basis=basis)
+    if own is not space and not own.matches(space):
+        raise InputError(
+            f"the basis functions of these spectra ({basis.identifier}) are not those of the "
+            "coefficient space, which is the model's if there is one; give the file of the "
+            "functions that the spectra were made with (--basis), or a model of their release"
+        )
+
+
+def _calibration(coefficients: np.ndarray, basis: Basis, settings: XPSettings) -> np.ndarray:
     """Covariance of the coefficients from the calibration error of the flux."""
-    sampling, inverse = _sampling(*sizes, settings.correlation_length or DEFAULT_LENGTH)
+    sampling, inverse = _sampling(basis, settings.correlation_length or DEFAULT_LENGTH)
     change = settings.independent_error * (coefficients @ sampling)[:, :, None] * inverse
     # White noise averaged over a correlation length has the correlation that is wanted.
     n_star, n_grid, n = change.shape
@@ -103,11 +122,11 @@ def _calibration(
 
 
 @lru_cache(maxsize=4)
-def _sampling(n_bp: int, n_rp: int, length: float) -> tuple[np.ndarray, np.ndarray]:
+def _sampling(basis: Basis, length: float) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients -> flux on a fine grid, and the Tikhonov-regularised inverse of that."""
     low, high = CALIBRATION_RANGE
     step = length / SAMPLES_PER_LENGTH
-    design = sampled_design(np.arange(low, high + 0.5 * step, step), n_bp, n_rp)
+    design = sampled_design(np.arange(low, high + 0.5 * step, step), basis=basis)
     sampling = np.vstack([design.bp, design.rp])
     left, values, right = np.linalg.svd(sampling, full_matrices=False)
     filtered = values / (values**2 + (REGULARISATION * values[0]) ** 2)

@@ -23,8 +23,8 @@ from ..errors import InputError
 from ..read import XP_BANDS
 from ..read.tables import float_column
 from ..releases import DEFAULT
-from .band import band_sizes
-from .bases import coefficient_space
+from .band import table_basis
+from .bases import Basis, coefficient_space
 from .coefficient import coefficient_vectors
 from .corrections import CAUTION, Correction, identifier_of
 from .covariance import DataVectors
@@ -37,8 +37,10 @@ BLOCK = 64
 XP_RANGE = (330.0, 1050.0)
 """Wavelengths (nm) at which GaiaXPy calibrates XP spectra."""
 
-DR3_COEFFICIENTS = 55
-"""Coefficients per band in Gaia DR3, assumed for a band that no source has."""
+NO_COEFFICIENTS = (
+    "XP sampled spectra have no coefficients; use XP continuous spectra for coefficient space"
+)
+"""Message for coefficient space of spectra without."""
 
 CHI_SQUARED = tuple(f"{band}_chi_squared" for band in XP_BANDS)
 """Columns of the archive's table that go into `Spectra.gaia`."""
@@ -79,6 +81,7 @@ def continuous_spectra(
     space: ObservationSpace | str | None = None,
     settings: XPSettings | None = None,
     correction: Correction | None = None,
+    basis: Basis | None = None,
 ) -> Spectra:
     """Turn XP continuous (or sampled) spectra into data vectors with full whiteners.
 
@@ -95,6 +98,9 @@ def continuous_spectra(
     correction : FluxCorrection, optional
         Correction of the flux; none by default. Stars outside of its range are not corrected, and
         have `InputFlag.NOT_CORRECTED`; codes that it gives are in ``gaia["correction_caution"]``.
+    basis : Basis, optional
+        Basis functions of XP continuous spectra, from `xpfit.prepare.load_basis`; by default what
+        GaiaXPy has for their numbers of coefficients.
 
     Returns
     -------
@@ -108,18 +114,19 @@ def continuous_spectra(
     InputError
         If there are no tables, the space is unknown, or the spectra cannot be transformed to it:
         sampled spectra, or a correction (of sampled flux), in coefficient space. If the correction
-        is one of another data release.
+        is one of another data release. If the basis functions are not known, or are not those of
+        a coefficient space.
     """
     settings = settings or XPSettings()
     parts, releases = [], set()
     for table in tables:
-        space = _as_continuous_space(space, table)
+        space = _as_continuous_space(space, table, basis)
         releases.add(table.meta.get("release", DEFAULT))
         if correction:
             correction.check_release(table.meta.get("release", DEFAULT))
         for start in range(0, len(table), BLOCK):
             block = table[start : start + BLOCK]
-            parts.append(_prepare_block(block, space, settings, correction))
+            parts.append(_prepare_block(block, space, settings, correction, basis))
     if not parts:
         raise InputError("no spectra were given; the input has no rows")
     if len(releases) > 1:
@@ -135,7 +142,9 @@ def continuous_spectra(
     return Spectra(space=space, preparation=preparation, gaia=gaia, **columns)
 
 
-def _as_continuous_space(space: ObservationSpace | str | None, table: Table) -> ObservationSpace:
+def _as_continuous_space(
+    space: ObservationSpace | str | None, table: Table, basis: Basis | None
+) -> ObservationSpace:
     """The space itself, or the one of that name that suits a table."""
     if isinstance(space, ObservationSpace):
         return space
@@ -145,33 +154,33 @@ def _as_continuous_space(space: ObservationSpace | str | None, table: Table) -> 
         raise InputError(
             f"there is no observation space {space!r}; choose 'sampled' or 'coefficient'"
         )
-    sizes = band_sizes(table) if "flux" not in table.colnames else (0, 0)
-    return coefficient_space(*(n or DR3_COEFFICIENTS for n in sizes))
+    if "flux" in table.colnames:
+        raise InputError(NO_COEFFICIENTS)
+    return coefficient_space(basis=table_basis(table, basis))
 
 
-def _data_vectors(table: Table, space: ObservationSpace, settings, correction) -> DataVectors:
+def _data_vectors(table: Table, space: ObservationSpace, settings, correction, basis):
     """Data vectors of a few sources, without the photometric bands."""
     is_sampled = "flux" in table.colnames
     if isinstance(space, SampledSpace):
-        prepare = take_samples if is_sampled else sample_continuous
-        return prepare(table, space.wavelength[~space.is_band], settings, correction)
+        wavelength = space.wavelength[~space.is_band]
+        if is_sampled:
+            return take_samples(table, wavelength, settings, correction)
+        return sample_continuous(table, wavelength, settings, correction, basis)
     if is_sampled:
-        raise InputError(
-            "XP sampled spectra have no coefficients; use XP continuous spectra for coefficient "
-            "space"
-        )
+        raise InputError(NO_COEFFICIENTS)
     if correction:
         raise InputError(
             f"the correction {correction.identifier} is one of sampled flux and cannot be applied "
             "in coefficient space; prepare the spectra in sampled space"
         )
-    return coefficient_vectors(table, space, settings)
+    return coefficient_vectors(table, space, settings, basis)
 
 
-def _prepare_block(table: Table, space: ObservationSpace, settings, correction) -> dict:
+def _prepare_block(table: Table, space: ObservationSpace, settings, correction, basis) -> dict:
     """Columns of `Spectra` for a few sources."""
     with np.errstate(over="ignore", invalid="ignore"):
-        data = _data_vectors(table, space, settings, correction)
+        data: DataVectors = _data_vectors(table, space, settings, correction, basis)
     n_star, n_obs = len(table), space.n_obs
     n_xp = n_obs - space.n_bands
     variance = np.diagonal(data.covariance, axis1=1, axis2=2)

@@ -25,6 +25,7 @@ from ..data.spectra import Spectra
 from ..errors import InputError, TruncatedError
 from ..read import read_continuous, read_library, read_sampled
 from ..read.kinds import files_of_spectra, kind_and_format
+from .bases import Basis
 from .continuous import continuous_spectra
 from .corrections import Correction, identifier_of
 from .library import library_spectra
@@ -54,6 +55,8 @@ class Target:
         Wavelengths (nm) of files of sampled spectra that do not state them.
     release : str, optional
         Gaia's data release; by default what files of spectra tell.
+    basis : Basis, optional
+        Basis functions of files of XP continuous spectra.
     """
 
     space: ObservationSpace | str | None
@@ -62,6 +65,7 @@ class Target:
     model: Trained | None
     sampling: np.ndarray | None = None
     release: str | None = None
+    basis: Basis | None = None
 
     def settings_of(self, kind: type[Settings], path: str | os.PathLike):
         """Settings for one kind of file.
@@ -112,7 +116,7 @@ def _prepare_archive(read: Callable) -> Callable:
         space, settings = target.space, target.settings_of(XPSettings, path)
         options = {"sampling": target.sampling} if read is read_sampled else {}
         for table in read(path, form=form, release=target.release, **options):
-            spectra = continuous_spectra([table], space, settings, target.correction)
+            spectra = continuous_spectra([table], space, settings, target.correction, target.basis)
             # The first table decides; a later one may lack a band altogether.
             space = spectra.space
             yield spectra
@@ -165,6 +169,7 @@ def iterate_file(
     on_loss: Callable[[str], object] = warn_of_loss,
     sampling: np.ndarray | None = None,
     release: str | None = None,
+    basis: Basis | None = None,
 ) -> Iterator[Spectra]:
     """Prepare a file of spectra part by part, in bounded memory where the format allows it.
 
@@ -194,6 +199,9 @@ def iterate_file(
         Wavelengths (nm) of sampled spectra, for files that do not state them.
     release : str, optional
         Gaia's data release of files of the archive; by default what they tell.
+    basis : Basis, optional
+        Basis functions of XP continuous spectra, from `load_basis`; by default what GaiaXPy has for
+        their numbers of coefficients. Other files need none.
 
     Yields
     ------
@@ -205,9 +213,10 @@ def iterate_file(
         If there is no such file.
     InputError
         If the file is damaged or has no rows, the settings are for another kind of file, the
-        correction is not the model's, or the spectra cannot be brought into the space.
+        correction is not the model's, the basis functions are not known, or the spectra cannot be
+        brought into the space.
     """
-    target = _target(model, space, (settings,), correction, sampling, release)
+    target = _target(model, space, (settings,), correction, sampling, release, basis)
     for file in files_of_spectra(path):
         yield from _parts(file, *kind_and_format(file), rows, target, on_loss)
 
@@ -238,6 +247,7 @@ def read_spectra(
     xp_settings: XPSettings | None = None,
     sampling: np.ndarray | None = None,
     release: str | None = None,
+    basis: Basis | None = None,
 ) -> Spectra:
     """Read a file of spectra and prepare it for fitting or training.
 
@@ -251,7 +261,7 @@ def read_spectra(
         As for `iterate_file`. For a fit, give the `model`.
     xp_settings : XPSettings, optional
         Deprecated: give them as `settings`.
-    sampling, release : optional
+    sampling, release, basis : optional
         As for `iterate_file`.
 
     Returns
@@ -270,7 +280,7 @@ def read_spectra(
             "xp_settings is deprecated; give them as settings", DeprecationWarning, stacklevel=2
         )
     settings = settings if xp_settings is None else xp_settings
-    target = _target(model, space, (settings,), correction, sampling, release)
+    target = _target(model, space, (settings,), correction, sampling, release, basis)
     parts: list[Spectra] = []
     for file in files_of_spectra(path):
         kind, form = kind_and_format(file)
@@ -294,9 +304,9 @@ def prepare_file(
     return iterate_file(path, space=space, settings=settings, correction=correction)
 
 
-def _target(model, space, settings, correction, sampling=None, release=None) -> Target:
+def _target(model, space, settings, correction, sampling=None, release=None, basis=None) -> Target:
     """What the arguments of the functions above ask for."""
     if space is None and model is not None:
         space = model.space
     given = tuple(s for s in settings if s is not None)
-    return Target(space, given, correction, model, sampling, release)
+    return Target(space, given, correction, model, sampling, release, basis)

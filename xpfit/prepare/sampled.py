@@ -10,8 +10,8 @@ from ..data.preparation import XPSettings
 from ..errors import InputError
 from ..read import SAMPLED_WAVELENGTH, XP_BANDS
 from ..read.grid import describe
-from .band import BandCoefficients, band_sizes, read_band
-from .bases import SampledDesign, sampled_design
+from .band import BandCoefficients, read_band, table_basis
+from .bases import Basis, SampledDesign, sampled_design
 from .corrections import Correction, Samples
 from .covariance import DataVectors, add_calibration, calibration_covariance
 
@@ -27,6 +27,7 @@ def sample_continuous(
     wavelength: np.ndarray,
     settings: XPSettings | None = None,
     correction: Correction | None = None,
+    basis: Basis | None = None,
 ) -> DataVectors:
     """Sample XP continuous spectra.
 
@@ -39,6 +40,9 @@ def sample_continuous(
     settings : XPSettings, optional
     correction : FluxCorrection, optional
         Applied to the flux and its covariance before the terms of `settings`.
+    basis : Basis, optional
+        Basis functions of the spectra, from `xpfit.prepare.load_basis`; by default what GaiaXPy has
+        for their numbers of coefficients.
 
     Returns
     -------
@@ -46,14 +50,19 @@ def sample_continuous(
         Of a source without BP or RP, the wavelengths that the other band covers alone. A source
         with invalid numbers is masked whole, with its `problem`.
 
+    Raises
+    ------
+    InputError
+        If GaiaXPy does not know these numbers of coefficients, or the basis has others.
+
     Notes
     -----
     f = c_BP D_BP m_BP + c_RP D_RP m_RP; C = D^T C_c D plus the terms of ZGR23's eq. 2. With the
     merged design matrix this is the exact covariance, in the overlap of BP and RP too.
     """
     settings = settings or XPSettings()
-    sizes = [n or 55 for n in band_sizes(table)]
-    design = sampled_design(wavelength, *sizes)
+    basis = table_basis(table, basis)
+    design = sampled_design(wavelength, basis=basis)
     shape = (len(table), len(design.wavelength))
     problem = np.array(table["problem"], dtype=object)
     covariance, mask = np.zeros((*shape, shape[1])), np.zeros(shape, dtype=bool)
@@ -69,7 +78,7 @@ def sample_continuous(
         mask |= data.absent[:, None] & used
 
     def at(grid: np.ndarray) -> Samples:
-        flux, error = _sampled(bands, sampled_design(grid, *sizes))
+        flux, error = _sampled(bands, sampled_design(grid, basis=basis))
         return Samples(grid, flux, error, table, settings.truncate)
 
     factors = correction.factors(design.wavelength, at) if correction else None

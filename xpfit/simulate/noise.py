@@ -16,6 +16,7 @@ from ..data import XPSettings
 from ..prepare.bases import sampled_design
 from ..prepare.covariance import add_calibration, calibration_covariance
 from ..read import XP_BANDS
+from ..releases import DR3
 
 G_ZERO_POINT = 2.75e7
 """Mean flux at 592-782 nm (1e-18 W m-2 nm-1) of a star of G = 0; for the library to 0.12 mag."""
@@ -102,7 +103,7 @@ class XPNoise:
     def __init__(self, wavelength: np.ndarray, settings: XPSettings | None = None):
         self.settings = settings or XPSettings()
         self._wavelength = np.asarray(wavelength, dtype=float)
-        design = sampled_design(self._wavelength, 55, 55)
+        design = sampled_design(self._wavelength, *DR3.n_coefficients)
         self._unit = []
         with (
             resources.as_file(resources.files("xpfit.simulate") / "noise.h5") as path,

@@ -26,6 +26,7 @@ from ...temporary import PREFIX, remove_leftovers
 REQUEST, MANIFEST, PARTS, CATALOGUE = "run.json", "manifest.jsonl", "parts", "catalogue"
 LATER_ENTRIES = (
     "correction",
+    "basis",
     *(f"table of {name}" for name in ("photometry", "astrometry", "labels")),
 )
 """Entries of a request that runs of earlier versions do not have."""

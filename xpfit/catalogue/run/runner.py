@@ -145,6 +145,7 @@ def _request(chunks: Sequence[Chunk], stars_per_chunk: int, pipeline: Pipeline) 
         "companions": [companion.fingerprint for companion in pipeline.companions],
         "settings": pipeline.metadata,
         "correction": identifier_of(pipeline.correction),
+        "basis": pipeline.basis.identifier if pipeline.basis else None,
     }
 
 
