@@ -194,6 +194,10 @@ def test_spectra_of_other_functions_than_the_model_s_are_refused(rng, tmp_path, 
     with pytest.raises(InputError, match=r"\(other \(.*are not those of.*--basis"):
         xpfit.read_spectra(path, space=model_space, basis=other)
     assert xpfit.read_spectra(path, space=model_space, basis=basis).space is model_space
+    model = coefficient_twin(xpfit.load_model(), model_space)
+    prepared = xpfit.read_spectra(path, space="coefficient", basis=other)
+    with pytest.raises(InputError, match=r"trained in .*with other wavelengths or basis functions"):
+        model.fit(prepared, progress=False)
 
 
 def test_tabulated_functions_are_exact_at_their_wavelengths_and_splines_between(rng, tmp_path):

@@ -246,7 +246,8 @@ class CoefficientSpace(ObservationSpace):
             if not condition < self.MAX_CONDITION:
                 raise InputError(
                     f"the {band} basis has condition number {condition:.3g} on this grid of "
-                    f"pseudo-wavelengths, above {self.MAX_CONDITION}: take more of them"
+                    f"pseudo-wavelengths, above {self.MAX_CONDITION}: take more of them, or "
+                    "functions that are more nearly orthogonal"
                 )
         # H+ of BP and RP, each (n_u, n_coefficient)
         inverses = np.linalg.pinv(self.bp_basis), np.linalg.pinv(self.rp_basis)

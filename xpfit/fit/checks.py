@@ -58,9 +58,11 @@ def check_spectra(model: XPModel, spectra: Spectra, settings: FitSettings) -> No
     if not settings.ignore_release:
         require_release(model, spectra.release)
     if not spectra.space.matches(model.space):
+        here, there = repr(spectra.space), repr(model.space)
+        there += " with other wavelengths or basis functions" if here == there else ""
         raise InputError(
-            f"these spectra are in {spectra.space!r}; the model was trained in "
-            f"{model.space!r}: prepare the spectra in the model's space, on its wavelengths"
+            f"these spectra are in {here}; the model was trained in {there}: prepare the spectra "
+            "in the model's space, on its wavelengths and with its basis functions"
         )
     if not model.absolute and np.isfinite(spectra.parallax_err).any():
         warnings.warn(
