@@ -4,6 +4,7 @@ import pytest
 from xpfit import XPSettings
 from xpfit.constants import XP_WAVELENGTH
 from xpfit.prepare.bases import sampled_design
+from xpfit.prepare.bases.remembered import basis_of
 from xpfit.prepare.coefficient import _calibration, _sampling
 from xpfit.prepare.covariance import calibration_correlation, calibration_covariance
 
@@ -50,7 +51,7 @@ def test_correlations_are_positive_semi_definite_on_any_wavelengths(length, rng)
 @pytest.mark.parametrize("step", [6.0, 10.0])
 def test_coefficients_have_the_same_term_as_samples(step):
     """Sampled again, smooth spectra vary in broad features by 90-100 % of the error in samples."""
-    sampling, inverse = _sampling(55, 55, 10.0)
+    sampling, inverse = _sampling(basis_of(55, 55), 10.0)
     grid = np.linspace(332.0, 1042.0, sampling.shape[1])
     spectra = np.stack([np.exp(-(grid - 332.0) / scale) for scale in (200.0, 400.0, 900.0)])
     settings = XPSettings()
