@@ -55,7 +55,7 @@ def test_coefficients_have_the_same_term_as_samples(step):
     grid = np.linspace(332.0, 1042.0, sampling.shape[1])
     spectra = np.stack([np.exp(-(grid - 332.0) / scale) for scale in (200.0, 400.0, 900.0)])
     settings = XPSettings()
-    covariance = _calibration(spectra @ inverse, (55, 55), settings)
+    covariance = _calibration(spectra @ inverse, basis_of(55, 55), settings)
     wavelength = np.arange(402.0, 983.0, step)
     design = sampled_design(wavelength)
     again = np.vstack([design.bp, design.rp])
