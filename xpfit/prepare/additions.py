@@ -125,7 +125,7 @@ class Additions:
         """SHA-256 of the contents of each table, by what it holds; None where there is none."""
         return {
             name: None if (table := getattr(self, name)) is None else _table_digest(table)
-            for name in ("photometry", "astrometry", "labels")
+            for name in ("photometry", "astrometry", "labels", "crosswalk")
         }
 
     def _ids(self, spectra: Spectra, release: str) -> np.ndarray | None:

@@ -27,7 +27,8 @@ REQUEST, MANIFEST, PARTS, CATALOGUE = "run.json", "manifest.jsonl", "parts", "ca
 LATER_ENTRIES = (
     "correction",
     "basis",
-    *(f"table of {name}" for name in ("photometry", "astrometry", "labels")),
+    "release",
+    *(f"table of {name}" for name in ("photometry", "astrometry", "labels", "crosswalk")),
 )
 """Entries of a request that runs of earlier versions do not have."""
 

@@ -146,6 +146,7 @@ def _request(chunks: Sequence[Chunk], stars_per_chunk: int, pipeline: Pipeline) 
         "settings": pipeline.metadata,
         "correction": identifier_of(pipeline.correction),
         "basis": pipeline.basis.identifier if pipeline.basis else None,
+        "release": pipeline.release,
     }
 
 
