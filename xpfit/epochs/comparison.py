@@ -126,9 +126,9 @@ def compare_epochs(epochs: EpochSpectra, channels: np.ndarray | None = None) -> 
 
     Notes
     -----
-    With L_e the whitener of epoch e, mu = (sum L_e^T L_e)^-1 sum L_e^T L_e f_e, and chi2 = sum
-    |L_e (f_e - mu)|^2. Of a constant star with Gaussian noise, chi2 is distributed exactly as its
-    name says, and independent of mu.
+    With L_e the whitener of epoch e, ``mu = (sum L_e^T L_e)^-1 sum L_e^T L_e f_e``, and
+    ``chi2 = sum |L_e (f_e - mu)|^2``. Of a constant star with Gaussian noise, chi2 is distributed
+    exactly as its name says, and independent of mu.
     """
     used = epochs.used if channels is None else epochs.used & channels
     whitened = whiten_epochs(epochs.flux, epochs.covariance, used)
