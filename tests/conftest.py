@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import with_variation
+from matplotlib import rc_context
 from threadpoolctl import threadpool_limits
 
 import xpfit
@@ -26,6 +27,13 @@ def one_thread_per_worker():
         return
     with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
         patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_style_of_figures():
+    """GaiaXPy, when it is imported, sets figures of all that follows in LaTeX."""
+    with rc_context():
         yield
 
 
