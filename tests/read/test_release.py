@@ -123,6 +123,29 @@ def test_what_tells_the_release_of_ids(columns, release):
     assert release_of_ids(table, table.colnames[0]) == release
 
 
+def test_designations_of_two_releases_in_one_column_are_refused():
+    table = Table({"designation": ["Gaia DR3 12", "Gaia DR4 12"]})
+    with pytest.raises(InputError, match="designations of DR3 and DR4"):
+        release_of_ids(table, "designation")
+
+
+def test_an_unknown_solution_is_not_taken_for_dr3_without_a_word(tmp_path, caplog):
+    flux = np.full((1, 343), 1e-16)
+    table = Table({"source_id": [GAIA], "flux": flux, "flux_error": 0.01 * flux})
+    table["solution_id"] = 99
+    table.write(tmp_path / "s.fits")
+    with caplog.at_level("INFO", logger="xpfit"):
+        next(read_sampled(tmp_path / "s.fits"))
+    assert "solution_id 99 is of no known one, Gaia DR3 assumed" in caplog.text
+    assert next(read_sampled(tmp_path / "s.fits", release="DR4")).meta["release"] == "DR4"
+
+
+def test_a_release_that_is_not_known_is_refused(sample_path):
+    spectra = xpfit.read_spectra(sample_path, rows=slice(1))
+    with pytest.raises(InputError, match="Gaia DR9, a data release that this version"):
+        spectra.replace(preparation={**spectra.preparation.to_dict(), "release": "DR9"})
+
+
 def test_ids_of_different_releases_are_not_joined():
     key = Key(Table({"gaia_dr3_source_id": [GAIA, GAIA + 4]}), "t.fits")
     with pytest.raises(InputError, match=r"ids of Gaia DR3, the spectra are of DR4.*--crosswalk"):

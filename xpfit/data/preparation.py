@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..constraints import NOT_NEGATIVE, POSITIVE, CheckedSettings, each
 from ..errors import InputError
-from ..releases import DEFAULT
+from ..releases import DEFAULT, RELEASES
 
 UNCORRECTED = "none"
 """Recorded as the correction of data whose flux was not corrected."""
@@ -207,6 +207,11 @@ class Preparation:
         `xpfit.releases.DEFAULT`.
     other : mapping
         Records unknown to this version of xpfit, kept as they are.
+
+    Raises
+    ------
+    InputError
+        If the release is not known.
     """
 
     settings: LibrarySettings | XPSettings | None = None
@@ -215,6 +220,13 @@ class Preparation:
     parallax_zero_point: str | None = None
     release: str = DEFAULT
     other: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.release not in RELEASES:
+            raise InputError(
+                f"spectra of Gaia {self.release}, a data release that this version of xpfit does "
+                f"not know ({', '.join(RELEASES)}); upgrade xpfit"
+            )
 
     @classmethod
     def of(cls, values: Preparation | Mapping[str, Any]) -> Preparation:

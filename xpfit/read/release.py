@@ -95,7 +95,12 @@ def release_of_rows(
         return by_size
     if named:
         return named.pop()
-    return _by_basis(path, {band: ids.get(BASIS[band], set()) for band in BANDS})
+    by_basis = _by_basis(path, {band: ids.get(BASIS[band], set()) for band in BANDS})
+    if not by_basis:
+        solution = ", ".join(str(i) for i in sorted(ids.get(SOLUTION, set())))
+        what = f"{SOLUTION} {solution} is of no known one" if solution else "not stated"
+        say_once(f"{path}: data release {what}, Gaia {DEFAULT} assumed (else --release)")
+    return by_basis or DEFAULT
 
 
 def require_one_release(path: Path, band: str, lengths: Mapping[int, int]) -> None:
@@ -139,7 +144,7 @@ def _by_size(n_coefficients: tuple[int, int] | None) -> str:
 
 
 def _by_basis(path: Path, ids: Mapping[str, set[int]]) -> str:
-    """The release with these identifiers of basis functions; DR3, said, if there are none."""
+    """The release with these identifiers of basis functions; empty if there are none."""
     given = {band: next(iter(numbers)) for band, numbers in ids.items() if numbers}
     for release in RELEASES.values():
         if given and all(release.basis_ids.get(band) == n for band, n in given.items()):
@@ -150,8 +155,7 @@ def _by_basis(path: Path, ids: Mapping[str, set[int]]) -> str:
             f"{path}: basis functions of unknown identifiers ({numbers}), not those of "
             f"{DEFAULT}; say of which data release the spectra are (--release)"
         )
-    say_once(f"{path}: data release not stated, Gaia {DEFAULT} assumed (else --release)")
-    return DEFAULT
+    return ""
 
 
 def _sizes() -> str:

@@ -13,6 +13,7 @@ from ..errors import InputError
 from .cells import array_column, number
 from .continuous import SOURCES_PER_TABLE
 from .formats import Format, RowType, recognise
+from .formats.compressed import read_head
 from .grid import flux_factor, sampling_of, stated_facts
 from .release import SOLUTION, release_of_rows
 from .rows import chunked, iterate_rows, source_table
@@ -65,7 +66,7 @@ def read_sampled(
     """
     path = Path(path)
     form = form or recognise(path)[0]
-    names = {name.lower() for names in form.tables(path).values() for name in names}
+    names = {name.lower() for name in form.column_names(path, read_head(path))}
     told = release or form.release(path) or None
     if "source_id" not in names and is_by_sample(names):
         yield from in_chunks(read_samples(path, form, told), chunk_size)

@@ -103,15 +103,26 @@ def release_of_ids(table: Table, column: str) -> str:
     Returns
     -------
     str
-        A name in `xpfit.releases.RELEASES`: by the first designation, the name of the column, the
+        A name in `xpfit.releases.RELEASES`: by the designations, the name of the column, the
         metadata of the table, a column that only one release has, or the epoch of its positions.
+
+    Raises
+    ------
+    InputError
+        If there are designations of several releases.
     """
-    values = np.ma.compressed(np.ma.asarray(table[column])[:100])
+    values = np.ma.compressed(np.ma.asarray(table[column]))
     if values.dtype.kind in "USO":
         texts = (v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values)
-        found = next((m[1].upper() for m in map(DESIGNATION.match, texts) if m), "")
-        if found in SAME_IDS:
-            return SAME_IDS[found]
+        found = {m[1].upper() for m in map(DESIGNATION.match, texts) if m}
+        releases = {SAME_IDS[name] for name in found if name in SAME_IDS}
+        if len(releases) > 1:
+            raise InputError(
+                f"{table.meta.get('path', 'the table')}: {column} holds designations of "
+                f"{' and '.join(sorted(releases))}; give each data release as a table of its own"
+            )
+        if releases:
+            return releases.pop()
     named = _IN_NAME.search(column)
     if named and named[1].upper() in SAME_IDS:
         return SAME_IDS[named[1].upper()]

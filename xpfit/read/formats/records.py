@@ -79,7 +79,6 @@ class JSONLines(Records):
         return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
 
     def _records(self, file, path: Path) -> Iterator[dict]:
-        n = 0
         for n, line in enumerate(bounded_lines(file, path), start=1):
             text = line.removeprefix(b"\xef\xbb\xbf").strip()
             if not text:
@@ -87,7 +86,7 @@ class JSONLines(Records):
             try:
                 record = orjson.loads(text)
             except orjson.JSONDecodeError as error:
-                record = self._broken(path, n, line, error)
+                raise self._broken(path, n, line, error) from error
             if isinstance(record, list) and all(isinstance(row, dict) for row in record):
                 yield from record
                 continue
@@ -99,19 +98,19 @@ class JSONLines(Records):
             yield record
 
     @staticmethod
-    def _broken(path: Path, n: int, line: bytes, error: Exception):
+    def _broken(path: Path, n: int, line: bytes, error: Exception) -> InputError:
         """The error for a line that is no JSON: cut off, if it is the last and has no end."""
         if n == 1:
-            raise InputError(
+            return InputError(
                 f"{path}: JSON, but not an object a line ({error}); write the table as JSON lines "
                 '(pandas: to_json(orient="records", lines=True))'
-            ) from error
+            )
         if not line.endswith(b"\n"):
-            raise TruncatedError(
+            return TruncatedError(
                 f"{path}: cut off at row {n}, this row and all after it are lost; fetch the file "
                 "again"
-            ) from error
-        raise InputError(f"{path}, line {n}: not JSON ({error}); write the file again") from error
+            )
+        return InputError(f"{path}, line {n}: not JSON ({error}); write the file again")
 
 
 class Avro(Records):

@@ -52,11 +52,10 @@ class Text(Format):
         """As astropy reads it, with the units that the text states."""
         dialect = _dialect(path)
         options = {"fill_values": _MISSING, "guess": False}
-        source = _whole_text(path) if is_zipped(path) else str(file_of(path))
-        _require_whole_text(path)
         if not dialect.names or "\ufffd" in "".join(dialect.names):
             raise InputError(f"{path}: no line with the names of columns; empty or damaged")
         try:
+            source = _source(path)
             if _is_empty(path, dialect):
                 return Table(names=dialect.names)
             if dialect.is_ipac:
@@ -156,32 +155,37 @@ def _dialect_in(head: bytes, path: Path) -> Dialect:
     return dialect_of(lines[:-1] if len(head) == HEAD and len(lines) > 1 else lines, path)
 
 
-def _require_whole_text(path: Path) -> None:
-    """Refuse what has zeros in it, at which astropy's reader would stop without a word.
+def _source(path: Path) -> str:
+    """What astropy reads: the file, or the text of a packed one, which is unpacked once.
+
+    Raises
+    ------
+    InputError
+        If there are zeros in it, at which astropy's reader would stop without a word.
 
     Warns
     -----
     UserWarning
         If the last line has no end, so that its last cell may be cut off.
     """
-    last = b"\n"
-    try:
-        with open_binary(path) as file:
-            while block := file.read(BLOCK):
-                last = block[-1:]
-                if b"\0" in block:
-                    raise InputError(
-                        f"{path}: zeros among the text; the file is damaged, incompletely copied, "
-                        "or not in UTF-8: write it again"
-                    )
-    except UNPACKING_ERRORS as error:
-        raise _unreadable(path, error) from error
+    packed, last, parts = is_zipped(path), b"\n", []
+    with open_binary(path) as file:
+        for part in bounded_lines(file, path) if packed else iter(lambda: file.read(BLOCK), b""):
+            last = part[-1:]
+            if b"\0" in part:
+                raise InputError(
+                    f"{path}: zeros among the text; the file is damaged, incompletely copied, or "
+                    "not in UTF-8: write it again"
+                )
+            if packed:
+                parts.append(part)
     if last not in b"\r\n":
         warnings.warn(
             f"{path}: the last line has no end; if the file is cut off there, its last cell is "
             "wrong",
-            stacklevel=2,
+            stacklevel=3,
         )
+    return b"".join(_parts(parts)).decode("utf-8") + "\n" if packed else str(file_of(path))
 
 
 def _is_empty(path: Path, dialect: Dialect) -> bool:
@@ -189,12 +193,6 @@ def _is_empty(path: Path, dialect: Dialect) -> bool:
     with open_binary(path) as file:
         lines = _content(_parts(bounded_lines(file, path)))
         return next(islice(lines, dialect.n_skipped, None), None) is None
-
-
-def _whole_text(path: Path) -> str:
-    """The text of a packed file, which is unpacked before astropy reads it, in bounded memory."""
-    with open_binary(path) as file:
-        return b"".join(_parts(bounded_lines(file, path))).decode("utf-8") + "\n"
 
 
 def _simple_table(source: str, dialect: Dialect, options: dict) -> Table:

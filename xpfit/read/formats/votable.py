@@ -28,7 +28,7 @@ from .base import (
     unpacked,
     warn_of_unused,
 )
-from .compressed import open_binary, read_head, table_in
+from .compressed import UNPACKING_ERRORS, open_binary, read_head, table_in
 
 _FIELD = re.compile(rb'<FIELD[^>]*?\bname\s*=\s*["\']([^"\']*)["\']', re.IGNORECASE)
 
@@ -87,12 +87,15 @@ class VOTable(Format):
         These stand between the beginning of a table and its data, in which no tags of them occur.
         """
         tables, names, before = [], [], b""
-        with open_binary(path) as file:
-            while block := file.read(_BLOCK):
-                *whole, before = _DATA.split(before + block)
-                tables += [_facts(part) for part in whole]
-                names += [_table_name(part) for part in whole]
-                before = before[-_BLOCK:]
+        try:
+            with open_binary(path) as file:
+                while block := file.read(_BLOCK):
+                    *whole, before = _DATA.split(before + block)
+                    tables += [_facts(part) for part in whole]
+                    names += [_table_name(part) for part in whole]
+                    before = before[-_BLOCK:]
+        except UNPACKING_ERRORS as error:
+            raise InputError(f"{path}: the file is truncated or damaged ({error})") from error
         numbers = dict(enumerate(names, start=1))
         meant = [tables[n - 1] for n in chosen(path, numbers)] if tables else [TableFacts()]
         used = of_kind({n: list(facts.names) for n, facts in enumerate(meant)}, kind)
