@@ -11,7 +11,7 @@ from xpfit.cli import main
 from xpfit.plots.attention import attention_figure
 from xpfit.plots.latent import alpha_figure, latent_figure
 from xpfit.plots.reconstruction import reconstruction_figure
-from xpfit.validate.latent import COUNTS
+from xpfit.validate.latent import COUNTS, SHARES
 from xpfit.validate.reconstruction import ReconstructionErrors
 
 
@@ -52,10 +52,13 @@ def test_reconstructions_are_drawn_over_wavelength_and_by_label(rng):
 
 
 def test_classifiers_have_a_panel_each():
-    rows = [(name, 0.9, 0.8, 0.95, 8, 2, 3, 57) for name in ("[Fe/H]", "labels")]
-    names = ("inputs", "accuracy", "high_value", "low_value", *COUNTS)
+    rows = [(name, 0.93, 0.73, 0.97, 0.8, 0.95, 8, 2, 3, 57) for name in ("[Fe/H]", "labels")]
+    names = ("inputs", "accuracy", *SHARES, *COUNTS)
     first, second = alpha_figure(Table(rows=rows, names=names)).axes
     assert first.get_title().startswith("[Fe/H]") and len(second.texts) == 4
+    assert "recalls 0.73, 0.97\nprecisions 0.80, 0.95\n(paper: 0.68, 0.40, 0.79)" in (
+        first.get_title()
+    )
 
 
 def test_commands_draw_them_and_refuse_other_companions(

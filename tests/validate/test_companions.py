@@ -6,7 +6,7 @@ import pytest
 import xpfit
 from xpfit import InputError
 from xpfit.validate.attention import model_derivative_spectrum
-from xpfit.validate.latent import alpha_classifiers, latent_tracks
+from xpfit.validate.latent import COUNTS, PUBLISHED, alpha_classifiers, latent_tracks
 from xpfit.validate.reconstruction import reconstruction_errors
 
 
@@ -66,14 +66,28 @@ def test_tracks_follow_their_label_through_latent_space(rng):
         assert column in track.directions(latent.std(axis=0))
 
 
+def test_the_numbers_of_table_1_are_recalls():
+    """They are of the same stars, so that the share of truly high ones is one number."""
+    accuracy, high, low = np.array(list(PUBLISHED.values())).T
+    of_recalls = (low - accuracy) / (low - high)
+    rounding = 0.005 * (1.0 + 1.0) / (low - high)
+    least, most = np.max(of_recalls - rounding), np.min(of_recalls + rounding)
+    assert least < most, "one share explains all four"
+    said_high = of_recalls  # the same equation, with the share that is said to be high
+    of_precisions = said_high * high + (1.0 - said_high) * (1.0 - low)
+    assert np.ptp(of_precisions) > 0.15
+
+
 def test_latent_numbers_tell_the_sequences_of_giants_apart(svae, stars):
     table = alpha_classifiers(svae, stars, np.random.default_rng(1))
     assert list(table["inputs"]) == ["[Fe/H]", "labels", "labels and colours", "latent variables"]
     for row in table:
-        counts = np.array([row[name] for name in table.colnames[4:]])
+        counts = np.array([row[name] for name in COUNTS])
         assert row["accuracy"] == pytest.approx((counts[0] + counts[3]) / counts.sum())
-        assert row["high_value"] == pytest.approx(counts[0] / counts[:2].sum())
-        assert row["low_value"] == pytest.approx(counts[3] / counts[2:].sum())
+        assert row["high_recall"] == pytest.approx(counts[0] / counts[[0, 2]].sum())
+        assert row["low_recall"] == pytest.approx(counts[3] / counts[[1, 3]].sum())
+        assert row["high_precision"] == pytest.approx(counts[0] / counts[:2].sum())
+        assert row["low_precision"] == pytest.approx(counts[3] / counts[2:].sum())
     assert table["accuracy"][3] > 0.7
     few = replace(stars, labels={**stars.labels, "alpha_m": np.zeros(len(stars))})
     with pytest.raises(InputError, match="too few to classify"):

@@ -10,7 +10,7 @@ from ..companion import ScatterAutoencoder
 from ..data import Spectra
 from ..errors import InputError
 from ..quantities import quantity
-from ..validate.latent import COUNTS, known_labels, latent_tracks
+from ..validate.latent import COUNTS, PUBLISHED, SHARES, known_labels, latent_tracks
 from .style import SEQUENTIAL, subplots
 
 
@@ -62,6 +62,9 @@ def latent_figure(network: ScatterAutoencoder, spectra: Spectra) -> Figure:
 def alpha_figure(table: Table) -> Figure:
     """Confusion matrices of the classifiers (fig. 14), with the numbers of table 1.
 
+    Recalls and precisions are of high, then of low [alpha/M]; in brackets are the paper's accuracy
+    and recalls.
+
     Parameters
     ----------
     table : astropy.table.Table
@@ -82,7 +85,11 @@ def alpha_figure(table: Table) -> Figure:
         ax.set_xticks((0, 1), ("low", "high"))
         ax.set_yticks((0, 1), ("low", "high"))
         ax.set(xlabel=f"true {quantity('alpha_m').symbol}", ylabel="classified as")
-        values = f"high {row['high_value']:.2f}, low {row['low_value']:.2f}"
-        title = f"{row['inputs']}\naccuracy {row['accuracy']:.2f}\npredictive values: {values}"
+        ours = [row[name] for name in ("accuracy", *SHARES)]
+        theirs = (f"{value:.2f}" for value in PUBLISHED.get(row["inputs"], ()))
+        title = (
+            f"{row['inputs']}\naccuracy {ours[0]:.2f}\nrecalls {ours[1]:.2f}, {ours[2]:.2f}"
+            f"\nprecisions {ours[3]:.2f}, {ours[4]:.2f}\n(paper: {', '.join(theirs)})"
+        )
         ax.set_title(title, fontsize=8)
     return figure
