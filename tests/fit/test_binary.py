@@ -111,9 +111,9 @@ def chi2_of_pairs(model, spectra, binary):
     layout = model.forward.layout
     first = layout.to_theta(binary.parameters[:, :n])
     second = first.copy()
-    second[:, [model.label_names.index(name) for name in COMPANION_LABELS]] = (
-        binary.parameters[:, n:]
-    )
+    second[:, [model.label_names.index(name) for name in COMPANION_LABELS]] = binary.parameters[
+        :, n:
+    ]
     pair = model.forward.flux(first) + model.forward.flux(np.nan_to_num(second))
     data = objective_of(model, spectra).data
     residual = data.whitener(pair - data.flux)

@@ -13,7 +13,7 @@ from astropy.table import vstack
 
 from ..catalogue import write_catalogue
 from ..catalogue.companion_columns import companion_table
-from ..companion import KINDS, load_companion, save_companion
+from ..companion import KINDS, UncertainNetwork, load_companion, save_companion
 from ..errors import InputError
 from ..prepare import iterate_file, read_spectra, sampled_space
 from . import options as shared
@@ -51,6 +51,11 @@ def _add_train(command: Parser) -> None:
         "labels to learn, comma-separated (default: Teff, [Fe/H], log g, and [alpha/M] for "
         "uncertain)",
     )
+    command.option(
+        "--colours",
+        "for uncertain: the paper's colours (BP-RP, J-H, H-W2, W1-W2) as inputs in place of bands, "
+        "and extinction-corrected pseudo-absolute magnitudes",
+    )
     command.option("--n-epochs N", "length of the training", type=int)
     command.common("wavelength", "exclude", "seed", "overwrite", "quiet")
 
@@ -83,6 +88,10 @@ def _train_alone(options: argparse.Namespace, checkpoint: Path) -> None:
     settings = kind.settings_kind()
     if options.n_epochs is not None:
         settings = replace(settings, n_epochs=options.n_epochs)
+    if options.colours:
+        if kind is not UncertainNetwork:
+            raise InputError(f"--colours is for --kind {UncertainNetwork.kind}")
+        settings = replace(settings, colours=True)
     labels = shared.label_names(options)
     companion = kind(**({"label_names": list(labels)} if labels else {}), settings=settings)
     start = time.perf_counter()

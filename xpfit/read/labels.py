@@ -16,6 +16,7 @@ from astropy.table import Table
 
 from ..errors import InputError
 from .columns import LABELLED, LABELS, MEANINGS, find_column
+from .extra_labels import extra_labels
 from .formats.base import require_columns
 from .formats.fits import read_fits_table
 from .joins import id_column, integer_ids
@@ -26,7 +27,7 @@ from .units import say_once
 
 LABEL_COLUMNS = (
     "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",
-    "extinction", "extinction_err", "snr", "ra", "dec",
+    "c_fe", "c_fe_err", "n_fe", "n_fe_err", "extinction", "extinction_err", "snr", "ra", "dec",
 )  # fmt: skip
 """Numeric columns that a table of labels may have, besides `source_id`."""
 
@@ -164,7 +165,8 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     path : path-like
         In any format of `xpfit.read.read_table`.
     columns : mapping of str to str, optional
-        Our names (`LABEL_COLUMNS`, `source_id`) and the table's. Others are known by the names of
+        Our names (`LABEL_COLUMNS`, `source_id`) and the table's; further ones are labels that xpfit
+        does not know (`extra_labels`). Columns that are not named are known by the names of
         `xpfit.read.columns`.
 
     Returns
@@ -180,15 +182,11 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     """
     raw = read_table(path, LABELLED)
     columns = dict(columns or {})
-    unknown = [name for name in columns if name not in (*LABEL_COLUMNS, "source_id")]
-    if unknown:
-        raise InputError(
-            f"no label column is called {', '.join(unknown)}; known are source_id, "
-            f"{', '.join(LABEL_COLUMNS)}"
-        )
     require_columns(columns.values(), raw.colnames, path, "this is not labels with this column map")
     good, removed = _without_flagged(raw)
     table = _understood(good, columns, str(path))
+    for name, values in extra_labels(good, columns, str(path)).items():
+        table[name] = values
     require_columns(REQUIRED_LABELS, table.colnames, path, "this is not labels; give a column map")
     if "source_id" not in table.colnames and not {"ra", "dec"} <= set(table.colnames):
         raise InputError(f"{path}: neither source_id nor ra and dec to join by; give a column map")
