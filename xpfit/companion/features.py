@@ -304,7 +304,7 @@ def _known_colours(spectra: Spectra) -> tuple[str, ...]:
     known = np.isfinite(colours(spectra)).mean(axis=0) >= MIN_KNOWN
     if not known.any():
         raise InputError(
-            f"most stars have none of the colours {', '.join(COLOURS)}; attach photometry, or train "
-            "without colours"
+            f"most stars have none of the colours {', '.join(COLOURS)}; attach photometry, or "
+            "train without colours"
         )
     return tuple(name for name, is_known in zip(COLOURS, known, strict=True) if is_known)
