@@ -72,7 +72,9 @@ def test_pre_main_sequence_stars_are_above_the_main_sequence_and_near():
     assert np.flatnonzero(passes(table, ["pre-main-sequence"])).tolist() == [0]
     by_spectrum = table["gaianet_teff", "gaianet_logg"]
     by_spectrum.rename_columns(by_spectrum.colnames, ["teff", "logg"])
-    with pytest.warns(UserWarning, match="without parallax and fidelity_v2, which this table lacks"):
+    with pytest.warns(
+        UserWarning, match="without parallax and fidelity_v2, which this table lacks"
+    ):
         assert np.flatnonzero(passes(by_spectrum, ["pre-main-sequence"])).tolist() == [0, 4, 5, 6]
     with pytest.raises(InputError, match="needs the column logg"):
         passes(by_spectrum["teff",], ["pre-main-sequence"])

@@ -16,9 +16,8 @@ from ..quality.flags import MIN_CONFIDENCE
 from . import parquet
 from .formats import FORMATS, read_catalogue
 
-
 YOUNG_TEFF, YOUNG_PARALLAX, YOUNG_FIDELITY = 4500.0, 1.0, 0.5
-"""Huson et al. (2025, section 4.3): cooler than this (K), nearer (mas), and with good astrometry."""
+"""Huson et al. (2025, section 4.3): cooler (K), nearer (mas), with good astrometry."""
 
 YOUNG_LOGG, YOUNG_SLOPE, GIANT_LOGG = 4.4, 2e-4, 3.0
 """Stars above the main sequence, and not on the giant branch, in log g.

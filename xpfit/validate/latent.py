@@ -72,13 +72,17 @@ class LatentTrack:
     latent: np.ndarray
     used: np.ndarray
 
+    def changes(self, scatter: np.ndarray) -> np.ndarray:
+        """Range of each latent variable along the track, over the scatter of all: (n_latent,)."""
+        return np.ptp(self.latent, axis=0) / scatter
+
     def directions(self, scatter: np.ndarray) -> np.ndarray:
         """The two latent variables that change most along the track, over the scatter of all."""
-        return np.sort(np.argsort(np.ptp(self.latent, axis=0) / scatter)[-2:])
+        return np.sort(np.argsort(self.changes(scatter))[-2:])
 
 
 def latent_tracks(latent: np.ndarray, labels: dict[str, np.ndarray]) -> list[LatentTrack]:
-    """Main sequence, giant branch, metallicity and alpha, binned (figs. 10-13).
+    """Main sequence, giant branch, metallicity of giants and dwarfs, alpha, binned (figs. 10-13).
 
     Parameters
     ----------
@@ -93,13 +97,16 @@ def latent_tracks(latent: np.ndarray, labels: dict[str, np.ndarray]) -> list[Lat
     """
     teff, logg, feh = (labels[name] for name in ("teff", "logg", "feh"))
     solar = np.abs(feh) < 0.2
+    sequence = np.abs(logg - main_sequence_logg(teff)) < 0.25
+    dwarfs = sequence & (logg > 3.9) & (np.abs(teff - 5.5) < 0.4)
     clump = (np.abs(logg - 2.4) < 0.4) & (np.abs(teff - 4.75) < 0.25)
     plans = [
         ("main sequence", ("teff", "logg"), "teff", np.arange(3.5, 7.6, 0.4),
-         solar & (np.abs(logg - main_sequence_logg(teff)) < 0.25) & (logg > 3.7)),
+         solar & sequence & (logg > 3.7)),
         ("giant branch", ("teff", "logg"), "logg", np.arange(0.5, 3.8, 0.4),
          solar & (np.abs(teff - giant_branch_teff(logg)) < 0.25) & (logg < 3.8)),
         ("metallicity of giants", ("teff", "feh"), "feh", np.arange(-1.6, 0.5, 0.2), clump),
+        ("metallicity of dwarfs", ("teff", "feh"), "feh", np.arange(-1.6, 0.5, 0.2), dwarfs),
     ]  # fmt: skip
     if "alpha_m" in labels:
         metal = np.abs(feh + 0.4) < 0.1
