@@ -132,4 +132,4 @@ def test_validate_prints_statistics_and_draws_errors(sample_path, companion_path
     assert main([*command, *more]) == 1 and "--overwrite" in capsys.readouterr().err
     svae = str(companion_path.with_name("companion_svae.h5"))
     assert main([*command, "--companion", svae]) == 1
-    assert "kind 'svae' have no labels" in capsys.readouterr().err
+    assert "kind 'svae' has no labels" in capsys.readouterr().err

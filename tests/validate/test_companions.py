@@ -96,7 +96,9 @@ def test_reconstruction_errors_are_those_of_each_model(svae, stars):
     star = 7  # eq. 9: the mean square over equally spaced wavelengths
     of_star = errors.errors["auto-encoder"][star]
     of_star = of_star[np.isfinite(of_star) & (errors.wavelength < 1000.0)]
-    assert errors.spectrum["auto-encoder"][star] == pytest.approx(np.sqrt(np.mean(of_star**2)), rel=0.05)
+    assert errors.spectrum["auto-encoder"][star] == pytest.approx(
+        np.sqrt(np.mean(of_star**2)), rel=0.05
+    )
     assert errors.share_better("auto-encoder", "principal components", (550.0, 900.0)) > 0.8
 
 
