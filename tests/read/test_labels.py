@@ -5,15 +5,18 @@ import pytest
 from astropy.table import Table
 
 from xpfit import InputError
-from xpfit.read import read_apogee, read_labels, read_lamost
-from xpfit.read.labels import APOGEE_COLUMNS, ASPCAP_FLAGS
+from xpfit.read import read_apogee, read_labels, read_lamost, read_survey
+from xpfit.read.surveys import load_survey
+
+APOGEE = load_survey("apogee")
+ASPCAP_FLAGS = APOGEE.flags[0].bad
 
 
 @pytest.fixture
 def apogee(tmp_path):
     """1 is good, 2-5 have one bad flag each, 6 a harmless one, 7 comes twice, 8 has no [Fe/H]."""
     n = 9
-    table = Table({column: np.full(n, 1.0) for column in APOGEE_COLUMNS.values()})
+    table = Table({column: np.full(n, 1.0) for column in APOGEE.columns.values()})
     table["GAIAEDR3_SOURCE_ID"] = 2**60 + np.array([1, 2, 3, 4, 5, 6, 7, 7, 8])
     table["TEFF"] = 4000.0 + np.arange(n)
     table["SNR"] = [50, 50, 50, 50, 50, 50, 60, 90, 50]
@@ -28,7 +31,7 @@ def apogee(tmp_path):
 
 
 def test_apogee_s_bad_stars_are_left_out_and_counted(apogee):
-    table = read_apogee(apogee)
+    table = read_survey(apogee, "apogee")
     np.testing.assert_array_equal(table["source_id"] - 2**60, [1, 6, 7])
     np.testing.assert_allclose(table["teff"], [4000.0, 4005.0, 4007.0])
     assert table.meta["removed"] == {
@@ -40,8 +43,8 @@ def test_apogee_s_bad_stars_are_left_out_and_counted(apogee):
 
 def test_other_tables_are_not_apogee_s(tmp_path):
     Table({"TEFF": [1.0]}).write(tmp_path / "t.fits")
-    with pytest.raises(InputError, match=r"missing columns ASPCAPFLAG.*allStar file of DR17"):
-        read_apogee(tmp_path / "t.fits")
+    with pytest.raises(InputError, match=r"missing columns GAIAEDR3_SOURCE_ID.*table of APOGEE, SDSS DR17"):
+        read_survey(tmp_path / "t.fits", "apogee")
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ def test_lamost_s_labels_with_positions(lamost, tmp_path, style):
         lamost.write(path, format="ascii.csv", delimiter="|")
     else:
         lamost.write(path)
-    table = read_lamost(path)
+    table = read_survey(path, "lamost-dr8")
     np.testing.assert_allclose(table["teff"], [5000.0, 6900.0, 7200.0, 8000.0])
     np.testing.assert_allclose(table["snr"], 40.0)
     assert "source_id" not in table.colnames and {"ra", "dec", "snrg"} <= set(table.colnames)
@@ -100,7 +103,7 @@ def test_lamost_s_labels_with_positions(lamost, tmp_path, style):
 
 def test_the_hot_payne_takes_over_at_7000_k(lamost, hot_payne, tmp_path):
     lamost.write(tmp_path / "l.fits")
-    table = read_lamost(tmp_path / "l.fits", hot_payne)
+    table = read_survey(tmp_path / "l.fits", hot_payne=hot_payne)
     np.testing.assert_allclose(table["teff"], [5000.0, 7600.0, 7700.0, 9000.0])
     np.testing.assert_allclose(table["feh"], [-0.1, -0.5, -0.5, -0.5])
     np.testing.assert_allclose(table["logg_err"], [0.1, 0.2, 0.2, 0.2])
