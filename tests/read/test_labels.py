@@ -98,7 +98,7 @@ def test_lamost_s_labels_with_positions(lamost, tmp_path, style):
     np.testing.assert_allclose(table["teff"], [5000.0, 6900.0, 7200.0, 8000.0])
     np.testing.assert_allclose(table["snr"], 40.0)
     assert "source_id" not in table.colnames and {"ra", "dec", "snrg"} <= set(table.colnames)
-    assert table.meta["removed"] == {"without labels": 1}
+    assert table.meta["removed"] == {"without labels": 1, "repeated": 0}
 
 
 def test_the_hot_payne_takes_over_at_7000_k(lamost, hot_payne, tmp_path):

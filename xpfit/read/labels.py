@@ -21,7 +21,7 @@ from astropy.table import Table
 from ..errors import InputError
 from ..files import existing_file
 from .columns import LABELLED, LABELS, MEANINGS, find_column
-from .formats import recognise
+from .formats import Format, recognise
 from .formats.base import require_columns
 from .hot_payne import with_hot_payne
 from .joins import id_column, integer_ids
@@ -31,6 +31,9 @@ from .surveys import Survey, load_survey, recognised, without_flagged
 from .surveys.description import LABEL_COLUMNS, REQUIRED_LABELS
 from .tables import float_column, read_table, readable
 from .units import say_once
+
+SAME_POSITION = 1e-5
+"""Degrees within which rows without ids are of one star: surveys repeat their input catalogue's."""
 
 ANY_TABLE = "other"
 """Name of a survey for tables whose columns are known by their usual names."""
@@ -60,22 +63,15 @@ def read_survey(
     -------
     astropy.table.Table
         As described above. Stars with one of the survey's bad flags and rows without labels are
-        left out; of a star's several rows the one of highest S/N stays. LAMOST's rows have no ids,
-        and one row per spectrum.
+        left out; of a star's several rows the one of highest S/N stays. LAMOST's rows have no ids:
+        those of one position are one star.
 
     Raises
     ------
     FileNotFoundError, InputError
         If the file cannot be read, is the table of another survey, or has a wrong unit.
     """
-    given = None if survey in (None, ANY_TABLE) else load_survey(survey)
-    file = existing_file(path, empty=False)
-    form, _ = recognise(file)
-    with readable(file, form):
-        tables = form.tables(file)
-    found = given
-    if survey is None:
-        found = next((s for s in map(recognised, tables.values()) if s), None)
+    found = survey_of(path, survey)
     if hot_payne is not None and (found is None or found.name != "lamost-lrs"):
         raise InputError(
             f"{path}: the Hot Payne's catalogue goes with LAMOST's of low resolution, not with "
@@ -83,7 +79,7 @@ def read_survey(
         )
     if found is None:
         return read_labels(path)
-    raw = _table_of(file, form, tables, found)
+    raw = _table_of(path, found)
     survey_here = found.spelled(raw.colnames)
     good, removed = without_flagged(raw, survey_here, str(path))
     table = _understood(good, survey_here.columns, str(path), survey_here)
@@ -92,12 +88,47 @@ def read_survey(
         table, counts = with_hot_payne(table, good, hot_payne)
         removed |= counts
     table = _finish(table, removed, "snr" if "snr" in table.colnames else None)
-    table.meta["survey"] = found.name if given is None else Path(survey).name.removesuffix(".toml")
+    table.meta["survey"] = Path(survey or found.name).name.removesuffix(".toml")
     return table
 
 
-def _table_of(file, form, tables: Mapping[str, list[str]], survey: Survey) -> Table:
+def survey_of(path: str | os.PathLike, survey: str | os.PathLike | None = None) -> Survey | None:
+    """The survey whose table a file is.
+
+    Parameters
+    ----------
+    path, survey : path-like
+        As for `read_survey`.
+
+    Returns
+    -------
+    Survey or None
+        None if it is read as any table.
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If the file cannot be read, or no survey is called that.
+    """
+    if survey == ANY_TABLE:
+        return None
+    if survey is not None:
+        return load_survey(survey)
+    _, _, tables = _tables_in(path)
+    return next((found for found in map(recognised, tables.values()) if found), None)
+
+
+def _tables_in(path: str | os.PathLike) -> tuple[Path, Format, dict[str, list[str]]]:
+    """A file, its format, and the columns of its tables by name."""
+    file = existing_file(path, empty=False)
+    form, _ = recognise(file)
+    with readable(file, form):
+        return file, form, form.tables(file)
+
+
+def _table_of(path: str | os.PathLike, survey: Survey) -> Table:
     """The table of a survey in a file, the first that has rows."""
+    file, form, tables = _tables_in(path)
     fitting = [name for name, columns in tables.items() if not survey.lacking(columns)]
     if not fitting:
         columns = min(tables.values(), key=lambda names: len(survey.lacking(names)))
@@ -291,17 +322,23 @@ def _drop_unmeasured(values: dict[str, np.ndarray], use: Use, raw: Table) -> Non
 
 
 def _finish(table: Table, removed: dict[str, int], best_by: str | None) -> Table:
-    """Leave out rows without labels and, where there are ids, all but one row of each star."""
+    """Leave out rows without labels, and all but one row of each star, or of each position."""
     complete = np.isfinite([table[name] for name in REQUIRED_LABELS]).all(axis=0)
     removed["without labels"] = int(np.sum(~complete))
     meta = {**table.meta, "removed": removed}
     table = table[complete]
+    quality = np.nan_to_num(table[best_by]) if best_by else np.zeros(len(table))
     if "source_id" in table.colnames:
-        quality = table[best_by] if best_by else np.zeros(len(table))
-        order = np.lexsort((-np.nan_to_num(quality), table["source_id"]))
-        ids = table["source_id"][order]
-        first = np.r_[True, ids[1:] != ids[:-1]] | (ids == 0) if len(ids) else order.astype(bool)
-        removed["repeated"] = int(np.sum(~first))
-        table = table[np.sort(order[first])]
+        star = np.asarray(table["source_id"])
+        unknown = star <= 0
+    else:
+        places = np.round(np.column_stack([table["ra"], table["dec"]]) / SAME_POSITION)
+        unknown = ~np.isfinite(places).all(axis=1)
+        star = np.unique(np.nan_to_num(places), axis=0, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((-quality, star))
+    ordered = star[order]
+    first = np.append(True, ordered[1:] != ordered[:-1])[: len(order)] | unknown[order]
+    removed["repeated"] = int(np.sum(~first))
+    table = table[np.sort(order[first])]
     table.meta = meta
     return table

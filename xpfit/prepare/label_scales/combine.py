@@ -10,8 +10,10 @@ from scipy.stats import chi2, norm
 
 from ...errors import InputError
 from ...quantities import LABELS
-from ...read.joins import integer_ids
+from ...read.joins import id_column, integer_ids
+from ...read.known import name_of
 from ...read.positions import MATCH_RADIUS, match_positions
+from ...read.source_ids import release_of_ids
 from ...read.surveys.description import REQUIRED_LABELS
 from ...read.units import say_once
 from .fit import CLIP_SIGMA, ScaleFit, fit_scales
@@ -42,7 +44,8 @@ def combine_surveys(
     table : astropy.table.Table
         One row for each star that any survey has: labels on the reference's scale, the means of its
         surveys' weighted by inverse variances; errors with the surveys' scatters; `snr`, the
-        highest of them; and `label_surveys`. Stars without some label are left out.
+        highest of them; and `label_surveys`. Stars without some label are left out. The record of
+        the scales is in ``meta["label_scales"]`` too.
     scales : LabelScales
 
     Raises
@@ -59,26 +62,23 @@ def combine_surveys(
     names = tuple(tables)
     reference = names[0] if reference is None else reference
     _require_usable(tables, reference)
-    ids = np.unique(np.concatenate([_ids(t) for t in tables.values()]))
-    ids = ids[ids > 0]
-    combined, scales, n_disagree, has = Table({"source_id": ids}), {}, {}, {}
+    ids = ids_of_all(tables)
+    combined, scales, n_disagree = Table({"source_id": ids}), {}, {}
+    has = np.zeros((len(ids), len(names)), dtype=bool)
     for label in LABELS:
-        values, errors = _columns(tables, ids, label)
+        values, errors = columns_of(tables, ids, label)
         if not np.isfinite(values).any():
             continue
         tied, scales[label] = _scales_of(label, values, errors, names, reference)
         values[:, ~tied] = np.nan
-        has[label] = np.isfinite(values)
-        value, error, disagree = _mean(values, errors, scales[label], names)
+        has |= np.isfinite(values)
+        value, error, disagree = weighted_mean(values, errors, scales[label], names)
         combined[label], combined[f"{label}_err"] = value, error
         n_disagree[label] = int(disagree.sum())
     _add_others(combined, tables, ids)
-    bits = np.zeros(len(ids), dtype=np.int64)
-    for i in range(len(names)):
-        bits |= has["teff"][:, i].astype(np.int64) << i
-    combined[LABEL_SURVEYS] = bits
+    combined[LABEL_SURVEYS] = has.astype(np.int64) @ (1 << np.arange(len(names)))
     complete = np.isfinite([combined[name] for name in REQUIRED_LABELS]).all(axis=0)
-    counts = common_counts(np.isfinite(_columns(tables, ids, "teff")[0]))
+    counts = common_counts(has)
     n_common = {
         f"{names[i]}, {names[j]}": int(counts[i, j])
         for i in range(len(names))
@@ -87,7 +87,15 @@ def combine_surveys(
     table = combined[complete]
     releases = {str(t.meta.get("release", "")) for t in tables.values()} - {""}
     table.meta["release"] = releases.pop() if releases else ""
-    return table, LabelScales(names, reference, scales, n_common, n_disagree)
+    record = LabelScales(names, reference, scales, n_common, n_disagree)
+    removed = {
+        f"{name}: {reason}": n
+        for name, own in tables.items()
+        for reason, n in own.meta.get("removed", {}).items()
+    }
+    table.meta["removed"] = {**removed, "without some label": int(np.sum(~complete))}
+    table.meta["label_scales"] = record.to_dict()
+    return table, record
 
 
 def with_source_ids(
@@ -125,7 +133,9 @@ def with_source_ids(
         )
     rows, matched = match_positions(gaia, labels, epoch, radius)
     table = labels[rows[matched]]
-    table["source_id"] = integer_ids(gaia, "the table of astrometry")[matched]
+    what = name_of(gaia, "the table of astrometry")
+    table["source_id"] = integer_ids(gaia, what)[matched]
+    table.meta["release"] = release_of_ids(gaia, str(id_column(gaia, what)))
     return table
 
 
@@ -157,12 +167,38 @@ def _ids(table: Table) -> np.ndarray:
     return np.asarray(table["source_id"], dtype=np.int64)
 
 
-def _columns(
+def ids_of_all(tables: Mapping[str, Table]) -> np.ndarray:
+    """Source ids of the stars of all surveys, sorted.
+
+    Parameters
+    ----------
+    tables : mapping of str to astropy.table.Table
+
+    Returns
+    -------
+    ndarray of int64, shape (n_star,)
+    """
+    ids = np.unique(np.concatenate([_ids(table) for table in tables.values()]))
+    return ids[ids > 0]
+
+
+def columns_of(
     tables: Mapping[str, Table], ids: np.ndarray, label: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A label of all surveys, and its errors, (n_star, n_survey); NaN where there is none.
+    """A label of all surveys.
 
-    Errors are zero in surveys that give none: the scatter stands for them.
+    Parameters
+    ----------
+    tables : mapping of str to astropy.table.Table
+    ids : ndarray of int64, shape (n_star,)
+        From `ids_of_all`.
+    label : str
+
+    Returns
+    -------
+    values, errors : ndarray, shape (n_star, n_survey)
+        NaN where there is none. Errors are zero in surveys that give none: the scatter stands for
+        them.
     """
     shape = (len(ids), len(tables))
     values, errors = np.full(shape, np.nan), np.full(shape, np.nan)
@@ -202,7 +238,8 @@ def _scales_of(
         pivot = float(np.nanmedian(values[:, place])) if tied.any() else 0.0
         return tied, {reference: LabelScale(pivot)} if tied.any() else {}
     fit = fit_scales(values[:, which], errors[:, which], int(np.flatnonzero(which == place)[0]))
-    return tied, {names[s]: _scale(fit, i) for i, s in enumerate(which)}
+    found = {names[s]: _scale(fit, i) for i, s in enumerate(which)}
+    return tied, found | {reference: LabelScale(fit.pivot)}
 
 
 def _refuse_or_tell(label: str, loose: list[str], reference: str, counts) -> None:
@@ -235,10 +272,26 @@ def _scale(fit: ScaleFit, i: int) -> LabelScale:
     )
 
 
-def _mean(
+def weighted_mean(
     values: np.ndarray, errors: np.ndarray, scales: Mapping[str, LabelScale], names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means by inverse variance on the reference's scale, their errors, and who disagrees."""
+    """Means of labels by inverse variance, on the reference's scale.
+
+    Parameters
+    ----------
+    values, errors : ndarray, shape (n_star, n_survey)
+        As the surveys give them; NaN where there is none.
+    scales : mapping of str to LabelScale
+        By survey.
+    names : sequence of str
+        Of all surveys.
+
+    Returns
+    -------
+    mean, error : ndarray, shape (n_star,)
+    disagree : ndarray of bool, shape (n_star,)
+        Whose measurements differ by more than `CLIP_SIGMA`.
+    """
     values, errors = values.copy(), errors.copy()
     for i, name in enumerate(names):
         if name in scales:
@@ -261,18 +314,21 @@ def _mean(
 
 
 def _add_others(combined: Table, tables: Mapping[str, Table], ids: np.ndarray) -> None:
-    """Highest S/N of each star, and the first extinction."""
-    for name in ("snr", "extinction", "extinction_err"):
-        if not any(name in table.colnames for table in tables.values()):
-            continue
-        column = np.full(len(ids), np.nan)
-        for table in tables.values():
-            if name in table.colnames:
-                known = _ids(table) > 0
-                rows = np.searchsorted(ids, _ids(table)[known])
-                given = np.asarray(table[name], dtype=float)[known]
-                old = column[rows]
-                column[rows] = (
-                    np.fmax(old, given) if name == "snr" else np.where(np.isfinite(old), old, given)
-                )
-        combined[name] = column
+    """Highest S/N of each star; its extinction from the first survey that has it."""
+    snr, extinction = np.full(len(ids), np.nan), np.full((2, len(ids)), np.nan)
+    for table in tables.values():
+        known = _ids(table) > 0
+        rows = np.searchsorted(ids, _ids(table)[known])
+        given = {
+            name: np.asarray(table[name], dtype=float)[known]
+            for name in ("snr", "extinction", "extinction_err")
+            if name in table.colnames
+        }
+        snr[rows] = np.fmax(snr[rows], given.get("snr", np.nan))
+        if {"extinction", "extinction_err"} <= given.keys():
+            new = rows[np.isnan(extinction[0, rows])]
+            here = np.isnan(extinction[0, rows])
+            extinction[:, new] = np.stack([given["extinction"], given["extinction_err"]])[:, here]
+    combined["snr"] = snr
+    if np.isfinite(extinction[0]).any():
+        combined["extinction"], combined["extinction_err"] = extinction

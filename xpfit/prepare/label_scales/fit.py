@@ -162,9 +162,10 @@ def _maximum(stars: CommonStars, start: Parameters, free: np.ndarray) -> Paramet
         value, gradient = minus_two_ln_likelihood(stars, Parameters.of_vector(vector, n_survey))
         return float(value.mean()), gradient.mean(axis=0)[varied]
 
+    settings = {"maxiter": 2000, "maxcor": 30, "gtol": 1e-9}
     best = minimize(
         objective, vector[varied], jac=True, method="L-BFGS-B", bounds=bounds[varied],
-        options={"maxiter": 2000, "maxcor": 30, "ftol": _TOLERANCE / len(stars.group), "gtol": 1e-9},
+        options={**settings, "ftol": _TOLERANCE / len(stars.group)},
     )  # fmt: skip
     vector[varied] = best.x
     return Parameters.of_vector(vector.copy(), n_survey)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...quantities import quantity
+from ...quantities import LABELS, quantity
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,20 @@ class LabelScales:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> LabelScales:
         """From the values of `to_dict`."""
+        surveys, given = tuple(values["surveys"]), values["scales"]
         scales = {
             label: {
-                survey: LabelScale(**{k: np.inf if v is None else v for k, v in scale.items()})
-                for survey, scale in of.items()
+                survey: LabelScale(
+                    **{k: np.inf if v is None else v for k, v in given[label][survey].items()}
+                )
+                for survey in surveys
+                if survey in given[label]
             }
-            for label, of in values["scales"].items()
+            for label in LABELS
+            if label in given
         }
         return cls(
-            tuple(values["surveys"]),
+            surveys,
             str(values["reference"]),
             scales,
             dict(values["n_common"]),
@@ -139,8 +144,8 @@ class LabelScales:
                     f"{slope}, scatter {_shown(s.scatter, s.scatter_err, known, sign='')} "
                     f"({s.n_used} stars, {s.n_outlier} outliers)"
                 )
-        for label, n in self.n_disagree.items():
-            if n:
+        for label in self.scales:
+            if n := self.n_disagree[label]:
                 yield f"{quantity(label).title}: surveys disagree on {n} stars; errors are larger"
 
 
