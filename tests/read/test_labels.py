@@ -2,10 +2,10 @@ import warnings
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from xpfit import InputError
-from xpfit.read import read_apogee, read_labels, read_lamost, read_survey
+from xpfit.read import read_labels, read_survey
 from xpfit.read.surveys import load_survey
 
 APOGEE = load_survey("apogee")
@@ -43,7 +43,7 @@ def test_apogee_s_bad_stars_are_left_out_and_counted(apogee):
 
 def test_other_tables_are_not_apogee_s(tmp_path):
     Table({"TEFF": [1.0]}).write(tmp_path / "t.fits")
-    with pytest.raises(InputError, match=r"missing columns GAIAEDR3_SOURCE_ID.*table of APOGEE, SDSS DR17"):
+    with pytest.raises(InputError, match=r"missing columns GAIAEDR3_S.*table of APOGEE, SDSS DR17"):
         read_survey(tmp_path / "t.fits", "apogee")
 
 
@@ -107,8 +107,34 @@ def test_the_hot_payne_takes_over_at_7000_k(lamost, hot_payne, tmp_path):
     np.testing.assert_allclose(table["teff"], [5000.0, 7600.0, 7700.0, 9000.0])
     np.testing.assert_allclose(table["feh"], [-0.1, -0.5, -0.5, -0.5])
     np.testing.assert_allclose(table["logg_err"], [0.1, 0.2, 0.2, 0.2])
-    assert table.meta["replaced"] == 3
+    assert table.meta["replaced"] == 3 and table.meta["added"] == 0
     assert table.meta["removed"]["hotter than 7000 K, not in the Hot Payne"] == 1
+
+
+def test_hot_stars_that_lamost_does_not_list_are_added(lamost, hot_payne, tmp_path):
+    """O and B stars (ZGR23, section 2.2); a spectrum without a position is counted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hot = Table.read(hot_payne)
+        new = hot[[2, 2]]
+        new["SpecID"] = ["20140101-HD000000N1-03-111", "20140101-HD000000N1-03-112"]
+        new["Teff"], new["e_Teff"] = 28000.0, 900.0
+        for name, column in (("RA", [120.0, np.nan]), ("DEC", [40.0, np.nan]), ("snr_g", 77.0)):
+            hot[name], new[name] = 0.0, column
+        vstack([hot, new]).write(hot_payne, overwrite=True)
+    lamost.write(tmp_path / "l.fits")
+    table = read_survey(tmp_path / "l.fits", "lamost", hot_payne=hot_payne)
+    np.testing.assert_allclose(table["teff"], [5000.0, 7600.0, 7700.0, 9000.0, 28000.0])
+    last = table[-1]
+    assert (last["ra"], last["dec"], last["snr"], last["snrg"]) == (120.0, 40.0, 77.0, 77.0)
+    assert (last["teff_err"], last["feh"], last["logg_err"]) == (900.0, -0.5, 0.2)
+    assert table.meta["added"] == 1
+    assert table.meta["removed"]["in the Hot Payne alone, without a position"] == 1
+
+
+def test_the_hot_payne_goes_with_lamost_alone(apogee, hot_payne):
+    with pytest.raises(InputError, match="goes with LAMOST's of low resolution, not with APOGEE"):
+        read_survey(apogee, hot_payne=hot_payne)
 
 
 def test_any_table_through_a_column_map(tmp_path):
