@@ -102,12 +102,10 @@ def test_a_survey_that_is_tied_through_a_third_one():
 def test_surveys_without_enough_stars_in_common_are_refused_by_name():
     rng = np.random.default_rng(8)
     truth = true_labels(600, rng)
-    tables = {
-        "A": measured(truth, np.arange(300), rng),
-        "B": measured(truth, np.arange(290, 600), rng),
-    }
+    tables = {"A": measured(truth, np.arange(300), rng)}
+    tables["B"] = measured(truth, np.arange(290, 600), rng)
     with pytest.raises(
-        InputError, match=r"teff of B \(10 stars\) cannot be related to A: at least 20"
+        InputError, match=r"teff of B \(10 stars\) cannot be related to A: at least"
     ):
         combine_surveys(tables)
     tables["B"] = measured(truth, np.arange(260, 600), rng)
@@ -212,9 +210,7 @@ def test_prepare_ties_surveys_together(files, tmp_path, capsys):
     assert "2 stars have labels of B, 1 of it alone" in shown and "Teff of B - A: +" in shown
 
 
-def test_prepare_refuses_two_surveys_of_one_name_and_outputs_that_are_labels(
-    files, tmp_path, capsys
-):
+def test_prepare_refuses_surveys_of_one_name_and_to_replace_labels(files, tmp_path, capsys):
     a = str(tmp_path / "A.fits")
     arguments = ["prepare", str(files), "--labels", f"x={a}", "--labels"]
     assert main([*arguments, f"x={a}", "--output", str(tmp_path / "t.h5")]) == 1

@@ -97,7 +97,9 @@ def three_surveys(n, rng, *, chain=False, outliers=0.0):
 OFFSET, SLOPE = np.array([0.0, 80.0, -120.0]), np.array([0.0, 0.04, -0.06])
 
 
-@pytest.mark.parametrize("chain", [False, True], ids=["all", "chain"])
+@pytest.mark.parametrize(
+    "chain", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["all", "chain"]
+)
 def test_offsets_slopes_and_their_errors_over_many_seeds(chain):
     """Pulls of 40 simulations: standard deviations of 1 within 3 sigma (0.11 each)."""
     pulls = []

@@ -25,6 +25,9 @@ MAX_ROUNDS = 30
 _TOLERANCE = 1e-6
 """Change of -2 ln likelihood of all stars that is small beside the errors of the parameters."""
 
+_SMALLEST = 1e-4
+"""Error, in units of the spread of the labels: those of surveys that give none are not zero."""
+
 _STEP = 1e-4
 """Of the finite differences of the gradient, in units of the spread of the labels."""
 
@@ -117,7 +120,7 @@ def _common_stars(values: np.ndarray, errors: np.ndarray, measured: np.ndarray) 
         for g, n in enumerate(count)
         if n >= min(MIN_GROUP, count.max())
     ]
-    variance = np.where(measured, errors, np.inf) ** 2
+    variance = np.where(measured, np.maximum(errors, _SMALLEST), np.inf) ** 2
     stars = CommonStars(np.where(measured, values, 0.0), variance, group)
     return stars[np.sort(np.concatenate(rows))]
 
