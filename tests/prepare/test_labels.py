@@ -128,8 +128,12 @@ def test_no_match_at_all_is_announced(rng, labels, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--hot-payne", "h.fits"], "goes with --survey lamost"),
-        (["--survey", "apogee", "--label-columns", "teff=T"], "tables of other surveys"),
+        (["--hot-payne", "h.fits"], "with --labels"),
+        (["--survey", "apogee", "--labels", "t", "--label-columns", "teff=T"], "another survey"),
+        (["--labels", "a=t", "--labels", "b=t", "--label-columns", "teff=T"], "another survey"),
+        (["--labels", "a=t", "--labels", "b=t", "--survey", "apogee"], "--labels NAME=TABLE"),
+        (["--labels", "t", "--reference-survey", "apogee"], "go with several"),
+        (["--labels", "t", "--label-scales", "d"], "go with several"),
         (["--label-columns", "teff=T"], "with --labels"),
         (["--training-cuts"], "astrometry and of labels"),
         (["--space", "coefficient", "--wavelength", "400:900:10"], "for sampled space"),

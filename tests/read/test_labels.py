@@ -2,18 +2,21 @@ import warnings
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from xpfit import InputError
-from xpfit.read import read_apogee, read_labels, read_lamost
-from xpfit.read.labels import APOGEE_COLUMNS, ASPCAP_FLAGS
+from xpfit.read import read_labels, read_survey
+from xpfit.read.surveys import load_survey
+
+APOGEE = load_survey("apogee")
+ASPCAP_FLAGS = APOGEE.flags[0].bad
 
 
 @pytest.fixture
 def apogee(tmp_path):
     """1 is good, 2-5 have one bad flag each, 6 a harmless one, 7 comes twice, 8 has no [Fe/H]."""
     n = 9
-    table = Table({column: np.full(n, 1.0) for column in APOGEE_COLUMNS.values()})
+    table = Table({column: np.full(n, 1.0) for column in APOGEE.columns.values()})
     table["GAIAEDR3_SOURCE_ID"] = 2**60 + np.array([1, 2, 3, 4, 5, 6, 7, 7, 8])
     table["TEFF"] = 4000.0 + np.arange(n)
     table["SNR"] = [50, 50, 50, 50, 50, 50, 60, 90, 50]
@@ -28,7 +31,7 @@ def apogee(tmp_path):
 
 
 def test_apogee_s_bad_stars_are_left_out_and_counted(apogee):
-    table = read_apogee(apogee)
+    table = read_survey(apogee, "apogee")
     np.testing.assert_array_equal(table["source_id"] - 2**60, [1, 6, 7])
     np.testing.assert_allclose(table["teff"], [4000.0, 4005.0, 4007.0])
     assert table.meta["removed"] == {
@@ -40,8 +43,8 @@ def test_apogee_s_bad_stars_are_left_out_and_counted(apogee):
 
 def test_other_tables_are_not_apogee_s(tmp_path):
     Table({"TEFF": [1.0]}).write(tmp_path / "t.fits")
-    with pytest.raises(InputError, match=r"missing columns ASPCAPFLAG.*allStar file of DR17"):
-        read_apogee(tmp_path / "t.fits")
+    with pytest.raises(InputError, match=r"missing columns GAIAEDR3_S.*table of APOGEE, SDSS DR17"):
+        read_survey(tmp_path / "t.fits", "apogee")
 
 
 @pytest.fixture
@@ -91,21 +94,47 @@ def test_lamost_s_labels_with_positions(lamost, tmp_path, style):
         lamost.write(path, format="ascii.csv", delimiter="|")
     else:
         lamost.write(path)
-    table = read_lamost(path)
+    table = read_survey(path, "lamost-dr8")
     np.testing.assert_allclose(table["teff"], [5000.0, 6900.0, 7200.0, 8000.0])
     np.testing.assert_allclose(table["snr"], 40.0)
     assert "source_id" not in table.colnames and {"ra", "dec", "snrg"} <= set(table.colnames)
-    assert table.meta["removed"] == {"without labels": 1}
+    assert table.meta["removed"] == {"without labels": 1, "repeated": 0}
 
 
 def test_the_hot_payne_takes_over_at_7000_k(lamost, hot_payne, tmp_path):
     lamost.write(tmp_path / "l.fits")
-    table = read_lamost(tmp_path / "l.fits", hot_payne)
+    table = read_survey(tmp_path / "l.fits", hot_payne=hot_payne)
     np.testing.assert_allclose(table["teff"], [5000.0, 7600.0, 7700.0, 9000.0])
     np.testing.assert_allclose(table["feh"], [-0.1, -0.5, -0.5, -0.5])
     np.testing.assert_allclose(table["logg_err"], [0.1, 0.2, 0.2, 0.2])
-    assert table.meta["replaced"] == 3
+    assert table.meta["replaced"] == 3 and table.meta["added"] == 0
     assert table.meta["removed"]["hotter than 7000 K, not in the Hot Payne"] == 1
+
+
+def test_hot_stars_that_lamost_does_not_list_are_added(lamost, hot_payne, tmp_path):
+    """O and B stars (ZGR23, section 2.2); a spectrum without a position is counted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hot = Table.read(hot_payne)
+        new = hot[[2, 2]]
+        new["SpecID"] = ["20140101-HD000000N1-03-111", "20140101-HD000000N1-03-112"]
+        new["Teff"], new["e_Teff"] = 28000.0, 900.0
+        for name, column in (("RA", [120.0, np.nan]), ("DEC", [40.0, np.nan]), ("snr_g", 77.0)):
+            hot[name], new[name] = 0.0, column
+        vstack([hot, new]).write(hot_payne, overwrite=True)
+    lamost.write(tmp_path / "l.fits")
+    table = read_survey(tmp_path / "l.fits", "lamost", hot_payne=hot_payne)
+    np.testing.assert_allclose(table["teff"], [5000.0, 7600.0, 7700.0, 9000.0, 28000.0])
+    last = table[-1]
+    assert (last["ra"], last["dec"], last["snr"], last["snrg"]) == (120.0, 40.0, 77.0, 77.0)
+    assert (last["teff_err"], last["feh"], last["logg_err"]) == (900.0, -0.5, 0.2)
+    assert table.meta["added"] == 1
+    assert table.meta["removed"]["in the Hot Payne alone, without a position"] == 1
+
+
+def test_the_hot_payne_goes_with_lamost_alone(apogee, hot_payne):
+    with pytest.raises(InputError, match="goes with LAMOST's of low resolution, not with APOGEE"):
+        read_survey(apogee, hot_payne=hot_payne)
 
 
 def test_any_table_through_a_column_map(tmp_path):

@@ -56,15 +56,24 @@ def joined_tables(options: argparse.Namespace, **more) -> Additions:
     """Tables of the options `TABLES`, read; `more` goes to `Additions`."""
     from ..prepare import Additions
     from ..read import read_table
-    from ..read.columns import ASTROMETRY, PHOTOMETRY
+    from ..read.columns import PHOTOMETRY
 
+    if "astrometry" not in more:
+        more["astrometry"] = astrometry_of(options)
     return Additions(
         photometry=read_table(options.photometry, PHOTOMETRY) if options.photometry else None,
-        astrometry=read_table(options.astrometry, ASTROMETRY) if options.astrometry else None,
         zero_point=not options.no_zero_point,
         crosswalk=read_table(options.crosswalk) if vars(options).get("crosswalk") else None,
         **more,
     )
+
+
+def astrometry_of(options: argparse.Namespace) -> Table | None:
+    """The table of ``--astrometry``; None if it was not given."""
+    from ..read import read_table
+    from ..read.columns import ASTROMETRY
+
+    return read_table(options.astrometry, ASTROMETRY) if options.astrometry else None
 
 
 def correction_of(options: argparse.Namespace, tables: Additions) -> Correction | None:
@@ -246,7 +255,7 @@ def text_table(widths: Sequence[int], rows: Iterable[Sequence[object]]) -> str:
     )
 
 
-OUTPUTS = ("output", "output_dir", "log", "figure", "report", "epoch_table")
+OUTPUTS = ("output", "output_dir", "label_scales", "log", "figure", "report", "epoch_table")
 """Options that name outputs."""
 
 

@@ -7,18 +7,15 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
-from astropy.table import Table
-
 from ..data.preparation import XPSettings
 from ..data.space import ObservationSpace
 from ..data.spectra import Spectra
 from ..errors import InputError
 from ..model.store import load_model
 from ..prepare import TrainingCuts, iterate_file, sampled_space, write_spectra
-from ..prepare.labels import LABEL_EPOCH
 from ..prepare.store.hdf5 import store_format
-from ..read import read_apogee, read_labels, read_lamost
 from . import options as shared
+from .labels import SCALE_FILES, LabelTables, add_label_options
 from .parser import DEFAULT_MODEL, TABLES, Parser, wavelength_grid
 
 
@@ -45,45 +42,11 @@ def add(command: Parser) -> None:
     )
     command.option("--truncate", "use only the coefficients that Gaia found relevant")
     command.common(*TABLES)
-    command.option("--labels TABLE", "labels of a survey, to train on")
-    command.option(
-        "--survey",
-        "whose table that is: APOGEE's allStar (DR17), LAMOST's AFGK catalogue (DR8), or any",
-        choices=("apogee", "lamost", "other"),
-        default="other",
-    )
-    command.option("--hot-payne TABLE", "the Hot Payne's catalogue, for LAMOST's hot stars")
-    command.option(
-        "--label-columns NAME=COLUMN,...",
-        "names of the columns of another table, such as teff=TEFF,feh=M_H",
-    )
-    command.option(
-        "--label-epoch YEAR",
-        "Julian year of the labels' positions, where they are joined by position",
-        default=LABEL_EPOCH,
-    )
+    add_label_options(command)
     command.option(
         "--training-cuts", "keep only stars good enough to train on (ZGR23, section 2.5)"
     )
     command.common("overwrite", "quiet")
-
-
-def _labels(options: argparse.Namespace) -> Table | None:
-    """The table of labels that the options name."""
-    if options.hot_payne and options.survey != "lamost":
-        raise InputError("--hot-payne goes with --survey lamost")
-    if options.label_columns and options.survey != "other":
-        raise InputError("--label-columns is for tables of other surveys")
-    if not options.labels:
-        if options.hot_payne or options.label_columns:
-            raise InputError("give the table of labels with --labels")
-        return None
-    if options.survey == "apogee":
-        return read_apogee(options.labels)
-    if options.survey == "lamost":
-        return read_lamost(options.labels, options.hot_payne)
-    pairs = [pair.partition("=") for pair in (options.label_columns or "").split(",") if pair]
-    return read_labels(options.labels, {name: column for name, _, column in pairs})
 
 
 def _space(options: argparse.Namespace) -> ObservationSpace | str | None:
@@ -99,7 +62,10 @@ def _space(options: argparse.Namespace) -> ObservationSpace | str | None:
 
 def run(options: argparse.Namespace) -> None:
     """Prepare files of spectra into one."""
+    label_tables = LabelTables(options)
     shared.check_outputs(options, options.output)
+    if options.label_scales:
+        shared.make_directory(options, options.label_scales, SCALE_FILES)
     store_format(options.output)
     space = _space(options)
     model = load_model(options.model) if options.model or space is None else None
@@ -107,9 +73,11 @@ def run(options: argparse.Namespace) -> None:
     if options.truncate:
         trained = model.preparation.settings_of(XPSettings) if model else XPSettings()
         settings = replace(trained, truncate=True)
-    labels = _labels(options)
+    astrometry = shared.astrometry_of(options)
+    labels = label_tables.read(astrometry)
     tables = shared.joined_tables(
         options,
+        astrometry=astrometry,
         labels=labels,
         epoch=options.label_epoch,
         cuts=TrainingCuts() if options.training_cuts else None,
@@ -132,6 +100,7 @@ def run(options: argparse.Namespace) -> None:
         tables.check_joins()
 
     watched = shared.progress(options, parts())
+    label_tables.save()
     n_star = write_spectra(watched, options.output, overwrite=options.overwrite)
     if labels is not None and not tables.n_labelled:
         warnings.warn("none of these stars is in the table of labels", stacklevel=1)

@@ -205,6 +205,9 @@ class Preparation:
     release : str
         Gaia's data release, a name in `xpfit.releases.RELEASES`; files that record none are of
         `xpfit.releases.DEFAULT`.
+    label_scales : mapping, optional
+        How the labels of several surveys were tied together (`xpfit.prepare.label_scales`); None
+        if they are of one.
     other : mapping
         Records unknown to this version of xpfit, kept as they are.
 
@@ -219,6 +222,7 @@ class Preparation:
     photometry: PhotometrySettings | None = None
     parallax_zero_point: str | None = None
     release: str = DEFAULT
+    label_scales: Mapping[str, Any] | None = None
     other: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -254,6 +258,7 @@ class Preparation:
             photometry=None if photometry is None else PhotometrySettings.from_dict(photometry),
             parallax_zero_point=left.pop("parallax_zero_point", None),
             release=str(left.pop("release", DEFAULT)),
+            label_scales=left.pop("label_scales", None),
             other=left,
         )
 
@@ -268,6 +273,8 @@ class Preparation:
             record["parallax_zero_point"] = self.parallax_zero_point
         if self.release != DEFAULT:
             record["release"] = self.release
+        if self.label_scales is not None:
+            record["label_scales"] = dict(self.label_scales)
         return record
 
     @property

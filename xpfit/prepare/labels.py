@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from astropy.table import Table
 
@@ -11,6 +13,7 @@ from ..quantities import LABELS, quantity
 from ..read.joins import ID_COLUMNS, integer_ids, match_ids
 from ..read.positions import MATCH_RADIUS, match_positions
 from ..read.tables import matched_values
+from .label_scales import LABEL_SURVEYS
 
 LABEL_EPOCH = 2000.0
 """Epoch (Julian year) of the surveys' positions, which come from their input catalogues."""
@@ -30,8 +33,9 @@ def match_labels(
     ----------
     source_id : ndarray of int64, shape (n_star,)
     labels : astropy.table.Table
-        From `xpfit.read.read_apogee`, `read_lamost` or `read_labels`; joined by `source_id` if it
-        has that, by position otherwise.
+        From `xpfit.read.read_survey` or `read_labels`, or of several surveys from
+        `xpfit.prepare.label_scales.combine_surveys`; joined by `source_id` if it has that, by
+        position otherwise.
     gaia : astropy.table.Table, optional
         Rows of gaia_source with positions and proper motions, for a join by position.
     epoch : float
@@ -86,7 +90,8 @@ def attach_labels(
     -------
     Spectra
         With the labels that the table has (`teff` in kK), NaN where a star is not in it; `snr`; and
-        `extinction`, if the table has that.
+        `extinction`, if the table has that. If it is of several surveys, ``gaia["label_surveys"]``
+        tells which of them each star has labels of, and the preparation how they were combined.
 
     Raises
     ------
@@ -111,6 +116,10 @@ def attach_labels(
     if "extinction" in labels.colnames:
         changes["extinction"] = np.where(known, extinction, np.nan)
         changes["extinction_err"] = np.where(known, extinction_err, np.inf)
+    if LABEL_SURVEYS in labels.colnames:
+        changes["gaia"] = {**spectra.gaia, LABEL_SURVEYS: take(LABEL_SURVEYS, 0.0)}
+        scales = labels.meta["label_scales"]
+        changes["preparation"] = replace(spectra.preparation, label_scales=scales)
     return spectra.replace(**changes)
 
 

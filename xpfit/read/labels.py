@@ -1,159 +1,150 @@
-"""Labels of spectroscopic surveys: APOGEE, LAMOST with the Hot Payne, and any other table.
+"""Labels of spectroscopic surveys, by the descriptions of `xpfit.read.surveys`, and of any table.
 
 The tables of all surveys have the same columns: `teff` in K, `feh`, `logg` (and
 `alpha_m`) in dex with `*_err`, `snr`, and `source_id` or `ra` and `dec` in degrees to join by. The
-number of rows left out for each reason is in ``table.meta["removed"]``. Labels that are impossible,
-or whose error says that they are not measured, are NaN.
+number of rows left out for each reason is in ``table.meta["removed"]``, the name of the survey in
+``table.meta["survey"]``. Labels that are impossible, or whose error says that they are not
+measured, are NaN.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
+from ..files import existing_file
 from .columns import LABELLED, LABELS, MEANINGS, find_column
+from .formats import Format, recognise
 from .formats.base import require_columns
-from .formats.fits import read_fits_table
+from .hot_payne import with_hot_payne
 from .joins import id_column, integer_ids
 from .known import Use, known_columns, possible_values, report_uses
 from .source_ids import ids_of, release_of_ids
-from .tables import Lookup, float_column, read_table
+from .surveys import Survey, load_survey, recognised, without_flagged
+from .surveys.description import LABEL_COLUMNS, REQUIRED_LABELS
+from .tables import float_column, read_table, readable
 from .units import say_once
 
-LABEL_COLUMNS = (
-    "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",
-    "extinction", "extinction_err", "snr", "ra", "dec",
-)  # fmt: skip
-"""Numeric columns that a table of labels may have, besides `source_id`."""
+SAME_POSITION = 1e-5
+"""Degrees within which rows without ids are of one star: surveys repeat their input catalogue's."""
 
-REQUIRED_LABELS = ("teff", "feh", "logg")
-
-APOGEE_COLUMNS = {
-    "source_id": "GAIAEDR3_SOURCE_ID",
-    "ra": "RA",
-    "dec": "DEC",
-    "snr": "SNR",
-    **{
-        f"{name}{suffix}": f"{column}{suffix.upper()}"
-        for name, column in (
-            ("teff", "TEFF"), ("feh", "FE_H"), ("logg", "LOGG"), ("alpha_m", "ALPHA_M")
-        )
-        for suffix in ("", "_err")
-    },
-}  # fmt: skip
-"""Columns of APOGEE's allStar file, by our names."""
-
-ASPCAP_FLAGS = {"METALS_BAD": 19, "STAR_BAD": 23, "CHI2_BAD": 24, "SNR_BAD": 27}
-"""Bits of DR17's ASPCAPFLAG that disqualify a star (DR17 also writes M_H_BAD and SN_BAD)."""
-
-LAMOST_COLUMNS = {
-    name: name
-    for name in (
-        "ra", "dec", "snrg", "snrr", "snri",
-        "teff", "teff_err", "feh", "feh_err", "logg", "logg_err",
-    )
-}  # fmt: skip
-"""Columns of LAMOST's catalogue of A, F, G and K stars; its Gaia ids are those of DR2."""
-
-LAMOST_ID = "gaia_source_id"
-"""LAMOST's column of ids of Gaia DR2, which are not used."""
-
-SPECTRUM_COLUMNS = ("obsdate", "planid", "spid", "fiberid")
-"""Columns of LAMOST's catalogue that name a spectrum."""
-
-HOT_PAYNE_COLUMNS = {
-    "teff": "Teff", "teff_err": "e_Teff", "feh": "[Fe/H]", "feh_err": "e_[Fe/H]",
-    "logg": "logg", "logg_err": "e_logg",
-}  # fmt: skip
-"""Columns of the Hot Payne's catalogue (Xiang et al. 2022, A&A 662, A66)."""
-
-HOT_PAYNE_LIMIT = 7000.0
-"""Temperature (K) at which ZGR23 (section 2.2) change over to the Hot Payne's labels."""
+ANY_TABLE = "other"
+"""Name of a survey for tables whose columns are known by their usual names."""
 
 
-def read_apogee(path: str | os.PathLike) -> Table:
-    """Read labels from APOGEE's allStar file of DR17.
+def read_survey(
+    path: str | os.PathLike,
+    survey: str | os.PathLike | None = None,
+    *,
+    hot_payne: str | os.PathLike | None = None,
+) -> Table:
+    """Read labels from the table of a survey.
 
     Parameters
     ----------
     path : path-like
-        FITS, such as ``allStar-dr17-synspec_rev1.fits``.
-
-    Returns
-    -------
-    astropy.table.Table
-        As described above, with `source_id` (Gaia EDR3, the same as DR3). Stars with one of
-        `ASPCAP_FLAGS` and rows without labels are left out; of a star's several rows the one of
-        highest S/N stays.
-
-    Raises
-    ------
-    FileNotFoundError, InputError
-        If the file cannot be read or lacks columns.
-    """
-    wanted = ("ASPCAPFLAG", *APOGEE_COLUMNS.values())
-    raw = read_fits_table(path, columns=wanted)
-    require_columns(wanted, raw.colnames, path, "this is not APOGEE's allStar file of DR17")
-    good, removed = _without_flagged(raw)
-    return _finish(_understood(good, APOGEE_COLUMNS, str(path)), removed, "snr")
-
-
-def _without_flagged(raw: Table) -> tuple[Table, dict[str, int]]:
-    """Rows without `ASPCAP_FLAGS`, where a table has these flags, and how many each removed."""
-    removed: dict[str, int] = {}
-    name = find_column(raw, ("aspcapflag",), "the table of labels")
-    if name is None or raw[name].dtype.kind not in "iu":
-        return raw, removed
-    flag = np.ma.filled(np.ma.asarray(raw[name]), 0).astype(np.int64)
-    keep = np.ones(len(raw), dtype=bool)
-    for flag_name, bit in ASPCAP_FLAGS.items():
-        bad = (flag >> bit) & 1 == 1
-        removed[flag_name] = int(np.sum(keep & bad))
-        keep &= ~bad
-    return raw[keep], removed
-
-
-def read_lamost(path: str | os.PathLike, hot_payne: str | os.PathLike | None = None) -> Table:
-    """Read labels from LAMOST's DR8 catalogue of A, F, G and K stars, and the Hot Payne.
-
-    Parameters
-    ----------
-    path : path-like
-        FITS or CSV, such as ``dr8_v2.0_LRS_stellar.csv``.
+        In any format of `xpfit.read.read_table`.
+    survey : str or path-like, optional
+        Name of a survey or of one of its releases (`xpfit.read.surveys`), "other" for any table, or
+        a TOML file that describes one. By default the columns decide; a table of none of the
+        surveys is read as any other.
     hot_payne : path-like, optional
-        The Hot Payne's catalogue (FITS). Its labels replace LAMOST's for the same spectrum where
-        they are hotter than `HOT_PAYNE_LIMIT`; what LAMOST alone calls hotter is left out, since
-        its own temperatures of hot stars are inaccurate (ZGR23, section 2.2).
+        The Hot Payne's catalogue, for LAMOST's spectra of low resolution
+        (`xpfit.read.hot_payne.with_hot_payne`).
 
     Returns
     -------
     astropy.table.Table
-        As described above, with `ra` and `dec` (J2000) to join by, and `snrg`, `snrr`, `snri`
-        (`snr` is that in r). One row per spectrum.
+        As described above. Stars with one of the survey's bad flags and rows without labels are
+        left out; of a star's several rows the one of highest S/N stays. LAMOST's rows have no ids:
+        those of one position are one star.
 
     Raises
     ------
     FileNotFoundError, InputError
-        If a file cannot be read or lacks columns.
+        If the file cannot be read, is the table of another survey, or has a wrong unit.
     """
-    raw = read_table(path)
-    remedy = "this is not LAMOST's catalogue of A, F, G and K stars"
-    require_columns(LAMOST_COLUMNS.values(), raw.colnames, path, remedy)
-    table = _understood(raw, LAMOST_COLUMNS, str(path))
-    table["snr"] = table["snrr"]
-    removed: dict[str, int] = {}
+    found = survey_of(path, survey)
+    if hot_payne is not None and (found is None or found.name != "lamost-lrs"):
+        raise InputError(
+            f"{path}: the Hot Payne's catalogue goes with LAMOST's of low resolution, not with "
+            f"{found.title if found else 'any other table'}"
+        )
+    if found is None:
+        return read_labels(path)
+    raw = _table_of(path, found)
+    survey_here = found.spelled(raw.colnames)
+    good, removed = without_flagged(raw, survey_here, str(path))
+    table = _understood(good, survey_here.columns, str(path), survey_here)
+    table.meta["path"] = str(path)
     if hot_payne is not None:
-        require_columns(SPECTRUM_COLUMNS, raw.colnames, path, remedy)
-        replaced = _replace_hot(table, _spectrum_names(raw), hot_payne)
-        hot = ~replaced & (table["teff"] >= HOT_PAYNE_LIMIT)
-        removed[f"hotter than {HOT_PAYNE_LIMIT:g} K, not in the Hot Payne"] = int(hot.sum())
-        table = table[~hot]
-        table.meta["replaced"] = int(replaced.sum())
-    return _finish(table, removed, "snr")
+        table, counts = with_hot_payne(table, good, hot_payne)
+        removed |= counts
+    table = _finish(table, removed, "snr" if "snr" in table.colnames else None)
+    table.meta["survey"] = Path(survey or found.name).name.removesuffix(".toml")
+    return table
+
+
+def survey_of(path: str | os.PathLike, survey: str | os.PathLike | None = None) -> Survey | None:
+    """The survey whose table a file is.
+
+    Parameters
+    ----------
+    path, survey : path-like
+        As for `read_survey`.
+
+    Returns
+    -------
+    Survey or None
+        None if it is read as any table.
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If the file cannot be read, or no survey is called that.
+    """
+    if survey == ANY_TABLE:
+        return None
+    if survey is not None:
+        return load_survey(survey)
+    _, _, tables = _tables_in(path)
+    return next((found for found in map(recognised, tables.values()) if found), None)
+
+
+def _tables_in(path: str | os.PathLike) -> tuple[Path, Format, dict[str, list[str]]]:
+    """A file, its format, and the columns of its tables by name."""
+    file = existing_file(path, empty=False)
+    form, _ = recognise(file)
+    with readable(file, form):
+        return file, form, form.tables(file)
+
+
+def _table_of(path: str | os.PathLike, survey: Survey) -> Table:
+    """The table of a survey in a file, the first that has rows."""
+    file, form, tables = _tables_in(path)
+    fitting = [name for name, columns in tables.items() if not survey.lacking(columns)]
+    if not fitting:
+        columns = min(tables.values(), key=lambda names: len(survey.lacking(names)))
+        other = recognised(columns)
+        remedy = f"this is not the table of {survey.title}"
+        if other is not None:
+            remedy += f", but of {other.title} (--survey {other.name})"
+        require_columns(survey.lacking(columns), (), file, remedy)
+    wanted = {name.lower() for name in survey.wanted}
+    for name in fitting:
+        columns = {column for column in tables[name] if column.lower() in wanted}
+        with readable(file, form):
+            raw = form.columns_of(file, name, columns)
+        if len(raw):
+            break
+    return raw
 
 
 def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = None) -> Table:
@@ -187,12 +178,71 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
             f"{', '.join(LABEL_COLUMNS)}"
         )
     require_columns(columns.values(), raw.colnames, path, "this is not labels with this column map")
-    good, removed = _without_flagged(raw)
+    good, removed = _without_known_flags(raw, str(path))
     table = _understood(good, columns, str(path))
     require_columns(REQUIRED_LABELS, table.colnames, path, "this is not labels; give a column map")
     if "source_id" not in table.colnames and not {"ra", "dec"} <= set(table.colnames):
         raise InputError(f"{path}: neither source_id nor ra and dec to join by; give a column map")
-    return _finish(table, removed, "snr" if "snr" in table.colnames else None)
+    table = _finish(table, removed, "snr" if "snr" in table.colnames else None)
+    table.meta["survey"] = ANY_TABLE
+    return table
+
+
+def read_apogee(path: str | os.PathLike) -> Table:
+    """Deprecated: ``read_survey(path, "apogee-dr17")``.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    astropy.table.Table
+
+    Warns
+    -----
+    FutureWarning
+    """
+    warnings.warn(
+        'read_apogee(path) is now read_survey(path, "apogee-dr17")', FutureWarning, stacklevel=2
+    )
+    return read_survey(path, "apogee-dr17")
+
+
+def read_lamost(path: str | os.PathLike, hot_payne: str | os.PathLike | None = None) -> Table:
+    """Deprecated: ``read_survey(path, "lamost-lrs", hot_payne=hot_payne)``.
+
+    Parameters
+    ----------
+    path, hot_payne : path-like
+
+    Returns
+    -------
+    astropy.table.Table
+
+    Warns
+    -----
+    FutureWarning
+    """
+    warnings.warn(
+        'read_lamost(path, hot_payne) is now read_survey(path, "lamost-lrs", hot_payne=hot_payne)',
+        FutureWarning,
+        stacklevel=2,
+    )
+    return read_survey(path, "lamost-lrs", hot_payne=hot_payne)
+
+
+def _without_known_flags(raw: Table, what: str) -> tuple[Table, dict[str, int]]:
+    """Rows without the bad flags of the survey whose table it is, or is made from."""
+    survey = recognised(raw.colnames)
+    if survey is not None:
+        return without_flagged(raw, survey.spelled(raw.colnames), what)
+    survey = load_survey("apogee-dr17")
+    found = [find_column(raw, (flag.column.lower(),), what) for flag in survey.flags]
+    if None in found:
+        return raw, {}
+    flags = tuple(replace(f, column=name) for f, name in zip(survey.flags, found, strict=True))
+    return without_flagged(raw, replace(survey, flags=flags), what)
 
 
 def reference_labels(raw: Table, what: str) -> Table:
@@ -209,7 +259,7 @@ def reference_labels(raw: Table, what: str) -> Table:
     Returns
     -------
     astropy.table.Table
-        As described above. Rows with APOGEE's `ASPCAP_FLAGS` are left out; labels that are not
+        As described above. Rows with a bad flag of their survey are left out; labels that are not
         known are NaN; of a star's several rows that of highest S/N comes first.
 
     Raises
@@ -217,8 +267,10 @@ def reference_labels(raw: Table, what: str) -> Table:
     InputError
         If one of teff, feh and logg is missing, or neither ids nor positions are given.
     """
-    good, removed = _without_flagged(raw)
-    table = _understood(good, {}, what)
+    good, removed = _without_known_flags(raw, what)
+    survey = recognised(raw.colnames)
+    columns = survey.spelled(raw.colnames).columns if survey else {}
+    table = _understood(good, columns, what)
     for name in REQUIRED_LABELS:
         if name not in table.colnames:
             names = " or ".join(MEANINGS[name].names)
@@ -233,25 +285,30 @@ def reference_labels(raw: Table, what: str) -> Table:
     return table
 
 
-def _understood(raw: Table, columns: Mapping[str, str], what: str) -> Table:
+def _understood(
+    raw: Table, columns: Mapping[str, str], what: str, survey: Survey | None = None
+) -> Table:
     """Table with our names, in our units, NaN where labels are impossible or not measured."""
-    table, known = Table(), ("ra", "dec", "ref_epoch", *(m.name for m in LABELS))
-    ids = columns.get("source_id") or id_column(raw, what)
-    of_lamost = columns is LAMOST_COLUMNS or set(SPECTRUM_COLUMNS) <= set(raw.colnames)
-    if ids and of_lamost and ids.lower() == LAMOST_ID:
-        ids = None
+    table = Table()
+    wanted = [name for name in columns if name != "source_id"]
+    if survey is None:
+        wanted = ["ra", "dec", "ref_epoch", *(m.name for m in LABELS)]
+    form = survey or recognised(raw.colnames)
+    ids = columns.get("source_id")
+    if ids is None and not (form and form.other_ids):
+        ids = id_column(raw, what)
     if ids is not None:
         table["source_id"] = ids_of(raw[ids], what)
         table.meta["release"] = release_of_ids(raw, ids)
-    values, uses = known_columns(raw, known, what, columns)
+    values, uses = known_columns(raw, wanted, what, columns)
     for use in uses:
         _drop_unmeasured(values, use, raw)
     for name, column in values.items():
         table[name] = column
-    for name in ("snrg", "snrr", "snri"):
-        if columns.get(name):
-            table[name] = possible_values(raw[name], MEANINGS["snr"], f"{what}: column {name}")[0]
-    report_uses(raw, what, ids or "position", uses)
+    for name in survey.kept if survey else ():
+        table[name] = possible_values(raw[name], MEANINGS["snr"], f"{what}: column {name}")[0]
+    flags = [flag.column for flag in survey.flags] if survey else ()
+    report_uses(raw, what, ids or "position", uses, flags)
     return table
 
 
@@ -265,42 +322,23 @@ def _drop_unmeasured(values: dict[str, np.ndarray], use: Use, raw: Table) -> Non
 
 
 def _finish(table: Table, removed: dict[str, int], best_by: str | None) -> Table:
-    """Leave out rows without labels and, where there are ids, all but one row of each star."""
+    """Leave out rows without labels, and all but one row of each star, or of each position."""
     complete = np.isfinite([table[name] for name in REQUIRED_LABELS]).all(axis=0)
     removed["without labels"] = int(np.sum(~complete))
     meta = {**table.meta, "removed": removed}
     table = table[complete]
+    quality = np.nan_to_num(table[best_by]) if best_by else np.zeros(len(table))
     if "source_id" in table.colnames:
-        quality = table[best_by] if best_by else np.zeros(len(table))
-        order = np.lexsort((-np.nan_to_num(quality), table["source_id"]))
-        ids = table["source_id"][order]
-        first = np.r_[True, ids[1:] != ids[:-1]] | (ids == 0) if len(ids) else order.astype(bool)
-        removed["repeated"] = int(np.sum(~first))
-        table = table[np.sort(order[first])]
+        star = np.asarray(table["source_id"])
+        unknown = star <= 0
+    else:
+        places = np.round(np.column_stack([table["ra"], table["dec"]]) / SAME_POSITION)
+        unknown = ~np.isfinite(places).all(axis=1)
+        star = np.unique(np.nan_to_num(places), axis=0, return_inverse=True)[1].reshape(-1)
+    order = np.lexsort((-quality, star))
+    ordered = star[order]
+    first = np.append(True, ordered[1:] != ordered[:-1])[: len(order)] | unknown[order]
+    removed["repeated"] = int(np.sum(~first))
+    table = table[np.sort(order[first])]
     table.meta = meta
     return table
-
-
-def _spectrum_names(raw: Table) -> np.ndarray:
-    """Names of LAMOST spectra as the Hot Payne writes them: date-plan-spectrograph-fibre."""
-    return np.array(
-        [
-            f"{str(date).replace('-', '')}-{str(plan).strip()}-{int(spid):02d}-{int(fibre):03d}"
-            for date, plan, spid, fibre in zip(*(raw[c] for c in SPECTRUM_COLUMNS), strict=True)
-        ]
-    )
-
-
-def _replace_hot(table: Table, names: np.ndarray, path: str | os.PathLike) -> np.ndarray:
-    """Put the Hot Payne's labels of hot stars into a table; returns which rows."""
-    wanted = ("SpecID", *HOT_PAYNE_COLUMNS.values())
-    hot = read_fits_table(path, columns=wanted)
-    require_columns(wanted, hot.colnames, path, "this is not the Hot Payne's catalogue")
-    hot = hot[float_column(hot["Teff"]) >= HOT_PAYNE_LIMIT]
-    spectra = np.char.strip(np.asarray(hot["SpecID"]).astype(str))
-    rows, replaced = Lookup(spectra).find(names)
-    for name, column in HOT_PAYNE_COLUMNS.items():
-        what = f"{path}: column {column}"
-        values, _ = possible_values(hot[column], MEANINGS[name], what)
-        table[name][replaced] = values[rows[replaced]]
-    return replaced

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..errors import InputError
 from ..files import existing_file
 from .cells import NULLS
 from .columns import count_known
-from .formats import recognise
+from .formats import Format, recognise
 
 
 def read_table(path: str | os.PathLike, wanted: Collection[str] = ()) -> Table:
@@ -50,17 +51,29 @@ def read_table(path: str | os.PathLike, wanted: Collection[str] = ()) -> Table:
     """
     path = existing_file(path, empty=False)
     form, _ = recognise(path)
-    try:
+    with readable(path, form):
         name = _choice(form.tables(path), wanted, path)
+        table = form.table(path, name)
+    table.meta["path"] = str(path)
+    return table
+
+
+@contextmanager
+def readable(path: Path, form: Format) -> Iterator[None]:
+    """Name the file, and its format, in errors of reading it.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            table = form.table(path, name)
+            yield
     except InputError:
         raise
     except Exception as error:  # astropy's readers and their parsers have no common base of errors
         raise InputError(f"{path}: not a readable {form.title} table ({error})") from error
-    table.meta["path"] = str(path)
-    return table
 
 
 def _choice(tables: dict[str, list[str]], wanted: Collection[str], path: Path) -> str:

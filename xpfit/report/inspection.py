@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ..data.hdf5 import open_hdf5
 from ..errors import InputError
 from ..files import file_of
 from ..model.store import load_model
+from ..prepare.label_scales import LABEL_SURVEYS, LabelScales
 from ..prepare.open import iterate_file
 from ..quality import Confidence
 from ..quantities import quantity
@@ -30,6 +32,7 @@ from ..read.kinds import kind_and_format
 from ..read.known import known_columns
 from ..read.sampled import SAMPLED
 from ..read.source_ids import release_of_ids
+from ..read.surveys import recognised
 from ..read.tables import read_table
 
 MAX_PROBLEMS = 5
@@ -180,14 +183,26 @@ def _library(path: Path) -> Iterator[str]:
 
 def _prepared(path: Path) -> Iterator[str]:
     """Prepared spectra."""
-    n, first, with_parallax = 0, None, 0
+    n, first, with_parallax, surveys = 0, None, 0, Counter()
     for part in iterate_file(path):
         first = part if first is None else first
         n += len(part)
+        surveys.update(part.gaia.get(LABEL_SURVEYS, np.empty(0)).astype(int).tolist())
         with_parallax += int(np.isfinite(part.parallax_err).sum())
     yield f"prepared spectra: {n} stars, {with_parallax} with a parallax"
     if first is not None:
         yield from _of_spectra(first)
+        yield from _of_surveys(first, surveys)
+
+
+def _of_surveys(spectra: Spectra, surveys: Counter) -> Iterator[str]:
+    """How the labels of several surveys were combined, and how many stars each has."""
+    if spectra.preparation.label_scales:
+        scales = LabelScales.from_dict(spectra.preparation.label_scales)
+        for i, name in enumerate(scales.surveys):
+            n, alone = sum(n for bits, n in surveys.items() if bits >> i & 1), surveys[1 << i]
+            yield f"{n} stars have labels of {name}, {alone} of it alone"
+        yield from scales.lines()
 
 
 def _of_spectra(spectra: Spectra) -> Iterator[str]:
@@ -248,6 +263,8 @@ def _table(path: Path) -> Iterator[str]:
     if not len(table):
         raise InputError(f"{path}: no spectra, catalogue, model or table that xpfit knows")
     yield f"a table: {len(table)} rows, {len(table.colnames)} columns"
+    if survey := recognised(table.colnames):
+        yield f"the columns are those of {survey.title} (--survey {survey.name})"
     key = id_column(table, str(path))
     yield (
         f"source ids: {key}{_of_release(table, key)}"

@@ -147,6 +147,10 @@ class Format(ABC):
             If the file is damaged.
         """
 
+    def columns_of(self, path: Path, name: str, columns: Container[str]) -> Table:
+        """Some columns of one of the tables, where the format can read these alone."""
+        return self.table(path, name)
+
     def names_in_head(self, head: bytes) -> list[str]:
         """Names of columns in the first bytes of a file; perhaps not of all, perhaps none."""
         return []

@@ -8,7 +8,7 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -65,6 +65,12 @@ class FITS(Format):
         with broken_fits_explained(path), open_tables(path) as hdus:
             hdu = next(hdu for n, hdu in hdus.items() if _label(n, hdu) == name)
             return Table.read(hdu, format="fits")
+
+    def columns_of(self, path: Path, name: str, columns: Container[str]) -> Table:
+        """Without reading the others."""
+        with broken_fits_explained(path), open_tables(path) as hdus:
+            hdu = next(hdu for n, hdu in hdus.items() if _label(n, hdu) == name)
+            return _columns(hdu, slice(None), columns)
 
     def facts(self, path: Path, kind: RowType) -> TableFacts:
         """Units are TUNIT; GaiaXPy writes wavelengths into the header as SAMPLING."""
@@ -139,18 +145,23 @@ def read_fits_table(path: str | os.PathLike, rows=None, columns=None) -> Table:
     path = existing_file(path, empty=False)
     with broken_fits_explained(path), open_table(path) as hdu:
         index = _row_index(rows, hdu.header["NAXIS2"], path)
-        table = Table()
-        for column in hdu.columns:
-            if columns is not None and column.name not in columns:
-                continue
-            values = np.asarray(hdu.data.field(column.name)[index])
-            if values.dtype.kind in "iuf":
-                values = values.astype(values.dtype.newbyteorder("="))
-            if column.null is not None:
-                values = np.ma.masked_equal(values, column.null)
-            table[column.name] = values
-            if column.unit:
-                table[column.name].unit = column.unit
+        return _columns(hdu, index, columns)
+
+
+def _columns(hdu: fits.BinTableHDU, rows, columns: Container[str] | None) -> Table:
+    """Columns of a table, in native byte order; integers equal to TNULL are masked."""
+    table = Table()
+    for column in hdu.columns:
+        if columns is not None and column.name not in columns:
+            continue
+        values = np.asarray(hdu.data.field(column.name)[rows])
+        if values.dtype.kind in "iuf":
+            values = values.astype(values.dtype.newbyteorder("="))
+        if column.null is not None:
+            values = np.ma.masked_equal(values, column.null)
+        table[column.name] = values
+        if column.unit:
+            table[column.name].unit = column.unit
     return table
 
 
