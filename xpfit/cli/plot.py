@@ -23,6 +23,7 @@ from ..plots.cmd import cmd_figure
 from ..plots.epochs import epochs_figure
 from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
 from ..plots.forecast import forecast_figure
+from ..plots.labels import label_figure
 from ..plots.latent import alpha_figure, latent_figure
 from ..plots.reconstruction import reconstruction_figure
 from ..plots.sky import birdseye_figure, extinction_map_figure
@@ -47,6 +48,11 @@ CLUMP_LOGG, CLUMP_TEFF = (2.4, 0.3), (4.75, 0.2)
 def _of_model(options: argparse.Namespace) -> dict[str, Figure]:
     """Figures of a model."""
     return model_figures(load_model(options.file, shapes_only=options.shapes_only))
+
+
+def _of_labels(options: argparse.Namespace) -> dict[str, Figure]:
+    """Kiel diagram of labelled stars."""
+    return {"labels": label_figure(read_spectra(_file(options)))}
 
 
 def _of_catalogue(options: argparse.Namespace) -> dict[str, Figure]:
@@ -199,6 +205,7 @@ def _companion(options: argparse.Namespace, kinds: tuple[str, ...]) -> tuple[Com
 
 PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "model": _of_model,
+    "labels": _of_labels,
     "reliability": _of_catalogue,
     "cmd": _of_colours,
     "tension": _of_tensions,
@@ -218,7 +225,9 @@ ALWAYS = {
     "residuals": ["flux_residuals", "flux_residual_maps"],
     "sky": ["extinction_maps"],
     "latent": ["latent_tracks", "reconstruction"],
-    **{name: [name] for name in ("reliability", "cmd", "tension", "forecast", "birdseye")},
+    **{
+        name: [name] for name in ("labels", "reliability", "cmd", "tension", "forecast", "birdseye")
+    },
     "attention": ["attention"],
 }
 """Figures that are drawn of every subject: these must not exist when the work begins."""
@@ -228,7 +237,8 @@ def add(command: Parser) -> None:
     """Add the command's arguments."""
     command.option(
         "what",
-        "model: a trained model; reliability: the fraction of a catalogue's sources that pass "
+        "model: a trained model; labels: the Kiel diagram of labelled spectra (ZGR23, fig. 1); "
+        "reliability: the fraction of a catalogue's sources that pass "
         "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); cmd: "
         "that diagram by measured and by fitted parallaxes; tension: parallaxes and log g of "
         "solar-type stars, and the binaries among them (fig. 4); star: "

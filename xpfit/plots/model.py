@@ -73,7 +73,7 @@ def training_figure(model: XPModel) -> Figure:
         top.plot(epoch[rows], loss[rows], lw=1.2, label=names[index])
         bottom.plot(epoch[rows], chi2[rows], lw=1.2)
     top.set(yscale="log", ylabel="mean loss per star")
-    bottom.set(xlabel="epoch", ylabel=r"median $\chi^2$ / dof")
+    bottom.set(yscale="log", xlabel="epoch", ylabel=r"median $\chi^2$ / dof")
     bottom.axhline(1.0, color="0.6", lw=0.8)
     top.legend(fontsize=8)
     kept = model.training["n_stars"] - model.training["n_cleaned"]
@@ -196,7 +196,11 @@ def cleaning_figure(model: XPModel) -> Figure:
     typical = np.median(magnitude[finite & ~outside])
     right.axvline(typical, color="0.4", lw=0.8)
     right.axvline(typical - 0.75, color=GROUP_COLOURS["giants"], lw=0.8, ls=":")
-    right.set(xlabel="absolute magnitude, 592-782 nm (AB)", ylabel="stars", yscale="log")
+    right.set(
+        xlabel="absolute magnitude at the measured parallax, 592-782 nm (AB)",
+        ylabel="stars",
+        yscale="log",
+    )
     right.legend(fontsize=8, title="dotted: twice the light", title_fontsize=7)
     width = float(_diagnostic(model, "solar_type/width")[0])
     wider = f", within {width:g} times the limits of ZGR23's eq. 16" if width > 1 else ""

@@ -29,7 +29,7 @@ PHASE_CONSTRAINTS = {
     "milestones": (lambda m: all(epoch > 0 for epoch in m), "positive epochs"),
     "drop": (lambda x: 0 < x <= 1, "above 0, at most 1"),
     "star_step": one_of("none", "gauss-newton", "projected", "sgd", "adam"),
-    **each(allowed.NOT_NEGATIVE, "n_epochs", "star_iterations"),
+    **each(allowed.NOT_NEGATIVE, "n_epochs", "star_iterations", "min_batches"),
     **each(allowed.RATE, "learning_rate", "final_learning_rate", "star_learning_rate"),
 }
 """Of each setting of a phase by itself."""
@@ -50,6 +50,10 @@ PHASE_CONSISTENCY = {
     "star_step": (
         lambda p: p.star_step != "adam" or not p.updates_model,
         "another while the model is updated",
+    ),
+    "min_batches": (
+        lambda p: p.updates_model or p.min_batches == 0,
+        "0 unless the model is updated",
     ),
     "n_epochs": (
         lambda p: p.updates_model or p.star_learning_rate > 0 or p.n_epochs == 0,
@@ -87,6 +91,9 @@ class Phase(CheckedSettings):
         Epochs in each cycle. An epoch passes once over the stars, in minibatches, and updates the
         model, the stars, or both.
     n_cycles : int
+    min_batches : int
+        Fewest minibatches in an epoch that updates the model: where the stars make up fewer, the
+        epoch passes over them several times.
     stars : str
         Which stars the epochs use: ``kept`` (all but the outliers of the last cleaning), ``all``,
         ``high_quality`` (the recipe's `high_quality`), or ``low_extinction`` (those of them that
@@ -128,6 +135,7 @@ class Phase(CheckedSettings):
     name: str
     n_epochs: int
     n_cycles: int = 1
+    min_batches: int = 0
     stars: str = "kept"
     optimiser: str = "adam"
     momentum: float = 0.0

@@ -136,6 +136,31 @@ def chi2_per_dof(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np
     return value / (np.isfinite(data.flux_err).sum(axis=1) - theta.shape[1])
 
 
+def loss_gradient(
+    forward: ForwardModel, theta: np.ndarray, data: StarData
+) -> tuple[np.ndarray, np.ndarray]:
+    """`stellar_loss` with its gradient alone, at less than half the cost of `loss_derivatives`.
+
+    Parameters
+    ----------
+    forward, theta, data
+        As for `stellar_loss`.
+
+    Returns
+    -------
+    value : ndarray, shape (n_star,)
+    gradient : ndarray, shape (n_star, n_stellar)
+    """
+    predicted, jacobian = forward.flux_and_jacobian(theta)
+    value, d_residual = chi2(data.whitener(predicted - data.flux))
+    d_flux = data.whitener.adjoint(d_residual)
+    gradient = (jacobian @ d_flux[:, :, None])[:, :, 0]
+    penalties = list(data.constraints.penalties(theta, forward.layout))
+    for penalty in penalties:
+        gradient[:, penalty.column] += penalty.first
+    return value + sum(penalty.value for penalty in penalties), gradient
+
+
 def loss_derivatives(forward: ForwardModel, theta: np.ndarray, data: StarData) -> tuple:
     """`stellar_loss` with its gradient and Gauss-Newton Hessian.
 

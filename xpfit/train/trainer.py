@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from .projection import project
 from .recipe import Phase, Recipe
 from .record import TrainingIO, TrainingRecord, training_fingerprint
 from .stage import Stage, model_optimiser
-from .stars import StarData, chi2_per_dof, loss_derivatives
+from .stars import StarData, chi2_per_dof, stellar_loss
 from .updates import AdamDescent, fit_amplitude, gauss_newton, gradient_descent, xi_variance
 
 MIN_TRAINING_STARS = 10 * N_COMPONENTS
@@ -251,12 +252,12 @@ class Trainer:
             return stage.descent.step(self.forward, data, star_rate)
         theta = gradient_descent(self.forward, self.theta[stage.rows], data, star_rate)
         self.theta[stage.rows] = theta
-        return float(np.mean(loss_derivatives(self.forward, theta, data)[0]))
+        return float(np.mean(stellar_loss(self.forward, theta, data)))
 
     def _model_epoch(self, phase, model_rate, star_rate, free) -> float:
         """Update the model, and the stars where the phase says so; returns the mean loss."""
-        stage, clip, total = self._stage, self.recipe.gradient_clip, 0.0
-        for batch in minibatches(len(stage.rows), self.recipe.batch_size, self.rng):
+        stage, clip, total, n_seen = self._stage, self.recipe.gradient_clip, 0.0, 0
+        for batch in self._minibatches(phase):
             stars = stage.rows[batch]
             data = self.data[stars]
             projection = stage.projection[stars] if stage.projection else None
@@ -279,8 +280,15 @@ class Trainer:
                 self.theta[stars] = gradient_descent(
                     self.forward, self.theta[stars], data, star_rate
                 )
-            total += value * len(stars)
-        return total / len(stage.rows)
+            total, n_seen = total + value * len(stars), n_seen + len(stars)
+        return total / n_seen
+
+    def _minibatches(self, phase: Phase) -> Iterator[np.ndarray]:
+        """Minibatches of an epoch: one pass over its stars, or the passes that the phase needs."""
+        n_star, size = len(self._stage.rows), self.recipe.batch_size
+        n_passes = max(1, math.ceil(phase.min_batches / math.ceil(n_star / size)))
+        for _ in range(n_passes):
+            yield from minibatches(n_star, size, self.rng)
 
     def _update_stars(self, phase: Phase) -> None:
         """Fit every star's amplitude, and all its parameters where the phase says so."""

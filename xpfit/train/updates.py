@@ -12,7 +12,7 @@ import numpy as np
 from ..model import ForwardModel
 from ..model.gauge import best_ln_parallax
 from ..nn import Adam
-from .stars import StarData, loss_derivatives, stellar_loss
+from .stars import StarData, loss_derivatives, loss_gradient, stellar_loss
 
 INITIAL_DAMPING = 1e-6
 DAMPING_DECREASE, DAMPING_INCREASE = 0.1, 30.0
@@ -172,13 +172,14 @@ def _descend_chunk(forward, theta, data, learning_rate):
     """Gradient descent of stars that fit in memory together."""
     updated = theta.copy()
     with np.errstate(over="ignore", invalid="ignore"):
-        loss, gradient, _ = loss_derivatives(forward, theta, data)
+        loss, gradient = loss_gradient(forward, theta, data)
         step = learning_rate * gradient
         step *= _shortening(step, forward.scale)
         remaining = np.flatnonzero(np.isfinite(step).all(axis=1) & step.any(axis=1))
         for _ in range(MAX_HALVINGS):
             trial = theta[remaining] - step[remaining]
-            better = stellar_loss(forward, trial, data[remaining]) <= loss[remaining]
+            part = data if len(remaining) == len(data) else data[remaining]
+            better = stellar_loss(forward, trial, part) <= loss[remaining]
             updated[remaining[better]] = trial[better]
             remaining = remaining[~better]
             if not len(remaining):
@@ -221,9 +222,7 @@ class AdamDescent:
         loss, gradient = np.empty(len(self.best)), np.empty_like(self.best)
         with np.errstate(over="ignore", invalid="ignore"):
             for rows, part in data.chunks():
-                loss[rows], gradient[rows], _ = loss_derivatives(
-                    forward, self._position[rows], part
-                )
+                loss[rows], gradient[rows] = loss_gradient(forward, self._position[rows], part)
         better = loss < self._best_loss
         self.best[better], self._best_loss[better] = self._position[better], loss[better]
         # A star whose prediction overflows returns to its best point.
