@@ -26,6 +26,10 @@ from .distance_columns import distance_columns
 
 DEFAULT = "default"
 
+VALIDATION_KEY = "HELDOUT"
+"""Of the metadata: the fraction of all stars that the model was not trained on (see
+`xpfit.data.split`), if any was held out."""
+
 REFERENCE_PREFIX = "ref_"
 """Prefix of the columns of reference labels that came with the spectra."""
 
@@ -137,6 +141,7 @@ def duplicate_flags(source_id: np.ndarray) -> np.ndarray:
 
 def _metadata(model: XPModel, confidence: Confidence | None, provenance: Mapping[str, str]) -> dict:
     """Facts about the fit, under names that FITS accepts."""
+    held_out = model.training.get("held_out")
     return {
         "CREATOR": f"xpfit {__version__}",
         "MODELID": model.fingerprint,
@@ -146,6 +151,7 @@ def _metadata(model: XPModel, confidence: Confidence | None, provenance: Mapping
         "NTRAINED": len(model.source_ids),
         "LNPMIN": model.ln_prior_threshold,
         "PREPARED": json.dumps(model.preparation.to_dict(), sort_keys=True),
+        **({VALIDATION_KEY: held_out} if held_out else {}),
         **provenance,
     }
 

@@ -17,7 +17,8 @@ from ..quantities import BASIC_LABELS, LABELS, STELLAR_PARAMETERS, quantity
 from ..read.tables import float_column
 from ..releases import RELEASES
 from ..validate.metrics import require_columns
-from ..validate.sky import SkyMeans, cells_of, chi2_per_dof, good_for_maps
+from ..validate.selection import chi2_per_dof
+from ..validate.sky import SkyMeans, cells_of, good_for_maps
 
 SAMPLE = 50_000
 """Stars that figures are made of, drawn at random."""
