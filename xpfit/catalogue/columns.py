@@ -197,12 +197,12 @@ def _marginal(model: XPModel, result: FitResult) -> dict[str, np.ndarray]:
     for name, matrix in (("cov", covariance), ("icov", inverse)):
         whole = np.full((n_star, n, n), np.nan)
         whole[:, place[:, None], place] = matrix
-        five[name] = _triangle(whole)
+        five[name] = triangle(whole)
     return five
 
 
-def _triangle(matrix: np.ndarray) -> np.ndarray:
-    """Upper triangles, row by row, shape (n_star, n (n + 1) / 2)."""
+def triangle(matrix: np.ndarray) -> np.ndarray:
+    """Upper triangles of matrices (n_star, n, n), row by row: (n_star, n (n + 1) / 2)."""
     rows, columns = np.triu_indices(matrix.shape[1])
     return matrix[:, rows, columns]
 
@@ -223,7 +223,7 @@ def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
         for kind, matrix in (("icov", result.inverse_covariance), ("cov", result.covariance)):
             name = f"all_params_{kind}_triu"
             text = f"{describe(name).text} of ({order}) in kK, dex, mag, mas{last}"
-            add_column(table, name, _triangle(matrix), replace(describe(name), text=text))
+            add_column(table, name, triangle(matrix), replace(describe(name), text=text))
 
 
 def _add_measurement(table: Table, name: str, value, error, prefix: str = "") -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits, votable
 from astropy.io.votable.tree import Info
-from astropy.table import Column, Table
+from astropy.table import Column, Table, vstack
 
 from ..data.hdf5 import FileFormat, new_hdf5
 from ..errors import InputError, OutputError
@@ -25,6 +25,7 @@ from ..read.formats.votable import first_votable
 from . import parquet
 from .checksum import KEY, Checksums
 from .describe import attributes, described_column
+from .published import as_catalogue, is_published, iterate_published, published_hdf5
 
 FORMATS = {
     ".fits": "FITS",
@@ -96,8 +97,9 @@ def read_catalogue(path: str | os.PathLike) -> Table:
     Parameters
     ----------
     path : path-like
-        A file in one of `FORMATS`, any other table that `xpfit.read.read_table` can read, or the
-        directory of a run (`xpfit run`), all of whose rows are read.
+        A file in one of `FORMATS`, any other table that `xpfit.read.read_table` can read, the
+        directory of a run (`xpfit run`), all of whose rows are read, or a published catalogue (see
+        `xpfit.catalogue.published`), which gets the columns of xpfit's.
 
     Returns
     -------
@@ -115,11 +117,13 @@ def read_catalogue(path: str | os.PathLike) -> Table:
     if path.is_dir():
         return parquet.read_directory(path)
     form, _ = recognise(path)
+    if form.title == "HDF5" and published_hdf5(path):
+        return vstack(list(iterate_published(path)))
     reader = _READERS.get(form.title)
     table = reader(path) if reader else _without_masks(read_table(path))
     if form.title != "Parquet":
         Checksums([table]).verify(table.meta.pop(KEY, None), path)
-    return table
+    return as_catalogue(table, str(path)) if is_published(table.colnames) else table
 
 
 def _write_fits(table: Table, path: Path) -> None:

@@ -13,7 +13,12 @@ from astropy.table import Table
 
 from .. import plots, validate
 from ..catalogue import read_catalogue
+from ..plots.clusters import cluster_figure
 from ..quantities import quantity
+from ..read import read_table
+from ..read.columns import ASTROMETRY
+from ..validate.clusters import cluster_numbers
+from ..validate.membership import find_clusters
 from . import options as shared
 from .parser import DEFAULT_MODEL, REFERENCE_HELP, Parser
 
@@ -28,6 +33,7 @@ FIGURE_NAMES = (
     "confidence.png",
 )
 DUST_FIGURE_NAME, TRUTH_FIGURE_NAME, METRICS_NAME = "dust.png", "coverage.png", "metrics.json"
+CLUSTER_FIGURE_NAME = "clusters.png"
 
 EMPTY = ["", "", "", "no stars"]
 """Cells of a group without stars."""
@@ -68,9 +74,19 @@ def add(command: Parser) -> None:
         choices=tuple(validate.DUST_MAPS),
     )
     command.option(
+        "--clusters",
+        "compare parallaxes, [Fe/H] and E of members of globular clusters with those of the "
+        "clusters; members are found by position and proper motion (of --astrometry)",
+    )
+    command.option(
+        "--members TABLE",
+        "the same of a list of members: cluster, source_id and the cluster's parallax",
+    )
+    command.option("--astrometry TABLE", "with --clusters: rows of gaia_source of the stars")
+    command.option(
         "--output DIR",
         f"directory for {METRICS_NAME} and figures: {', '.join(FIGURE_NAMES)}; {DUST_FIGURE_NAME} "
-        f"with --dust-map; {TRUTH_FIGURE_NAME} with --truth",
+        f"with --dust-map; {TRUTH_FIGURE_NAME} with --truth; {CLUSTER_FIGURE_NAME} with --clusters",
     )
     command.option("--json", "print the numbers as JSON")
     defaults = validate.Selection()
@@ -90,13 +106,18 @@ def add(command: Parser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Compare fitted with reference labels; print and write the outcome."""
+    of_clusters = options.clusters or options.members
     names = [TRUTH_FIGURE_NAME] if options.truth else list(FIGURE_NAMES)
+    names = [CLUSTER_FIGURE_NAME] if of_clusters else names
     names += [METRICS_NAME] + [DUST_FIGURE_NAME] * bool(options.dust_map)
     if options.output:
         shared.make_directory(options, options.output, names)
     fitted = read_catalogue(options.fitted)
     if options.truth:
         _validate_truth(options, fitted)
+        return
+    if of_clusters:
+        _validate_clusters(options, fitted)
         return
     if options.reference:
         reference = validate.read_reference(options.reference, options.model)
@@ -142,6 +163,17 @@ def _validate_truth(options: argparse.Namespace, fitted: Table) -> None:
     numbers = validate.coverage(fitted, truth, include_flagged=options.include_flagged)
     figures = {TRUTH_FIGURE_NAME: plots.coverage_figure(numbers)} if options.output else {}
     _show(options, numbers, figures, _coverage_text(numbers))
+
+
+def _validate_clusters(options: argparse.Namespace, fitted: Table) -> None:
+    """Compare with clusters; print and write the outcome."""
+    astrometry = read_table(options.astrometry, ASTROMETRY) if options.astrometry else None
+    fitted, clusters = find_clusters(fitted, options.members, astrometry)
+    numbers = cluster_numbers(fitted, clusters)
+    figures = {}
+    if options.output:
+        figures[CLUSTER_FIGURE_NAME] = cluster_figure(fitted, clusters)
+    _show(options, numbers, figures, _clusters_text(numbers))
 
 
 def _show(
@@ -213,6 +245,26 @@ def _coverage_text(numbers: dict) -> str:
         texts.append(f"{group}: {by_name['joint']['n']} stars")
         texts.append(shared.text_table([12, 10, 10, 8, 8, 8], rows))
     return "\n".join(texts)
+
+
+def _clusters_text(numbers: dict) -> str:
+    """Clusters as a text table."""
+    head = ["cluster", "members", "faint", "parallax", "gaia", "fitted", "pull"]
+    rows = [[*head, "[Fe/H]", "known", "E", "known"]]
+    for name, entry in numbers.items():
+        cells: list[object] = [name, entry["n_member"], entry["gaia"]["n"]]
+        cells.append(f"{entry['parallax']:.3f}")
+        numbers_of = [entry[kind]["scatter"] for kind in ("gaia", "fitted")]
+        numbers_of.append(entry["fitted"]["pull"])
+        for label in ("feh", "extinction"):
+            numbers_of += [entry[label]["median"], entry[label]["literature"]]
+        cells += ["" if value is None else f"{value:.3f}" for value in numbers_of]
+        rows.append(cells)
+    title = (
+        "gaia, fitted: scatter of parallaxes of members whose measured one is uncertain by more "
+        "than a fifth\n(mas; ZGR23, fig. 19); known: [Fe/H] and E(B-V) of Harris (2010)\n"
+    )
+    return title + shared.text_table([12, 8, 7, 9, 8, 8, 7, 8, 8, 8, 8], rows)
 
 
 def _cells(name: str, numbers: dict, *columns: str) -> list[str]:
