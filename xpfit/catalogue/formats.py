@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits, votable
-from astropy.io.votable.tree import Info
+from astropy.io.votable.tree import CooSys, Info
 from astropy.table import Column, Table, vstack
 
 from ..data.hdf5 import FileFormat, new_hdf5
@@ -22,6 +22,7 @@ from ..files import atomic_output
 from ..read import read_table
 from ..read.formats import recognise
 from ..read.formats.votable import first_votable
+from ..releases import RELEASES, id_column_of
 from . import parquet
 from .checksum import KEY, Checksums
 from .describe import attributes, described_column
@@ -39,6 +40,9 @@ FORMATS = {
 """Endings of catalogue files and their formats."""
 
 HDF5_FORMAT = FileFormat("xpfit-catalogue", "a catalogue", error=InputError)
+
+COOSYS_ID = "icrs"
+"""Of the element that says which system and epoch positions in VOTables are of."""
 
 META_PREFIX = "xpfit."
 """Of the INFO elements in which VOTables hold the table's metadata, as JSON."""
@@ -150,9 +154,17 @@ def _read_fits(path: Path) -> Table:
 
 
 def _write_votable(table: Table, path: Path) -> None:
-    """VOTable with binary2 data; metadata as INFO elements."""
+    """VOTable with binary2 data, COOSYS of the positions; metadata as INFO elements."""
     file = votable.from_table(table)
-    infos = file.get_first_table().infos
+    whole = file.get_first_table()
+    ids = id_column_of(table.colnames)
+    epoch = next(release.epoch for release in RELEASES.values() if release.id_column == ids)
+    system = CooSys(ID=COOSYS_ID, system="ICRS", epoch=f"J{epoch:.1f}")
+    file.resources[0].coordinate_systems.append(system)
+    for name in ("ra", "dec"):
+        if name in table.colnames:
+            whole.get_field_by_id_or_name(name).ref = COOSYS_ID
+    infos = whole.infos
     for name, value in table.meta.items():
         infos.append(Info(name=f"{META_PREFIX}{name}", value=json.dumps(value)))
     file.to_xml(str(path), tabledata_format="binary2")

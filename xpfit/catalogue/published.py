@@ -205,7 +205,7 @@ def _parameters(table: Table, what: str) -> tuple[tuple[str, ...], np.ndarray, n
 
 def _order(table: Table, what: str) -> tuple[str, ...]:
     """Names of the parameters in the arrays."""
-    shape = table[ESTIMATES].shape[1:]
+    shape = _stacked(table, ESTIMATES).shape[1:]
     for names in (STELLAR_PARAMETERS, WITH_XI):
         if shape == (len(names),):
             return names
@@ -217,10 +217,19 @@ def _order(table: Table, what: str) -> tuple[str, ...]:
 
 def _array(table: Table, name: str, shape: tuple[int, ...], what: str) -> np.ndarray:
     """An array column as float64."""
-    if name not in table.colnames or table[name].shape[1:] != shape:
-        found = table[name].shape[1:] if name in table.colnames else "nothing"
+    values = _stacked(table, name) if name in table.colnames else np.ma.empty(0)
+    if name not in table.colnames or values.shape[1:] != shape:
+        found = values.shape[1:] if name in table.colnames else "nothing"
         raise InputError(f"{what}: column {name} should have {shape} values a row, found {found}")
-    return np.asarray(np.ma.filled(table[name].astype(float), np.nan))
+    return np.asarray(np.ma.filled(values.astype(float), np.nan))
+
+
+def _stacked(table: Table, name: str) -> np.ma.MaskedArray:
+    """Cells of an array column; lists of one length, as Parquet may have them, are arrays."""
+    values = np.ma.asarray(table[name])
+    if values.dtype == object and len({np.size(cell) for cell in values}) == 1:
+        return np.ma.asarray(np.stack([np.asarray(cell) for cell in values]))
+    return values
 
 
 def _column(table: Table, name: str, error: bool = False) -> str | None:

@@ -34,6 +34,7 @@ from ..prepare import read_spectra
 from ..read import read_table
 from ..read.columns import ASTROMETRY
 from ..validate import cmd, correlations, membership, sky, tension
+from ..validate.curves import read_extinction_curve
 from ..validate.flux_residuals import FluxResiduals, flux_residuals
 from ..validate.latent import alpha_classifiers
 from ..validate.reconstruction import reconstruction_errors
@@ -51,7 +52,8 @@ CLUMP_LOGG, CLUMP_TEFF = (2.4, 0.3), (4.75, 0.2)
 
 def _of_model(options: argparse.Namespace) -> dict[str, Figure]:
     """Figures of a model."""
-    return model_figures(load_model(options.file, shapes_only=options.shapes_only))
+    curves = {Path(path).stem: read_extinction_curve(path) for path in options.curve or ()}
+    return model_figures(load_model(options.file, shapes_only=options.shapes_only), curves)
 
 
 def _of_catalogue(options: argparse.Namespace) -> dict[str, Figure]:
@@ -291,6 +293,12 @@ def add(command: Parser) -> None:
     command.option(
         "--members TABLE",
         "for clusters: a list of members, with cluster, source_id and the cluster's parallax",
+    )
+    command.option(
+        "--curve FILE",
+        "for model: an extinction curve to compare with, such as ZGR23's published one: a table "
+        "of wavelength (nm) and extinction, whose file's name is its name (repeatable)",
+        action="append",
     )
     command.option("--g G", "magnitude of the forecast", default=15.0)
     command.option(

@@ -45,7 +45,7 @@ def write_report(
     catalogue: str | os.PathLike,
     output: str | os.PathLike,
     *,
-    reference: str | None = None,
+    reference: str | os.PathLike | None = None,
     model: str | os.PathLike | None = None,
     spectra: Sequence[str | os.PathLike] = (),
     overwrite: bool = False,
@@ -59,7 +59,7 @@ def write_report(
         A catalogue or the directory of a run; Parquet and runs are read part by part.
     output : path-like
         HTML file.
-    reference : str, optional
+    reference : str or path-like, optional
         Table of labels to compare with, as for `xpfit.validate.read_reference`; by default those
         that came with the spectra.
     model : path-like, optional

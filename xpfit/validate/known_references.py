@@ -253,12 +253,12 @@ def recognise_reference(table: Table) -> KnownReference | None:
     return next((known for known in known_references().values() if known.matches(table)), None)
 
 
-def named_reference(text: str) -> tuple[KnownReference | None, str]:
+def named_reference(text: str | os.PathLike) -> tuple[KnownReference | None, str]:
     """A table as commands name it.
 
     Parameters
     ----------
-    text : str
+    text : str or path-like
         ``TABLE``, ``NAME=TABLE`` or ``DESCRIPTION.toml=TABLE``.
 
     Returns
@@ -272,6 +272,7 @@ def named_reference(text: str) -> tuple[KnownReference | None, str]:
     InputError
         If there is no such name.
     """
+    text = os.fspath(text)
     name, equals, path = text.partition("=")
     if not equals or os.path.exists(text):
         return None, text

@@ -164,12 +164,14 @@ class ReferenceLabels:
         return rows, matched
 
 
-def read_reference(text: str, model: str | os.PathLike | None = None) -> ReferenceLabels:
+def read_reference(
+    text: str | os.PathLike, model: str | os.PathLike | None = None
+) -> ReferenceLabels:
     """Labels of a table as commands name it.
 
     Parameters
     ----------
-    text : str
+    text : str or path-like
         ``TABLE``, ``NAME=TABLE`` or ``DESCRIPTION.toml=TABLE``; see
         `xpfit.validate.known_references`.
     model : path-like, optional
