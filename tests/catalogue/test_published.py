@@ -146,6 +146,7 @@ def test_a_wrong_unit_is_refused(arrays):
         as_catalogue(table, "file.vot")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_commands_run_on_a_published_catalogue(arrays, tmp_path, rng, capsys):
     published, ours = tmp_path / "zgr.h5", tmp_path / "ours.fits"
