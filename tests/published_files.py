@@ -19,7 +19,8 @@ def published_arrays(rng: np.random.Generator, n: int = 40, *, xi: bool = False)
         "extinction": rng.uniform(0.01, 1.0, n), "parallax": rng.uniform(0.5, 5.0, n),
     }  # fmt: skip
     estimates = np.column_stack([values[name] for name in names])
-    scale = np.array([0.05, 0.1, 0.1, 0.2, 0.02, 0.05])[: len(names)]
+    error = {"teff": 0.05, "feh": 0.1, "logg": 0.1, "xi": 0.2, "extinction": 0.01, "parallax": 0.01}
+    scale = np.array([error[name] for name in names])
     mixing = np.eye(len(names)) + 0.3 * rng.standard_normal((n, len(names), len(names)))
     covariance = scale[:, None] * (mixing @ np.swapaxes(mixing, 1, 2)) * scale
     rows, columns = np.triu_indices(len(names))

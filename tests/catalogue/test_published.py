@@ -148,12 +148,13 @@ def test_a_wrong_unit_is_refused(arrays):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_commands_run_on_a_published_catalogue(arrays, tmp_path, rng, capsys):
+def test_commands_run_on_a_published_catalogue(tmp_path, rng, capsys):
+    arrays = published_arrays(rng, 400)
     published, ours = tmp_path / "zgr.h5", tmp_path / "ours.fits"
     write_hdf5(published, arrays)
     gaia_rows(arrays, rng).write(tmp_path / "gaia.fits")
     assert run("convert", published, ours, "--astrometry", tmp_path / "gaia.fits") == 0
-    assert "wrote 40 rows" in capsys.readouterr().out
+    assert "wrote 400 rows" in capsys.readouterr().out
     table = read_catalogue(ours)
     assert_is(table, arrays)
     pull = (table["gaia_parallax"] - table["parallax"]) / table["gaia_parallax_error"]
