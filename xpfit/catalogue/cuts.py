@@ -14,6 +14,7 @@ from ..quality import is_basic, is_reliable
 from ..quality.flags import MIN_CONFIDENCE
 from . import parquet
 from .formats import FORMATS, read_catalogue
+from .published import as_catalogue, is_published, iterate_published, published_hdf5
 
 
 def _basic(table: Table) -> np.ndarray:
@@ -21,7 +22,7 @@ def _basic(table: Table) -> np.ndarray:
 
 
 def _usable(table: Table) -> np.ndarray:
-    """Rows without the fit flags `UNRELIABLE`; ZGR23's own catalogue has no fit flags."""
+    """Rows without the fit flags `UNRELIABLE`, where a table has them."""
     if "fit_flags" not in table.colnames:
         return np.ones(len(table), dtype=bool)
     return ~has_flag(table["fit_flags"], UNRELIABLE)
@@ -120,7 +121,7 @@ def counts(tables: Iterable[Table]) -> dict[str, int]:
 
 
 def iterate_catalogue(path: Path, columns: Sequence[str] | None = None) -> Iterator[Table]:
-    """A catalogue part by part: in bounded memory if it is Parquet, else in one.
+    """A catalogue part by part: in bounded memory if it is Parquet (or a published HDF5 file).
 
     Parameters
     ----------
@@ -133,7 +134,13 @@ def iterate_catalogue(path: Path, columns: Sequence[str] | None = None) -> Itera
     ------
     astropy.table.Table
     """
-    if path.is_dir() or FORMATS.get(path.suffix.lower()) == "Parquet":
+    if path.is_dir():
         yield from parquet.iterate(path, columns)
+    elif FORMATS.get(path.suffix.lower()) == "Parquet":
+        published = is_published(parquet.column_names(path))
+        for part in parquet.iterate(path, None if published else columns):
+            yield as_catalogue(part, str(path)) if published else part
+    elif FORMATS.get(path.suffix.lower()) == "HDF5" and published_hdf5(path):
+        yield from iterate_published(path)
     else:
         yield read_catalogue(path)

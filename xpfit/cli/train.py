@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..data import Spectra
+from ..data.split import is_held_out
 from ..errors import InputError, OutputError
 from ..files import new_log
 from ..model import XPModel, ccm89_curve
@@ -68,6 +69,12 @@ def add(command: Parser) -> None:
         "--no-parallax", "learn only the shapes of spectra, even if the stars have parallaxes"
     )
     command.option(
+        "--validation FRACTION",
+        "hold out this fraction of the stars, by their source ids, so always the same ones; "
+        "'xpfit validate' compares only those (ZGR23: 0.2)",
+        default=0.0,
+    )
+    command.option(
         "--resume",
         f"resume an interrupted training from MODEL.h5{CHECKPOINT_SUFFIX}; all other options must "
         "be unchanged",
@@ -103,6 +110,7 @@ def _train(options: argparse.Namespace, checkpoint: Path) -> None:
     labels = shared.label_names(options)
     spectra, held_out = _with_luminosities(options, _read(options))
     exclude = np.union1d(exclude, held_out)
+    exclude = np.union1d(exclude, _validation_stars(options, spectra))
     with ExitStack() as stack:
         log = None
         if options.log:
@@ -151,10 +159,26 @@ def _read(options: argparse.Namespace) -> Spectra:
     return spectra
 
 
-def _provenance(options: argparse.Namespace) -> dict[str, str | int]:
+def _validation_stars(options: argparse.Namespace, spectra: Spectra) -> np.ndarray:
+    """Source ids of the stars of ``--validation``."""
+    if not 0.0 <= options.validation < 1.0:
+        raise InputError(
+            f"--validation {options.validation:g}: give a fraction of the stars, from 0 to below 1"
+        )
+    chosen = spectra.source_id[is_held_out(spectra.source_id, options.validation)]
+    if options.validation:
+        shared.say(options, f"{len(chosen)} of {len(spectra)} stars are held out for validation")
+    return chosen
+
+
+def _provenance(options: argparse.Namespace) -> dict[str, str | int | float]:
     """What the training was made of, for the model file."""
     tables = {name: getattr(options, name) for name in ("library", "luminosities", "parallaxes")}
-    return {**{k: Path(path).name for k, path in tables.items() if path}, "seed": options.seed}
+    return {
+        **{k: Path(path).name for k, path in tables.items() if path},
+        "seed": options.seed,
+        "held_out": options.validation,
+    }
 
 
 def _with_luminosities(options: argparse.Namespace, spectra: Spectra) -> tuple[Spectra, np.ndarray]:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -14,7 +16,7 @@ from ..data import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
 from ..quantities import factors, quantity
-from .extinction import extinction_figure
+from .extinction import Curve, extinction_figure
 from .style import GROUP_COLOURS, VERMILION, draw_density, subplots
 from .tracks import TRACKS, require_sampled, track_figure
 
@@ -22,12 +24,14 @@ RESIDUALS_SHOWN = 10.0
 """Half height (%) of the panel of residuals; faint stars scatter more in the blue."""
 
 
-def model_figures(model: XPModel) -> dict[str, Figure]:
+def model_figures(model: XPModel, curves: Mapping[str, Curve] | None = None) -> dict[str, Figure]:
     """All figures that can be drawn of a model, by name.
 
     Parameters
     ----------
     model : XPModel
+    curves : mapping of str to tuple of ndarray, optional
+        Further extinction curves, as for `extinction_figure`.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def model_figures(model: XPModel) -> dict[str, Figure]:
     if isinstance(model.space, SampledSpace):
         for name in TRACKS:
             figures[name] = track_figure(model, name)
-        figures["extinction_curve"] = extinction_figure(model)
+        figures["extinction_curve"] = extinction_figure(model, curves)
     if "history/loss" in model.diagnostics:
         figures["training"] = training_figure(model)
     if "residual_quantiles" in model.diagnostics and isinstance(model.space, SampledSpace):
