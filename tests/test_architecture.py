@@ -11,7 +11,7 @@ PACKAGE = Path(xpfit.__file__).parent
 ORDER = [
     "_deprecated", "_version", "errors", "integrity", "constraints", "releases", "locks",
     "temporary", "files", "arrays", "arrow", "constants", "quantities", "statistics", "healpix",
-    "data", "read", "prepare", "nn", "model", "train", "companion", "fit", "quality", "catalogue",
+    "data", "read", "dust", "prepare", "nn", "model", "train", "companion", "fit", "quality", "catalogue",
     "simulate", "epochs", "validate", "plots", "report", "cli", "__main__",
 ]  # fmt: skip
 

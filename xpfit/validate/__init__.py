@@ -1,13 +1,12 @@
 """Fits against reference labels, simulated truth, dust maps and sampled posteriors: numbers."""
 
-from .dust import DUST_MAPS, attach_dust_map, beyond_the_dust, dust_numbers, load_dust_map
+from .dust import attach_dust_map, beyond_the_dust, compare_dust, dust_numbers, line_with_errors
 from .metrics import Comparison, Selection, beside_zgr23, compare, metrics
 from .reference import attach_reference, nearest_stars
 from .reliability import reliable_fraction
 from .truth import attach_truth, coverage
 
 __all__ = [
-    "DUST_MAPS",
     "Comparison",
     "Selection",
     "attach_dust_map",
@@ -16,9 +15,10 @@ __all__ = [
     "beside_zgr23",
     "beyond_the_dust",
     "compare",
+    "compare_dust",
     "coverage",
     "dust_numbers",
-    "load_dust_map",
+    "line_with_errors",
     "metrics",
     "nearest_stars",
     "reliable_fraction",
