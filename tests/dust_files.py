@@ -3,13 +3,18 @@
 import h5py
 import numpy as np
 from astropy.io import fits
+from astropy.wcs import WCS
 from astropy_healpix import HEALPix
+
+N_SAMPLE = 5
 
 DM_EDGES = np.arange(4.0, 19.01, 0.5)
 """Distance moduli, as the published map has (120 of them there)."""
 
 
-def write_bayestar(path, field, nside=4, rms=0.0, n_sample=5, rng=None, covered=None, dm=(6.0, 15.0)):
+def write_bayestar(
+    path, field, nside=4, rms=0.0, n_sample=5, rng=None, covered=None, dm=(6.0, 15.0)
+):
     """Bayestar's HDF5: `field(l, b, pc)` in degrees and pc, samples scattering by a fraction.
 
     `covered` are the pixels of the map; the first one has not converged.
@@ -19,7 +24,7 @@ def write_bayestar(path, field, nside=4, rms=0.0, n_sample=5, rng=None, covered=
     lon, lat = (x.deg for x in cells.healpix_to_lonlat(pixels))
     distance = 10.0 ** (0.2 * DM_EDGES + 1.0)
     true = field(lon[:, None], lat[:, None], distance[None, :])
-    scatter = np.zeros((len(pixels), n_sample, 1))
+    scatter = np.zeros((len(pixels), N_SAMPLE, 1))
     if rms:
         scatter = rms * rng.standard_normal(scatter.shape)
     kind = [("nside", "i4"), ("healpix_index", "i8"), ("converged", "u1"),
@@ -49,13 +54,13 @@ def write_sfd(directory, field, n=128):
         step = np.degrees(np.sqrt(2.0)) * 2.0 / (n - 4)
         header["CD1_1"], header["CD2_2"] = -step, step
         header["CD1_2"] = header["CD2_1"] = 0.0
-        from astropy.wcs import WCS
-
         y, x = np.mgrid[:n, :n]
         with np.errstate(invalid="ignore"):
             lon, lat = WCS(header).wcs_pix2world(x.ravel(), y.ravel(), 0)
         values = np.nan_to_num(field(lon, lat)).reshape(n, n)
-        fits.PrimaryHDU(values.astype("f4"), header).writeto(directory / f"SFD_dust_4096_{pole}.fits")
+        fits.PrimaryHDU(values.astype("f4"), header).writeto(
+            directory / f"SFD_dust_4096_{pole}.fits"
+        )
     return directory
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import warnings
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -97,7 +98,9 @@ def _class(name: str):
     """A class of the dustmaps package."""
     module, class_name = CLASSES[name]
     try:
-        return getattr(importlib.import_module(f"dustmaps.{module}"), class_name)
+        with warnings.catch_warnings():  # of a missing file of settings, which files do not need
+            warnings.simplefilter("ignore")
+            return getattr(importlib.import_module(f"dustmaps.{module}"), class_name)
     except ImportError as error:
         raise InputError(
             f'dust maps need the dustmaps package: pip install "xpfit[maps]" ({error})'
