@@ -28,6 +28,9 @@ CLIP = 5.0
 
 N_ITERATIONS = 50
 
+MAX_PAIRED = 1000
+"""Points of which the first line takes all pairs."""
+
 
 def attach_dust_map(
     fitted: Table, dust_map: DustMap | DustTable, independent: DustMap | DustTable | None = None
@@ -210,23 +213,27 @@ def line_with_errors(
 
     Notes
     -----
-    York et al. (2004, Am. J. Phys. 72, 367), iterated; points further than `CLIP` of their errors
+    York et al. (2004, Am. J. Phys. 72, 367), iterated from the line of Theil and Sen. Points
+    further than `CLIP` of their errors
     (or of the robust width of the residuals, if that is larger) do not count.
     """
+    from scipy.stats import theilslopes
+
     good = np.isfinite(x_variance + y_variance) & (x_variance + y_variance > 0)
     x, y, x_variance, y_variance = (v[good] for v in (x, y, x_variance, y_variance))
     if len(x) < 3 or not np.ptp(x) > 0:
         return np.nan, np.nan
-    keep, intercept, slope = np.ones(len(x), dtype=bool), 0.0, 1.0
+    sample = np.linspace(0, len(x) - 1, min(len(x), MAX_PAIRED)).astype(int)
+    slope, intercept = theilslopes(y[sample], x[sample])[:2]
     for _ in range(N_ITERATIONS):
+        pull = (y - intercept - slope * x) / np.sqrt(y_variance + slope**2 * x_variance)
+        keep = np.abs(pull) < CLIP * max(1.0, robust_width(pull))
         weight = keep / (y_variance + slope**2 * x_variance)
         mean_x, mean_y = np.average(x, weights=weight), np.average(y, weights=weight)
         du, dv = x - mean_x, y - mean_y
         beta = weight * (du * y_variance + slope * dv * x_variance)
         previous, slope = slope, np.sum(weight * beta * dv) / np.sum(weight * beta * du)
         intercept = mean_y - slope * mean_x
-        pull = (y - intercept - slope * x) / np.sqrt(y_variance + slope**2 * x_variance)
-        keep = np.abs(pull) < CLIP * max(1.0, robust_width(pull))
         if abs(slope - previous) < 1e-10:
             break
     return float(intercept), float(slope)
