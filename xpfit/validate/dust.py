@@ -224,7 +224,8 @@ def line_with_errors(
     if len(x) < 3 or not np.ptp(x) > 0:
         return np.nan, np.nan
     sample = np.linspace(0, len(x) - 1, min(len(x), MAX_PAIRED)).astype(int)
-    slope, intercept = theilslopes(y[sample], x[sample])[:2]
+    slope = theilslopes(y[sample], x[sample])[0]
+    intercept = np.median(y - slope * x)
     for _ in range(N_ITERATIONS):
         pull = (y - intercept - slope * x) / np.sqrt(y_variance + slope**2 * x_variance)
         keep = np.abs(pull) < CLIP * max(1.0, robust_width(pull))
