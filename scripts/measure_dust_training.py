@@ -3,7 +3,7 @@
 Simulates a LAMOST-like survey in a field of dust and trains on it: with an E of each star; with E
 from a dust map with errors of 15 % (positions and parallaxes as 'xpfit prepare --dust-map' uses
 them); with no E and no map. Prints, for each, how far the learned R(lambda) and ln f_abs are from
-those that the survey was simulated with.
+those that the survey was simulated with, and R(lambda) from that of the first.
 
     python scripts/measure_dust_training.py --n 4000
 """
@@ -58,7 +58,8 @@ def main() -> None:
     print(f"map: {counts}")
     cases = {"given": survey.spectra, "map": mapped, "none": nothing}
     recipe = load_recipe(options.recipe) if options.recipe else Recipe()
-    print("case    max |R shape - 1|  R scale  median |ln f error|  left out  seconds")
+    print("case    max |R shape - 1|  R scale  of first  median |ln f error|  left out  seconds")
+    first = None
     for name in options.cases.split(","):
         start = time.process_time()
         trained, summary = train_model(
@@ -69,9 +70,13 @@ def main() -> None:
             io=TrainingIO(progress=False),
         )
         shape, scale = curve_ratio(trained, model)
+        first = first or trained
+        known = trained.trained_channels
+        relative = trained.forward.extinction_curve[known] / first.forward.extinction_curve[known]
         error = np.median(flux_error(trained, survey))
         print(
-            f"{name:7} {np.max(np.abs(shape - 1)):17.3f} {scale:8.3f} {error:20.4f} "
+            f"{name:7} {np.max(np.abs(shape - 1)):17.3f} {scale:8.3f} "
+            f"{np.max(np.abs(relative - 1)):9.3f} {error:20.4f} "
             f"{summary.n_cleaned / summary.n_used:9.3f} {time.process_time() - start:8.0f}",
             flush=True,
         )

@@ -55,7 +55,9 @@ def test_estimates_that_stars_have_are_kept(stars):
 
 
 def test_stars_that_a_table_lacks_stay_without_and_are_counted(stars):
-    table = Table({"source_id": stars.source_id[:30], "E": np.full(30, 0.2), "E_err": 0.05})
+    table = Table(
+        {"source_id": stars.source_id[:30], "E": np.full(30, 0.2), "E_err": np.full(30, 0.05)}
+    )
     tables = Additions(dust_map=DustTable(table))
     attached = tables.apply(stars)
     assert np.all(attached.extinction[:30] == 0.2) and np.isnan(attached.extinction[30:]).all()
@@ -69,7 +71,9 @@ def test_command_attaches_and_counts(sample_path, tmp_path, capsys):
     Table.read(sample_path)[:50].write(few)
     before = read_spectra(few)
     known = np.isfinite(before.extinction)
-    Table({"source_id": before.source_id, "E": np.full(50, 0.3), "E_err": 0.1}).write(table)
+    Table({"source_id": before.source_id, "E": np.full(50, 0.3), "E_err": np.full(50, 0.1)}).write(
+        table
+    )
     command = ["prepare", str(few), "--output", str(out), "--dust-map"]
     assert main([*command, str(table)]) == 0
     printed = capsys.readouterr().out

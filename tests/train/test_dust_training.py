@@ -124,7 +124,7 @@ def test_stars_that_nothing_is_known_of_are_used_where_they_are_fitted(survey):
 def test_without_anything_that_tells_low_dust_the_remedy_is_named(survey):
     nothing = without_estimates(survey.spectra[:400])
     n = len(nothing)
-    unplaced = replace(nothing, source_id=(1 << 62) + np.arange(n), gaia={})
+    unplaced = replace(nothing, source_id=(1 << 63) - 1 - np.arange(n), gaia={})
     with pytest.raises(InputError, match=r"of 400 of 400 stars is unknown.*prepare --dust-map"):
         train(unplaced)
 
