@@ -13,6 +13,8 @@ from astropy.table import Table
 
 from .. import plots, validate
 from ..catalogue import read_catalogue
+from ..dust import DUST_MAPS, load_dust_map
+from ..errors import InputError
 from ..plots.clusters import cluster_figure
 from ..quantities import quantity
 from ..read import read_table
@@ -69,9 +71,14 @@ def add(command: Parser) -> None:
         "values, by magnitude",
     )
     command.option(
-        "--dust-map",
-        "compare extinction with this map of the dustmaps package, for stars beyond the dust",
-        choices=tuple(validate.DUST_MAPS),
+        "--dust-map MAP",
+        "compare extinction with this dust map, for stars beyond the dust: "
+        f"{', '.join(DUST_MAPS)}, or a file (see docs/dust.md)",
+    )
+    command.option(
+        "--independent-dust-map MAP",
+        "show the residuals against E of this one, whose errors are independent of the other's, "
+        "as ZGR23 do with SFD and Planck (default: against the mean of fit and map)",
     )
     command.option(
         "--clusters",
@@ -122,7 +129,12 @@ def run(options: argparse.Namespace) -> None:
     if options.reference:
         reference = validate.read_reference(options.reference, options.model)
         fitted = validate.attach_reference(fitted, reference)
-    dust_map = validate.load_dust_map(options.dust_map) if options.dust_map else None
+    if options.independent_dust_map and not options.dust_map:
+        raise InputError("--independent-dust-map goes with --dust-map")
+    dust_map, independent = (
+        load_dust_map(name) if name else None
+        for name in (options.dust_map, options.independent_dust_map)
+    )
     selection = _selection(options)
     comparison = validate.compare(fitted, selection)
     numbers = validate.metrics(comparison)
@@ -133,12 +145,19 @@ def run(options: argparse.Namespace) -> None:
     texts = [_metrics_text(numbers)]
     texts.append(_paper_text(fitted, options) if len(comparison) else NOTHING_LEFT)
     if dust_map:
-        behind = validate.attach_dust_map(fitted, dust_map)
+        behind = validate.attach_dust_map(fitted, dust_map, independent)
         rows = validate.beyond_the_dust(behind)
         numbers["dust"] = validate.dust_numbers(behind, rows)
-        figures[DUST_FIGURE_NAME] = plots.dust_figure(behind, rows, options.dust_map)
+        figures[DUST_FIGURE_NAME] = plots.dust_figure(
+            behind, rows, map_title(options.dust_map), map_title(options.independent_dust_map)
+        )
         texts.append(f"E against {options.dust_map}: {json.dumps(numbers['dust'])}")
     _show(options, numbers, figures, "\n\n".join(texts))
+
+
+def map_title(name: str | None) -> str:
+    """What a figure calls a map: its name, or that of its file."""
+    return Path(name).name if name else ""
 
 
 def _figures(

@@ -11,6 +11,7 @@ from ..data import Diagonal, Spectra, Whitener
 from ..model import ForwardModel
 from ..model.gauge import amplitude_channels
 from ..prepare import whiten_covariances
+from .choice import estimated_extinction
 from .recipe import Recipe
 from .stars import CHUNK, StarConstraints
 
@@ -52,7 +53,8 @@ def star_constraints(
 ) -> StarConstraints:
     """Measurements besides the flux; the errors of labels include the recipe's floors.
 
-    The error of a label that has none is the floor alone.
+    The error of a label that has none is the floor alone. Stars without an estimate of E have a
+    typical one where there is little dust.
     """
     floors = [recipe.label_error_floor.get(name, 0.0) for name in label_names]
     default = Recipe().label_error_floor
@@ -61,11 +63,12 @@ def star_constraints(
     error = np.column_stack([spectra.label_err[name] for name in label_names])
     error = np.where(np.isfinite(error) & (error > 0), error, missing)
     known = np.isfinite(spectra.parallax_err) & absolute
+    extinction, extinction_err, _ = estimated_extinction(spectra, recipe)
     return StarConstraints(
         labels,
         np.hypot(error, floors),
-        spectra.extinction,
-        spectra.extinction_err,
+        extinction,
+        extinction_err,
         np.where(known, spectra.parallax, np.nan),
         np.where(known, spectra.parallax_err, np.inf),
         absolute,

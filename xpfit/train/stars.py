@@ -45,6 +45,11 @@ class StarConstraints(StarRows):
     absolute: bool = False
     jacobian_terms: bool = True
 
+    @property
+    def free_extinction(self) -> np.ndarray:
+        """Stars without an estimate of E, for which any E >= 0 is as likely, shape (n_star,)."""
+        return ~np.isfinite(self.extinction_err)
+
     def pulls(self, theta: np.ndarray) -> np.ndarray:
         """(fitted - measured) / error of each label, then of the parallax, (n_star, n_label + 1).
 

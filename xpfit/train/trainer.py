@@ -11,10 +11,10 @@ import numpy as np
 from ..data import Spectra
 from ..errors import InputError, XpfitError
 from ..model import ForwardModel
-from ..model.gauge import fix_gauge, reddest_channel, standardise_variation
-from ..model.prior import N_COMPONENTS
+from ..model.gauge import curve_scale, fix_gauge, reddest_channel, standardise_variation
 from ..nn import minibatches
-from .cleaning import Tension, choose_stars
+from .choice import MIN_TRAINING_STARS, choose_stars, too_few
+from .cleaning import Tension
 from .initial import initial_theta, star_constraints, start_from_typical_spectrum, with_floor
 from .loss import model_loss
 from .outcome import TrainingResult
@@ -23,10 +23,19 @@ from .recipe import Phase, Recipe
 from .record import TrainingIO, TrainingRecord, training_fingerprint
 from .stage import Stage, model_optimiser
 from .stars import StarData, chi2_per_dof, stellar_loss
-from .updates import AdamDescent, fit_amplitude, gauss_newton, gradient_descent, xi_variance
+from .updates import (
+    AdamDescent,
+    fit_amplitude,
+    gauss_newton,
+    gradient_descent,
+    xi_variance,
+)
 
-MIN_TRAINING_STARS = 10 * N_COMPONENTS
-"""Fewest stars that a model and its prior can be trained on."""
+MIN_FREE_EXTINCTION = 0.005
+"""mag; least E of a star without an estimate when a fit begins: ln E cannot return from zero."""
+
+FREE_ITERATIONS = 5
+"""Gauss-Newton steps of such stars before phases that do not take any."""
 
 DUSTY = 0.1
 """E (mag) above which stars constrain the variation of the extinction curve."""
@@ -90,6 +99,8 @@ class Trainer:
         )
         start_from_typical_spectrum(self.forward, spectra, self.theta, self.trained_grid)
         self.clean_flags = np.zeros(len(spectra), dtype=np.int16)
+        estimated = np.isfinite(spectra.extinction) & np.isfinite(spectra.extinction_err)
+        self._extinction_known = bool(estimated.sum() >= MIN_TRAINING_STARS)
         self._stage = Stage(np.arange(len(spectra)), self.forward.parameters)
 
     @property
@@ -153,10 +164,17 @@ class Trainer:
                 self.theta[stage.rows] = stage.descent.best
             if phase.updates_model and not self.absolute:
                 fix_gauge(self.forward, self.trained_grid)
+            if phase.updates_model and phase.free_curve and not self._extinction_known:
+                self._fix_scale()
             stage.cycle, stage.epoch = stage.cycle + 1, 0
         stage.phase, stage.cycle = stage.phase + 1, 0
         stage.descent = stage.projection = None
         self._keep(write=True)
+
+    def _fix_scale(self) -> None:
+        """Keep the scale of the curve, which only estimates of E could tell, that of its start."""
+        ln_scale = np.log(curve_scale(self.forward, self.trained_grid, self.absolute))
+        self.theta[:, self.forward.layout.extinction] += ln_scale
 
     def _keep(self, *, write: bool = False) -> None:
         """Keep everything that the rest of the training depends on."""
@@ -198,13 +216,10 @@ class Trainer:
         per_dof = chi2_per_dof(self.forward, self.theta, self.data)
         stage.median_chi2 = float(np.median(per_dof[self.kept]))
         stage.rows = choose_stars(
-            phase.stars, self.clean_flags, self.data.constraints, self.label_names, self.recipe
+            phase, self.clean_flags, self.data.constraints, self.label_names, self.recipe
         )
         if len(stage.rows) < MIN_TRAINING_STARS:
-            raise InputError(
-                f"only {len(stage.rows)} stars for training phase {phase.name!r}, at least "
-                f"{MIN_TRAINING_STARS} are needed; give more stars, or a recipe with wider limits"
-            )
+            raise InputError(too_few(phase, len(stage.rows), self.data.constraints))
         if phase.star_step == "adam":
             stage.descent = AdamDescent(self.theta[stage.rows])
         stage.cycle_parameters = self.forward.parameters
@@ -294,6 +309,8 @@ class Trainer:
         """Fit every star's amplitude, and all its parameters where the phase says so."""
         if not self.absolute:
             self.theta = fit_amplitude(self.forward, self.theta, self.data)
+        if phase.star_step != "none":
+            self._restart_free_extinction(phase)
         if not phase.fits_stars:
             return
         self.theta = gauss_newton(self.forward, self.theta, self.data, phase.star_iterations)
@@ -303,6 +320,17 @@ class Trainer:
             if dusty.sum() >= MIN_TRAINING_STARS:
                 variance = xi_variance(self.forward, self.theta, self.data)
                 self.theta = standardise_variation(self.forward, self.theta, variance, dusty)
+
+    def _restart_free_extinction(self, phase: Phase) -> None:
+        """Let E of the stars without an estimate leave zero, and fit it where nothing else does."""
+        free = np.flatnonzero(self.data.constraints.free_extinction)
+        column = self.forward.layout.extinction
+        lowest = np.log(MIN_FREE_EXTINCTION)
+        self.theta[free, column] = np.maximum(self.theta[free, column], lowest)
+        if len(free) and not phase.fits_stars:
+            self.theta[free] = gauss_newton(
+                self.forward, self.theta[free], self.data[free], FREE_ITERATIONS
+            )
 
     def _clean(self) -> None:
         """Find the stars that disagree with the model, and why (ZGR23, section 3.2)."""
