@@ -16,6 +16,7 @@ from xpfit.extinction import (
     published_curve,
 )
 from xpfit.model import ccm89_curve
+from xpfit.model.absolute import extinction_in_g
 from xpfit.read import read_library
 
 GAIA = ("G", "BP", "RP")
@@ -190,3 +191,13 @@ def test_more_dust_means_less_extinction_per_dust():
     parameters = np.column_stack([np.tile([5.0, 0.0, 4.5, 0.0], (3, 1)), dust, np.ones(3)])
     ratio = extinction.extinction(parameters)[:, 0] / dust
     assert ratio[0] > 1.1 * ratio[1] > 1.2 * ratio[2]
+
+
+def test_the_extinction_in_g_of_absolute_magnitudes_is_the_same():
+    """`xpfit.model.absolute` works on the samples alone, with an effective passband."""
+    model = xpfit.load_model()
+    parameters = np.column_stack(
+        [[[5.8, 0.0, 4.4, 0.0], [4.5, -0.3, 2.0, 0.1], [3.8, 0.0, 4.7, 0.0]], np.ones((3, 2))]
+    )
+    value = ModelExtinction(model, [named_passband("G")]).extinction(parameters)[:, 0]
+    np.testing.assert_allclose(value, extinction_in_g(model, parameters), atol=0.01)

@@ -27,6 +27,7 @@ from ..model import XPModel
 from ..model.store import load_model
 from ..quantities import quantity
 from . import options as shared
+from .extinction_features import add_features, measure_features
 from .parser import CATALOGUE_HELP, Parser
 
 LEARNED = "learned"
@@ -43,6 +44,12 @@ def add(command: Parser) -> None:
             _add_for_maps,
             _for_maps,
             "Write parallax and extinction of the good stars of a catalogue, with covariances.",
+        ),
+        (
+            "features",
+            add_features,
+            measure_features,
+            "Measure the features of the extinction curve at 770 and 850 nm.",
         ),
     ):
         verb = verbs.add_parser(

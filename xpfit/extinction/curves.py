@@ -17,7 +17,7 @@ Curve = Callable[[np.ndarray], np.ndarray]
 CCM89 = "CCM89"
 
 PUBLISHED = (CCM89, "O94", "F99", "F04", "M14", "F19", "G23")
-"""Optical and infrared curves with one parameter, R(V), by the names that dust_extinction gives them."""
+"""Optical and infrared curves with one parameter, R(V), named as in dust_extinction."""
 
 
 def published_curve(name: str, r_v: float = 3.1) -> Curve:
