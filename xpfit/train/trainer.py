@@ -14,7 +14,13 @@ from ..model.gauge import fix_gauge, reddest_channel, standardise_variation
 from ..model.prior import N_COMPONENTS
 from ..nn import minibatches
 from .cleaning import Tension, choose_stars
-from .initial import initial_theta, star_constraints, start_from_typical_spectrum, with_floor
+from .initial import (
+    initial_theta,
+    sky_prior,
+    star_constraints,
+    start_from_typical_spectrum,
+    with_floor,
+)
 from .loss import model_loss
 from .outcome import TrainingResult
 from .projection import project
@@ -22,7 +28,14 @@ from .recipe import Phase, Recipe
 from .record import TrainingIO, TrainingRecord, training_fingerprint
 from .stage import Stage, model_optimiser
 from .stars import StarData, chi2_per_dof, loss_derivatives
-from .updates import AdamDescent, fit_amplitude, gauss_newton, gradient_descent, xi_variance
+from .updates import (
+    AdamDescent,
+    fit_amplitude,
+    gauss_newton,
+    gradient_descent,
+    xi_likelihood,
+    xi_variance,
+)
 
 MIN_TRAINING_STARS = 10 * N_COMPONENTS
 """Fewest stars that a model and its prior can be trained on."""
@@ -88,6 +101,7 @@ class Trainer:
             spectra, constraints, self.trained_grid, recipe.extinction_variation
         )
         start_from_typical_spectrum(self.forward, spectra, self.theta, self.trained_grid)
+        self._sky = sky_prior(spectra, recipe)
         self.clean_flags = np.zeros(len(spectra), dtype=np.int16)
         self._stage = Stage(np.arange(len(spectra)), self.forward.parameters)
 
@@ -165,6 +179,9 @@ class Trainer:
             "theta": self.theta,
             "clean_flags": self.clean_flags,
         }
+        if self._sky is not None:
+            known, one = self.data.constraints, np.ones(len(self.theta))
+            arrays |= {"xi_mean": known.xi_mean * one, "xi_variance": known.xi_variance * one}
         self.record.keep(arrays, facts | {"rng": self.rng.bit_generator.state}, write=write)
 
     def _resume(self) -> None:
@@ -172,6 +189,8 @@ class Trainer:
         arrays, facts = self.record.restore()
         self.forward.parameters = arrays["parameters"]
         self.theta, self.clean_flags = arrays["theta"], arrays["clean_flags"]
+        if self._sky is not None:
+            self._set_sky_prior(arrays["xi_mean"], arrays["xi_variance"])
         self.rng.bit_generator.state = facts["rng"]
         self._stage = Stage.from_state(arrays, facts, self.recipe)
         if self._stage.epoch:
@@ -289,12 +308,26 @@ class Trainer:
         if not phase.fits_stars:
             return
         self.theta = gauss_newton(self.forward, self.theta, self.data, phase.star_iterations)
+        if self._sky is not None:
+            self._update_sky_prior()
         if self.forward.curve_varies and phase.free_curve:
             ln_extinction = self.theta[:, self.forward.layout.extinction]
             dusty = (ln_extinction > np.log(DUSTY)) & (self.clean_flags == 0)
             if dusty.sum() >= MIN_TRAINING_STARS:
                 variance = xi_variance(self.forward, self.theta, self.data)
                 self.theta = standardise_variation(self.forward, self.theta, variance, dusty)
+
+    def _update_sky_prior(self) -> None:
+        """Tell each star what the others say of the curve in its part of the sky."""
+        xi, information = xi_likelihood(self.forward, self.theta, self.data)
+        # What an outlier says of its xi is as wrong as the rest.
+        information[self.clean_flags != 0] = 0.0
+        self._set_sky_prior(*self._sky.given_the_others(xi, information))
+
+    def _set_sky_prior(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Use another prior of xi from now on."""
+        constraints = replace(self.data.constraints, xi_mean=mean, xi_variance=variance)
+        self.data = replace(self.data, constraints=constraints)
 
     def _clean(self) -> None:
         """Find the stars that disagree with the model, and why (ZGR23, section 3.2)."""
