@@ -1,8 +1,9 @@
-"""Which stars the epochs of a phase use, and what is known of stars without an estimate of E."""
+"""Which stars the epochs of a phase use, and what is known of those without an estimate of E."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 
 import astropy.units as u
 import numpy as np
@@ -11,6 +12,7 @@ from astropy.coordinates import SkyCoord
 from ..data import Spectra
 from ..dust import star_positions, typical_extinction
 from ..model.prior import N_COMPONENTS
+from ..nn import minibatches
 from .recipe import Phase, Recipe
 from .stars import StarConstraints
 
@@ -134,3 +136,23 @@ def too_few(phase: Phase, n_chosen: int, constraints: StarConstraints) -> str:
             "estimates with 'xpfit prepare --dust-map' (and --astrometry, for the distances)"
         )
     return text + "give more stars, or a recipe with wider limits"
+
+
+def epoch_minibatches(
+    phase: Phase, n_star: int, batch_size: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Minibatches of an epoch: one pass over its stars, or the passes that the phase needs.
+
+    Parameters
+    ----------
+    phase : Phase
+    n_star, batch_size : int
+    rng : numpy.random.Generator
+
+    Yields
+    ------
+    ndarray of int, shape (<= batch_size,)
+    """
+    n_passes = max(1, math.ceil(phase.min_batches / math.ceil(n_star / batch_size)))
+    for _ in range(n_passes):
+        yield from minibatches(n_star, batch_size, rng)

@@ -8,12 +8,15 @@ import numpy as np
 
 from ..arrays import batches
 from ..data import Diagonal, Spectra, Whitener
+from ..errors import InputError
+from ..healpix import position_of_id
 from ..model import ForwardModel
 from ..model.gauge import amplitude_channels
 from ..prepare import whiten_covariances
 from .choice import estimated_extinction
 from .recipe import Recipe
 from .stars import CHUNK, StarConstraints
+from .xi_sky import SkyPrior
 
 DEFAULT_EXTINCTION = 0.1
 """Initial E (mag) of stars without an estimate."""
@@ -74,6 +77,28 @@ def star_constraints(
         absolute,
         recipe.jacobian_terms,
     )
+
+
+def sky_prior(spectra: Spectra, recipe: Recipe) -> SkyPrior | None:
+    """The prior by which xi is alike in the same part of the sky; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If no star has a position.
+    """
+    if not (recipe.extinction_variation and recipe.xi_sky_share):
+        return None
+    ra, dec = position_of_id(spectra.source_id)
+    for name, of_id in (("ra", ra), ("dec", dec)):
+        measured = spectra.gaia.get(name, np.full(len(spectra), np.nan))
+        of_id[:] = np.where(np.isfinite(measured), measured, of_id)
+    if not np.isfinite(ra + dec).any():
+        raise InputError(
+            "xi_sky_share needs positions of the stars, and there are neither ra and dec nor "
+            "Gaia source ids; set it to 0"
+        )
+    return SkyPrior(ra, dec, recipe.xi_sky_share, recipe.xi_sky_scale)
 
 
 def initial_theta(

@@ -73,6 +73,8 @@ RECIPE_CONSTRAINTS = {
     "batch_size": allowed.AT_LEAST_1,
     "clean_fraction": allowed.FRACTION,
     "flux_error_floor": allowed.BELOW_1,
+    "xi_sky_share": allowed.BELOW_1,
+    "xi_sky_scale": allowed.POSITIVE,
     **each(allowed.NOT_NEGATIVE, "label_error_floor", "clean_label_floor", "covariance_rank"),
     **each(allowed.POSITIVE, "turnover", "gradient_clip", "high_quality", "clean_sigma"),
     **each(allowed.POSITIVE, "clean_flux_sigma", "clean_chi2", "clean_binary_sigma"),
@@ -203,6 +205,10 @@ class Recipe(CheckedSettings):
         Widths of the emulator's hidden layers.
     extinction_variation : bool
         Whether the extinction curve varies from star to star, R = exp(b + xi a).
+    xi_sky_share : float
+        Part of the variance of xi that is smooth over the sky (`xpfit.train.xi_sky`); 0 for none.
+    xi_sky_scale : float
+        Degrees over which it is correlated.
     jacobian_terms : bool
         Whether the stellar loss has the terms -2 ln varpi - 2 ln E of ZGR23's eq. 14. They belong
         to the posterior of a single star; in a training their small shifts, all to one side, add
@@ -250,6 +256,8 @@ class Recipe(CheckedSettings):
     phases: tuple[Phase, ...] = _default("phases")
     hidden_layers: tuple[int, ...] = _default("hidden_layers")
     extinction_variation: bool = _default("extinction_variation")
+    xi_sky_share: float = _default("xi_sky_share")
+    xi_sky_scale: float = _default("xi_sky_scale")
     jacobian_terms: bool = _default("jacobian_terms")
     batch_size: int = _default("batch_size")
     turnover: float = _default("turnover")

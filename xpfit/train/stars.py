@@ -34,6 +34,8 @@ class StarConstraints(StarRows):
         prior flat in its logarithm.
     jacobian_terms : bool
         Whether the loss has the terms -2 ln varpi - 2 ln E.
+    xi_mean, xi_variance : ndarray, shape (n_star,), or float
+        Of the normal prior of xi.
     """
 
     labels: np.ndarray
@@ -44,6 +46,8 @@ class StarConstraints(StarRows):
     parallax_err: np.ndarray
     absolute: bool = False
     jacobian_terms: bool = True
+    xi_mean: np.ndarray | float = 0.0
+    xi_variance: np.ndarray | float = 1.0
 
     @property
     def free_extinction(self) -> np.ndarray:
@@ -89,7 +93,7 @@ class StarConstraints(StarRows):
             yield terms.positive_penalty(
                 theta, layout.parallax, self.parallax, self.parallax_err, **with_jacobian
             )
-        yield from terms.xi_penalty(theta, layout)
+        yield from terms.xi_penalty(theta, layout, self.xi_mean, self.xi_variance)
 
 
 @dataclass
@@ -127,8 +131,8 @@ def stellar_loss(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np
     -------
     ndarray, shape (n_star,)
         chi2 + ((varpi - varpi_obs) / s)^2 + ((E - E_obs) / s)^2
-        + sum_i ((Theta_i - Theta_obs,i) / s_i)^2 - 2 ln varpi - 2 ln E, and xi^2 where the
-        extinction curve varies. The terms in varpi are those of absolute models only; the
+        + sum_i ((Theta_i - Theta_obs,i) / s_i)^2 - 2 ln varpi - 2 ln E, and the prior of xi
+        where the extinction curve varies. The terms in varpi are those of absolute models only; the
         logarithms are left out unless the constraints have `jacobian_terms`.
     """
     value, _ = chi2(data.whitener(forward.flux(theta) - data.flux))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +11,15 @@ from ..data import Spectra
 from ..errors import InputError, XpfitError
 from ..model import ForwardModel
 from ..model.gauge import curve_scale, fix_gauge, reddest_channel, standardise_variation
-from ..nn import minibatches
-from .choice import MIN_TRAINING_STARS, choose_stars, too_few
+from .choice import MIN_TRAINING_STARS, choose_stars, epoch_minibatches, too_few
 from .cleaning import Tension
-from .initial import initial_theta, star_constraints, start_from_typical_spectrum, with_floor
+from .initial import (
+    initial_theta,
+    sky_prior,
+    star_constraints,
+    start_from_typical_spectrum,
+    with_floor,
+)
 from .loss import model_loss
 from .outcome import TrainingResult
 from .projection import project
@@ -28,14 +32,10 @@ from .updates import (
     fit_amplitude,
     gauss_newton,
     gradient_descent,
+    restart_free_extinction,
+    xi_likelihood,
     xi_variance,
 )
-
-MIN_FREE_EXTINCTION = 0.005
-"""mag; least E of a star without an estimate when a fit begins: ln E cannot return from zero."""
-
-FREE_ITERATIONS = 5
-"""Gauss-Newton steps of such stars before phases that do not take any."""
 
 DUSTY = 0.1
 """E (mag) above which stars constrain the variation of the extinction curve."""
@@ -98,6 +98,7 @@ class Trainer:
             spectra, constraints, self.trained_grid, recipe.extinction_variation
         )
         start_from_typical_spectrum(self.forward, spectra, self.theta, self.trained_grid)
+        self._sky = sky_prior(spectra, recipe)
         self.clean_flags = np.zeros(len(spectra), dtype=np.int16)
         estimated = np.isfinite(spectra.extinction) & np.isfinite(spectra.extinction_err)
         self._extinction_known = bool(estimated.sum() >= MIN_TRAINING_STARS)
@@ -184,6 +185,9 @@ class Trainer:
             "theta": self.theta,
             "clean_flags": self.clean_flags,
         }
+        if self._sky is not None:
+            known, one = self.data.constraints, np.ones(len(self.theta))
+            arrays |= {"xi_mean": known.xi_mean * one, "xi_variance": known.xi_variance * one}
         self.record.keep(arrays, facts | {"rng": self.rng.bit_generator.state}, write=write)
 
     def _resume(self) -> None:
@@ -191,6 +195,8 @@ class Trainer:
         arrays, facts = self.record.restore()
         self.forward.parameters = arrays["parameters"]
         self.theta, self.clean_flags = arrays["theta"], arrays["clean_flags"]
+        if self._sky is not None:
+            self._set_sky_prior(arrays["xi_mean"], arrays["xi_variance"])
         self.rng.bit_generator.state = facts["rng"]
         self._stage = Stage.from_state(arrays, facts, self.recipe)
         if self._stage.epoch:
@@ -272,20 +278,16 @@ class Trainer:
     def _model_epoch(self, phase, model_rate, star_rate, free) -> float:
         """Update the model, and the stars where the phase says so; returns the mean loss."""
         stage, clip, total, n_seen = self._stage, self.recipe.gradient_clip, 0.0, 0
-        for batch in self._minibatches(phase):
+        for batch in epoch_minibatches(phase, len(stage.rows), self.recipe.batch_size, self.rng):
             stars = stage.rows[batch]
             data = self.data[stars]
             projection = stage.projection[stars] if stage.projection else None
             if not (self.absolute or projection):
                 self.theta[stars] = fit_amplitude(self.forward, self.theta[stars], data)
             value, gradient = model_loss(
-                self.forward,
-                self.theta[stars],
-                data.flux,
-                data.whitener,
-                self.recipe.turnover,
+                self.forward, self.theta[stars], data.flux, data.whitener, self.recipe.turnover,
                 projection,
-            )
+            )  # fmt: skip
             gradient = np.where(free, gradient, 0.0)
             length = np.linalg.norm(gradient)
             self.forward.parameters = stage.optimiser.step(
@@ -298,22 +300,19 @@ class Trainer:
             total, n_seen = total + value * len(stars), n_seen + len(stars)
         return total / n_seen
 
-    def _minibatches(self, phase: Phase) -> Iterator[np.ndarray]:
-        """Minibatches of an epoch: one pass over its stars, or the passes that the phase needs."""
-        n_star, size = len(self._stage.rows), self.recipe.batch_size
-        n_passes = max(1, math.ceil(phase.min_batches / math.ceil(n_star / size)))
-        for _ in range(n_passes):
-            yield from minibatches(n_star, size, self.rng)
-
     def _update_stars(self, phase: Phase) -> None:
         """Fit every star's amplitude, and all its parameters where the phase says so."""
         if not self.absolute:
             self.theta = fit_amplitude(self.forward, self.theta, self.data)
         if phase.star_step != "none":
-            self._restart_free_extinction(phase)
+            self.theta = restart_free_extinction(
+                self.forward, self.theta, self.data, fit=not phase.fits_stars
+            )
         if not phase.fits_stars:
             return
         self.theta = gauss_newton(self.forward, self.theta, self.data, phase.star_iterations)
+        if self._sky is not None:
+            self._update_sky_prior()
         if self.forward.curve_varies and phase.free_curve:
             ln_extinction = self.theta[:, self.forward.layout.extinction]
             dusty = (ln_extinction > np.log(DUSTY)) & (self.clean_flags == 0)
@@ -321,16 +320,17 @@ class Trainer:
                 variance = xi_variance(self.forward, self.theta, self.data)
                 self.theta = standardise_variation(self.forward, self.theta, variance, dusty)
 
-    def _restart_free_extinction(self, phase: Phase) -> None:
-        """Let E of the stars without an estimate leave zero, and fit it where nothing else does."""
-        free = np.flatnonzero(self.data.constraints.free_extinction)
-        column = self.forward.layout.extinction
-        lowest = np.log(MIN_FREE_EXTINCTION)
-        self.theta[free, column] = np.maximum(self.theta[free, column], lowest)
-        if len(free) and not phase.fits_stars:
-            self.theta[free] = gauss_newton(
-                self.forward, self.theta[free], self.data[free], FREE_ITERATIONS
-            )
+    def _update_sky_prior(self) -> None:
+        """Tell each star what the others say of the curve in its part of the sky."""
+        xi, information = xi_likelihood(self.forward, self.theta, self.data)
+        # What an outlier says of its xi is as wrong as the rest.
+        information[self.clean_flags != 0] = 0.0
+        self._set_sky_prior(*self._sky.given_the_others(xi, information))
+
+    def _set_sky_prior(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Use another prior of xi from now on."""
+        constraints = replace(self.data.constraints, xi_mean=mean, xi_variance=variance)
+        self.data = replace(self.data, constraints=constraints)
 
     def _clean(self) -> None:
         """Find the stars that disagree with the model, and why (ZGR23, section 3.2)."""

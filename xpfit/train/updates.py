@@ -33,6 +33,15 @@ FIXED_LABELS = 1e-3
 ITERATIONS_AT_MEASURED_LABELS = 5
 """Factor on the errors of labels that fixes them, and Gauss-Newton steps with it."""
 
+WIDE = 1e6
+"""Variance of a prior of xi that says nothing, but keeps matrices regular."""
+
+MIN_FREE_EXTINCTION = 0.005
+"""mag; least E of a star without an estimate when a fit begins: ln E cannot return from zero."""
+
+FREE_ITERATIONS = 5
+"""Gauss-Newton steps of such stars before phases that do not take any."""
+
 MAX_HALVINGS = 20
 """How often a step of gradient descent is halved until the star's loss falls."""
 
@@ -80,6 +89,31 @@ def at_measured_labels(forward: ForwardModel, theta: np.ndarray, data: StarData)
     )
 
 
+def restart_free_extinction(
+    forward: ForwardModel, theta: np.ndarray, data: StarData, *, fit: bool
+) -> np.ndarray:
+    """Let E of the stars without an estimate leave zero.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    theta : ndarray, shape (n_star, n_stellar)
+    data : StarData
+    fit : bool
+        Fit these stars too.
+
+    Returns
+    -------
+    ndarray, shape (n_star, n_stellar)
+    """
+    free, column = np.flatnonzero(data.constraints.free_extinction), forward.layout.extinction
+    updated = theta.copy()
+    updated[free, column] = np.maximum(theta[free, column], np.log(MIN_FREE_EXTINCTION))
+    if len(free) and fit:
+        updated[free] = gauss_newton(forward, updated[free], data[free], FREE_ITERATIONS)
+    return updated
+
+
 def xi_variance(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
     """Variance of xi from the curvature of the stellar loss, shape (n_star,)."""
     variance = np.empty(len(theta))
@@ -88,6 +122,38 @@ def xi_variance(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.
         # The loss is -2 ln p: half its Hessian is the inverse covariance.
         variance[rows] = 2.0 * np.linalg.inv(hessian)[:, -1, -1]
     return variance
+
+
+def xi_likelihood(
+    forward: ForwardModel, theta: np.ndarray, data: StarData
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each star's data say of its xi, without the prior of xi.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    theta : ndarray, shape (n_star, n_stellar)
+        Where the loss is taken to be quadratic.
+    data : StarData
+
+    Returns
+    -------
+    xi, information : ndarray, shape (n_star,)
+        Best value, all other parameters free, and its inverse variance; zero and zero where the
+        data say next to nothing.
+    """
+    wide = replace(data.constraints, xi_mean=0.0, xi_variance=WIDE)
+    best, information = np.zeros(len(theta)), np.zeros(len(theta))
+    for rows, part in replace(data, constraints=wide).chunks():
+        _, gradient, hessian = loss_derivatives(forward, theta[rows], part)
+        inverse = np.linalg.inv(hessian)
+        at = theta[rows, -1] - (inverse[:, -1:] @ gradient[:, :, None])[:, 0, 0]
+        precision = 0.5 / inverse[:, -1, -1]
+        own = precision - 1.0 / WIDE
+        known = own > 1e-3
+        information[rows] = np.where(known, own, 0.0)
+        best[rows] = np.where(known, at * precision / np.where(known, own, 1.0), 0.0)
+    return best, information
 
 
 def gauss_newton(
