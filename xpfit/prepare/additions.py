@@ -82,7 +82,7 @@ class Additions:
         if self.cuts and (self.astrometry is None or self.labels is None):
             raise InputError("training cuts need the tables of astrometry and of labels")
         if self.photometry is not None:
-            self._photometry = Photometry(self.photometry)
+            self._photometry = Photometry(self.photometry, gaia=self.astrometry)
         if self.astrometry is not None:
             self._astrometry = Astrometry(self.astrometry, zero_point=self.zero_point)
         self._crosswalk = Crosswalk(self.crosswalk) if self.crosswalk is not None else None
