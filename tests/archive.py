@@ -166,7 +166,7 @@ class FakeGaia:
             column = "j_m" if name == "tmass" else "w1mpro"
             table[column] = np.full(len(table), 12.0)
             table["ph_qual" if name == "tmass" else "cc_flags"] = np.array(
-                ["AAA"] * len(table), dtype=object
+                ["AAA" if name == "tmass" else "0000"] * len(table), dtype=object
             )
         if self.upper_case:
             table.rename_column("source_id", "SOURCE_ID")

@@ -11,8 +11,9 @@ PACKAGE = Path(xpfit.__file__).parent
 ORDER = [
     "_deprecated", "_version", "errors", "integrity", "constraints", "releases", "locks",
     "temporary", "files", "arrays", "arrow", "constants", "quantities", "statistics", "healpix",
-    "data", "read", "prepare", "nn", "model", "train", "companion", "fit", "quality", "catalogue",
-    "simulate", "epochs", "validate", "plots", "report", "cli", "__main__",
+    "data", "read", "dust", "prepare", "nn", "model", "train", "companion", "fit", "quality",
+    "catalogue", "simulate", "epochs", "validate", "extinction", "plots", "report", "cli",
+    "__main__",
 ]  # fmt: skip
 
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py") + sorted(

@@ -8,7 +8,7 @@ import pytest
 
 import xpfit
 from xpfit.cli import main
-from xpfit.read.columns import BANDS, LABELS, PARALLAXES, POSITIONS
+from xpfit.read.columns import BANDS, LABELS, PARALLAXES, POSITIONS, WISE_FLAGS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
@@ -94,6 +94,6 @@ def test_every_public_name_is_on_the_page_of_the_api():
 
 def test_the_page_on_tables_has_every_column():
     page = PAGES["tables.md"]
-    for meaning in (*BANDS, *PARALLAXES, *POSITIONS, *LABELS):
+    for meaning in (*BANDS, *WISE_FLAGS, *PARALLAXES, *POSITIONS, *LABELS):
         if not meaning.name.endswith("_err"):
             assert f"| {meaning.what} | {meaning.unit} | `{meaning.names[0]}`" in page

@@ -42,6 +42,7 @@ _MOVED = {
         "confidence_residual_figure coverage_figure dust_figure model_figures reliability_diagram "
         "reliability_figure residual_figure residual_grid_figure spectrum_figure star_figure"
     ),
+    ("xpfit.validate", "dust"): "DUST_MAPS load_dust_map",
     ("xpfit.validate", "simulate"): (
         "Survey SurveySettings read_truth simulate_survey write_survey"
     ),

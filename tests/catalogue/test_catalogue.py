@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 from dataclasses import replace
 
 import astropy.units as u
@@ -200,6 +202,25 @@ def test_model_and_settings_are_recorded(fitted, model):
     meta = fitted[2].meta
     assert meta["MODELID"] == model.fingerprint and meta["LABELS"] == "teff,feh,logg"
     assert meta["LNPMIN"] == model.ln_prior_threshold and not meta["ABSOLUTE"]
+
+
+def test_positions_in_a_votable_are_of_a_system_and_an_epoch(fitted, tmp_path):
+    write_catalogue(fitted[2], tmp_path / "c.vot")
+    file = votable.parse(tmp_path / "c.vot")
+    (system,) = file.resources[0].coordinate_systems
+    assert (system.system, system.epoch) == ("ICRS", "J2016.0")
+    fields = {field.name: field for field in file.get_first_table().fields}
+    assert [fields[name].ref for name in ("ra", "dec", "teff")] == [system.ID, system.ID, None]
+    assert fields["teff"].unit == "K" and fields["ra"].unit == "deg"
+
+
+@pytest.mark.skipif(shutil.which("stilts") is None, reason="needs stilts")
+def test_votlint_of_stilts_finds_nothing(fitted, tmp_path):
+    write_catalogue(fitted[2], tmp_path / "c.vot")
+    done = subprocess.run(
+        ["stilts", "votlint", tmp_path / "c.vot"], capture_output=True, text=True, check=True
+    )
+    assert "ERROR" not in done.stdout + done.stderr and "WARNING" not in done.stdout
 
 
 def test_votable_has_binary2_data_and_is_valid(fitted, tmp_path):

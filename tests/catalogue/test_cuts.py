@@ -79,7 +79,7 @@ def test_pre_main_sequence_stars_are_above_the_main_sequence_and_near():
     with pytest.raises(InputError, match="needs the column logg"):
         passes(by_spectrum["teff",], ["pre-main-sequence"])
     with pytest.warns(UserWarning, match="lacks"):
-        assert counts([by_spectrum]) == {"all": 7, "pre-main-sequence": 4}
+        assert counts([by_spectrum], ["pre-main-sequence"]) == {"all": 7, "pre-main-sequence": 4}
     with pytest.raises(InputError, match="needs the column"):
         counts([table["gaia_parallax",]])
 

@@ -9,6 +9,7 @@ from helpers import run_command as run
 
 import xpfit
 from xpfit import read_catalogue
+from xpfit.data.split import is_held_out
 from xpfit.train import Phase, Recipe, recipe_text
 
 
@@ -119,3 +120,33 @@ def test_tables_of_other_stars_are_errors(sample_path, tmp_path, capsys, fast_re
         options = ("--output", tmp_path / "m.h5", option, tmp_path / name, *fast_recipe)
         assert run("train", sample_path, *options) == 1
         assert f"{name}: none of the 2000 stars" in capsys.readouterr().err
+
+
+def test_held_out_stars_are_those_that_validate_compares(
+    sample_path, stars, tmp_path, capsys, fast_recipe
+):
+    model_path, out = tmp_path / "m.h5", tmp_path / "f.fits"
+    options = ("--validation", 0.2, *fast_recipe)
+    assert run("train", sample_path, "--output", model_path, *options) == 0
+    said = capsys.readouterr().out
+    model = xpfit.load_model(model_path)
+    assert model.training["held_out"] == 0.2
+    assert not is_held_out(model.source_ids, 0.2).any() and len(model.source_ids) > 1000
+    n_out = is_held_out(xpfit.read_spectra(sample_path).source_id, 0.2).sum()
+    assert f"{n_out} of 2000 stars are held out for validation" in said
+
+    fit = ("fit", stars, "--model", model_path, "--output", out, "--n-starts", 1, "--quiet")
+    assert run(*fit) == 0
+    table = read_catalogue(out)
+    n_held_out = is_held_out(np.asarray(table["gdr3_source_id"]), 0.2).sum()
+    assert 0 < n_held_out < len(table)
+    arguments = ("validate", out, "--min-snr", 0, "--include-flagged")
+    assert run(*arguments) == 0
+    assert "stars held out of the training (20% of all)" in capsys.readouterr().out
+    assert run(*arguments, "--include-training") == 0
+    assert "held out" not in capsys.readouterr().out
+
+
+def test_a_fraction_of_validation_above_one_is_refused(sample_path, tmp_path, capsys):
+    assert run("train", sample_path, "--output", tmp_path / "m.h5", "--validation", 20) == 1
+    assert "--validation 20: give a fraction" in capsys.readouterr().err

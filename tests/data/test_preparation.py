@@ -28,7 +28,8 @@ ARCHIVE = {
     "correlation_length": 10.0,
     "correction": "tilt 1.0",
     "photometry": {
-        "magnitude_err_floor": 0.03, "max_norm_dg_2mass": -5.0, "max_norm_dg_wise": -9.0
+        "magnitude_err_floor": 0.03, "max_norm_dg_2mass": -5.0, "max_norm_dg_wise": -9.0,
+        "min_fracflux": 0.5,
     },
     "parallax_zero_point": "gaiadr3-zeropoint 0.1.5",
 }  # fmt: skip

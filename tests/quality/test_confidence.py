@@ -20,9 +20,11 @@ from xpfit.quality import (
     confidence_for,
     labelled_fits,
     train_confidence,
+    unknown_costs,
 )
 from xpfit.quality.confidence import standardise
-from xpfit.quality.training import ClassifierTask
+from xpfit.quality.features import FITTED, OPTIONAL
+from xpfit.quality.training import ClassifierTask, Unknown, optional_groups
 
 # ZGR23's appendix B, in their order, and then the residuals.
 FEATURES = [
@@ -134,6 +136,33 @@ def test_loss_gradient_is_exact(rng):
     assert task.loss(parameters, rows, None) == (pytest.approx(entropy), None)
 
 
+def test_optional_features_are_all_that_a_fit_does_not_give():
+    grouped = [name for group in (*FITTED.values(), *OPTIONAL.values()) for name in group]
+    assert sorted(grouped) == sorted(FEATURES)
+    groups = optional_groups(FEATURES)
+    assert [FEATURES.index(n) for n in ("ln_dplx2", "asinh_plx_snr")] == groups[0].tolist()
+    assert [len(group) for group in groups] == [2] + [1] * (len(OPTIONAL) - 1)
+
+
+def test_features_are_hidden_by_groups_from_a_share_of_the_stars(rng):
+    inputs = 1.0 + rng.random((5000, 4))
+    hidden = Unknown([np.array([0, 2]), np.array([3])], 0.25).applied(inputs, rng) == 0
+    np.testing.assert_array_equal(hidden[:, 0], hidden[:, 2])
+    assert not hidden[:, 1].any() and (hidden[:, 0] != hidden[:, 3]).any()
+    np.testing.assert_allclose(hidden[:, [0, 3]].mean(axis=0), 0.25, atol=0.03)
+    assert (inputs > 0).all()
+
+
+def test_nothing_is_hidden_in_validation(rng):
+    network = classifier_network(3, (4,), dropout=0.0)
+    parameters = network.initialise(rng)
+    inputs, target, rows = rng.standard_normal((50, 3)), (rng.random(50) < 0.5) * 1.0, np.arange(50)
+    plain = ClassifierTask(network, inputs, target, 0.0)
+    hiding = ClassifierTask(network, inputs, target, 0.0, Unknown([np.array([1])], 0.5))
+    assert hiding.loss(parameters, rows, None) == plain.loss(parameters, rows, None)
+    assert hiding.loss(parameters, rows, rng)[0] != plain.loss(parameters, rows, rng)[0]
+
+
 def made_up(rng, n=6000):
     """Stars whose estimates are good with a known probability, which two features tell."""
     x, y = rng.standard_normal((2, n))
@@ -229,6 +258,48 @@ def test_features_that_training_lacked_are_ignored(trained):
     before = confidence.of_features(held_out.features)
     features = {**held_out.features, "never": np.full(len(held_out), 1e6)}
     np.testing.assert_array_equal(confidence.of_features(features), before)
+
+
+def test_a_feature_that_only_some_stars_have_is_no_sign_of_what_they_are_like(model):
+    """Bright stars alone, most of whose estimates are good, have parallaxes, which say nothing."""
+    rng, n = np.random.default_rng(4), 3000
+    bright = rng.random(n) < 0.3
+    good = rng.random((n, 3)) < np.where(bright, 0.95, 0.6)[:, None]
+    g = np.where(bright, 10.0, 13.0) + rng.standard_normal(n)
+    unknown = np.full(n, np.nan)
+    alone = LabelledFits(
+        np.arange(1, n + 1), {"phot_g_mean_mag": g, "asinh_plx_snr": unknown}, np.zeros((n, 3)),
+        np.where(good, 1.0, 16.0), np.full(n, True),
+    )  # fmt: skip
+    known = {"phot_g_mean_mag": g, "asinh_plx_snr": rng.standard_normal(n)}
+    both = replace(alone, features=known)[np.flatnonzero(bright)]
+    confidence, held_out = train_confidence(
+        model, LabelledFits.concatenate([alone, both]), np.random.default_rng(1), QUICK,
+        progress=False,
+    )  # fmt: skip
+    some = held_out[np.flatnonzero(np.isfinite(held_out.features["asinh_plx_snr"]))]
+    hidden = {**some.features, "asinh_plx_snr": np.full(len(some), np.nan)}
+    change = confidence.of_features(hidden) - confidence.of_features(some.features)
+    assert np.all(np.abs(change.mean(axis=0)) < 0.03)
+    assert np.percentile(np.abs(change), 90) < 0.1
+
+
+def test_what_an_unknown_feature_costs_is_the_change_of_the_brier_score(trained):
+    confidence, held_out, _ = trained
+    fake = replace(confidence, feature_names=("ln_ruwe", "phot_g_mean_mag", "ln_prior"))
+    features = dict(zip(fake.feature_names, held_out.features.values(), strict=True))
+    stars = replace(held_out, features=features)
+    costs = unknown_costs(fake, stars)
+    assert list(costs) == ["phot_g_mean_mag", "ruwe"]  # nothing was learned from ln_prior
+    known = np.isfinite(features["phot_g_mean_mag"])
+    used = stars.used[:, 1] & known
+    hidden = {**features, "phot_g_mean_mag": np.full(len(stars), np.nan)}
+    for f, brier in zip((features, hidden), costs["phot_g_mean_mag"]["feh"], strict=True):
+        error = fake.of_features(f)[:, 1] - stars.good[:, 1]
+        assert brier == pytest.approx(np.mean(error[used] ** 2))
+    assert costs["phot_g_mean_mag"]["n"] == (stars.used[:, :3].any(axis=1) & known).sum()
+    without, within = (costs["ruwe"]["teff"][k] for k in (1, 0))
+    assert without > within + 0.02
 
 
 def test_classifiers_come_back_from_their_file(trained, tmp_path):

@@ -99,6 +99,21 @@ def test_examples_keep_what_is_right_of_every_spectrum(absolute_model, stars):
     assert unknown.any() and not examples.is_star[unknown].any()
 
 
+def test_stars_with_parallaxes_are_examples_with_and_without_them(absolute_model, stars):
+    spectra, result = stars
+    rng, fitter = np.random.default_rng(1), Fitter(absolute_model)
+    error = np.where(np.arange(len(spectra)) < 10, 0.05 * result["parallax"], np.inf)
+    measured = spectra.replace(parallax=result["parallax"].copy(), parallax_err=error)
+    examples = with_negatives(fitter, measured, result, rng, n=N, progress=False)
+    own = labelled_fits(absolute_model, spectra, result)
+    first = examples[np.arange(len(own))]
+    np.testing.assert_array_equal(first.agreement, own.agreement)
+    assert np.isnan(first.features["asinh_plx_snr"]).all()
+    again = examples[len(own) + np.arange(5)]
+    assert np.isin(again.source_id, spectra.source_id[:10]).all() and again.is_star.all()
+    np.testing.assert_allclose(again.features["asinh_plx_snr"], np.arcsinh(20.0))
+
+
 def test_spectra_without_labels_are_only_taken_as_no_stars(absolute_model, stars):
     spectra, result = stars
     bare = spectra.replace(labels={}, label_err={})

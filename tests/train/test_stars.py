@@ -13,7 +13,13 @@ from helpers import (
 from xpfit.data import Triangular
 from xpfit.train import stars as stars_module
 from xpfit.train.projection import project
-from xpfit.train.stars import StarConstraints, StarData, loss_derivatives, stellar_loss
+from xpfit.train.stars import (
+    StarConstraints,
+    StarData,
+    loss_derivatives,
+    loss_gradient,
+    stellar_loss,
+)
 from xpfit.train.updates import AdamDescent, gauss_newton, gradient_descent
 
 N_STAR = 30
@@ -79,6 +85,9 @@ def test_gradient_of_the_stellar_loss(case):
     forward, theta, _, data = case
     value, gradient, _ = loss_derivatives(forward, theta, data)
     np.testing.assert_allclose(value, stellar_loss(forward, theta, data), rtol=1e-12)
+    alone = loss_gradient(forward, theta, data)
+    np.testing.assert_allclose(alone[0], value, rtol=1e-12)
+    np.testing.assert_allclose(alone[1], gradient, rtol=1e-8, atol=1e-8)
     for i in (0, 7):  # without and with estimates of extinction and parallax
         one = data[i : i + 1]
         numerical = numerical_gradient(

@@ -12,6 +12,7 @@ from xpfit.model.gauge import amplitude_channels
 from xpfit.nn import chi2
 from xpfit.prepare import continuous_spectra
 from xpfit.train import Phase, Recipe, Trainer, TrainingIO
+from xpfit.train import trainer as trainer_module
 from xpfit.train.loss import model_loss
 from xpfit.train.projection import project
 from xpfit.train.stars import StarConstraints, StarData
@@ -226,6 +227,24 @@ def test_phase_without_stars_is_named(sample):
     recipe = Recipe(phases=SHORT.phases, low_extinction=-5.0)
     with pytest.raises(InputError, match="only 0 stars for training phase 'start'"):
         train_model(sample, rng=np.random.default_rng(1), recipe=recipe, io=QUIET)
+
+
+def test_epochs_of_few_stars_have_the_minibatches_that_the_phase_asks_for(sample, monkeypatch):
+    stars, sizes = usable(sample)[:300], []
+    loss = trainer_module.model_loss
+
+    def counted(forward, theta, *rest):
+        sizes.append(len(theta))
+        return loss(forward, theta, *rest)
+
+    monkeypatch.setattr(trainer_module, "model_loss", counted)
+    for min_batches, passes in ((0, 1), (3, 1), (4, 2), (7, 3)):
+        sizes.clear()
+        phase = Phase("start", 1, min_batches=min_batches, stars="all", learning_rate=1e-3)
+        recipe = replace(SHORT, phases=(phase,), batch_size=128)
+        result = Trainer(stars, LABELS, recipe, np.random.default_rng(1), io=QUIET).run()
+        assert sizes == [128, 128, 44] * passes
+        assert np.isfinite(result.history[0]["loss"])
 
 
 def test_divergence_is_an_error_that_names_the_phase(sample):

@@ -10,21 +10,33 @@ from helpers import n_points, picture_size
 
 from xpfit import InputError
 from xpfit.cli import main
+from xpfit.dust import DustMap, load_dust_map
 from xpfit.plots import dust_figure
 from xpfit.validate import (
     attach_dust_map,
     beyond_the_dust,
+    compare_dust,
     dust_numbers,
-    load_dust_map,
+    line_with_errors,
 )
 
 
-class Slab:
-    """A map whose reddening is 0.1 / |sin b|, and which remembers what it was asked."""
+class SFDQuery:
+    """A map whose reddening is 0.1 / |sin b|, of the interface of the dustmaps package."""
 
-    def query(self, coords, **options):
-        self.coords, self.options = coords, options
+    def query(self, coords):
         return 0.1 / np.maximum(np.abs(np.sin(coords.galactic.b.rad)), 0.05)
+
+
+class Slab(DustMap):
+    """The same as a map of extinctions that are exact, and which remembers what it was asked."""
+
+    def reliable(self, position):
+        return np.zeros(len(position)), np.full(len(position), 1e6)
+
+    def at(self, place):
+        self.place = place
+        return SFDQuery().query(place), np.zeros(len(place))
 
 
 def catalogue(rng, n=3000, parallax=0.5):
@@ -32,8 +44,10 @@ def catalogue(rng, n=3000, parallax=0.5):
     position = SkyCoord(longitude * u.deg, latitude * u.deg, frame="galactic").icrs
     table = Table({"ra": position.ra.deg, "dec": position.dec.deg})
     table["parallax"] = np.full(n, parallax)
-    true = Slab().query(position)
+    true = SFDQuery().query(position)
+    table["parallax_err"] = 0.02 * table["parallax"]
     table["extinction"] = 0.02 + 0.9 * true + 0.01 * rng.standard_normal(n)
+    table["extinction_err"] = np.full(n, 0.01)
     table["quality_flags"] = np.zeros(n, dtype=np.uint8)
     table["fit_flags"] = np.zeros(n, dtype=np.int16)
     return table, latitude
@@ -50,7 +64,8 @@ def test_offset_and_slope_against_a_map_come_back(rng):
     (panel,) = dust_figure(table, rows, "slab").axes
     scatter = f"scatter {numbers['scatter']:.3f} mag"
     assert panel.get_title() == f"{rows.sum()} stars: bias {numbers['bias']:.3f}, {scatter}"
-    assert panel.get_xlabel() == "E(slab) [mag]" and panel.get_ylabel() == "E - E(slab) [mag]"
+    assert panel.get_xlabel() == "weighted mean of E, E(slab) [mag]"
+    assert panel.get_ylabel() == "E - E(slab) [mag]"
     assert n_points(panel) == rows.sum()
 
 
@@ -59,9 +74,14 @@ def test_maps_are_asked_at_the_place_of_the_star(rng):
     table["parallax"][3] = np.nan
     slab = Slab()
     attach_dust_map(table, slab)
-    np.testing.assert_allclose(slab.coords.ra.deg, table["ra"])
-    np.testing.assert_allclose(slab.coords.distance.pc[:3], 2000.0)
-    assert slab.coords.distance.pc[3] == 1e5  # behind everything
+    nodes = slab.place[-1:]  # that of the star without a parallax is asked last: behind everything
+    np.testing.assert_allclose(nodes.ra.deg, table["ra"][3])
+    assert nodes.distance.pc == pytest.approx(1e6)
+    table["parallax"][3] = 0.5
+    attach_dust_map(table, slab)
+    assert len(slab.place) > 5 * len(table)  # over the distances of each
+    np.testing.assert_allclose(np.unique(slab.place.ra.deg.round(6)), np.sort(table["ra"].round(6)))
+    np.testing.assert_allclose(slab.place.distance.pc, 2000.0, rtol=0.1)
 
 
 def test_stars_in_the_dust_are_left_out(rng):
@@ -84,42 +104,19 @@ def test_the_magellanic_clouds_are_left_out(rng):
 def test_a_map_that_answers_for_other_stars_is_refused(rng):
     table, _ = catalogue(rng, 5)
 
-    class Samples:
+    class SFDQuery:
         def query(self, coords):
             return np.zeros((5, 3))
 
     with pytest.raises(InputError, match="one value per star"):
-        attach_dust_map(table, Samples())
+        attach_dust_map(table, load_dust_map(SFDQuery()))
 
 
-def test_unknown_maps_and_missing_packages_are_named(monkeypatch):
-    with pytest.raises(InputError, match="choose from sfd"):
-        load_dust_map("foam")
+def test_missing_packages_and_data_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "dustmaps.sfd", None)
     with pytest.raises(InputError, match=r"xpfit\[maps\]"):
         load_dust_map("sfd")
 
-
-def install(monkeypatch, query):
-    """Put a package in place that has the interface of dustmaps."""
-    for name in ("sfd", "bayestar"):
-        module = ModuleType(f"dustmaps.{name}")
-        module.SFDQuery = module.BayestarQuery = query
-        monkeypatch.setitem(sys.modules, f"dustmaps.{name}", module)
-    monkeypatch.setitem(sys.modules, "dustmaps", ModuleType("dustmaps"))
-
-
-def test_three_dimensional_maps_are_asked_for_their_median(monkeypatch, rng):
-    slab = Slab()
-    install(monkeypatch, lambda: slab)
-    table, _ = catalogue(rng, 5)
-    attach_dust_map(table, load_dust_map("bayestar"))
-    assert slab.options == {"mode": "median"}
-    attach_dust_map(table, load_dust_map("sfd"))
-    assert slab.options == {}
-
-
-def test_missing_data_of_a_map_are_told_how_to_get(monkeypatch):
     def missing():
         raise FileNotFoundError("sfd/SFD_dust_4096_ngp.fits")
 
@@ -128,11 +125,85 @@ def test_missing_data_of_a_map_are_told_how_to_get(monkeypatch):
         load_dust_map("sfd")
 
 
+def install(monkeypatch, query):
+    """Put a package in place that has the interface of dustmaps."""
+    for name in ("sfd", "planck"):
+        module = ModuleType(f"dustmaps.{name}")
+        module.SFDQuery = module.PlanckQuery = query
+        monkeypatch.setitem(sys.modules, f"dustmaps.{name}", module)
+    monkeypatch.setitem(sys.modules, "dustmaps", ModuleType("dustmaps"))
+
+
+def simulated(rng, slope, n=4000):
+    """A catalogue and a map with errors of 20 % and 0.03 mag, and true E of a known relation."""
+    table, _ = catalogue(rng, n)
+    true = rng.exponential(0.12, n)
+    table["extinction"] = slope * true + 0.03 * rng.standard_normal(n)
+    table["extinction_err"] = 0.03
+    error = np.hypot(0.2 * true, 0.02)
+    table["ref_extinction"] = true + error * rng.standard_normal(n)
+    table["ref_extinction_err"] = np.hypot(0.2 * np.maximum(table["ref_extinction"], 0), 0.02)
+    table["independent_extinction"] = true * (1.0 + 0.2 * rng.standard_normal(n))
+    return table, true
+
+
+@pytest.mark.parametrize("slope", [1.0, 0.9])
+def test_errors_of_the_map_do_not_bias_the_slope(rng, slope):
+    """Least squares of residuals against the map are biased by more than 0.07."""
+    table, _ = simulated(rng, slope)
+    table.remove_column("independent_extinction")
+    rows = np.ones(len(table), dtype=bool)
+    residual = table["extinction"] - table["ref_extinction"]
+    ordinary = np.polyfit(table["ref_extinction"], residual, 1)[0]
+    assert ordinary < slope - 1.0 - 0.07
+    assert dust_numbers(table, rows)["slope"] == pytest.approx(slope - 1.0, abs=0.03)
+
+
+@pytest.mark.parametrize("with_independent", [True, False])
+def test_residuals_do_not_depend_on_what_they_are_shown_against(rng, with_independent):
+    """Where fit and map agree on average, so they do at every abscissa."""
+    table, _ = simulated(rng, 1.0, 20_000)
+    if not with_independent:
+        table.remove_column("independent_extinction")
+    compared = compare_dust(table, np.ones(len(table), dtype=bool))
+    reference = np.asarray(table["ref_extinction"])
+
+    def steepness(x):
+        edges = np.quantile(x, (0.2, 0.8))
+        low, high = (compared.residual[rows] for rows in (x < edges[0], x > edges[1]))
+        return np.median(high) - np.median(low)
+
+    assert steepness(reference) < -0.02
+    assert abs(steepness(compared.abscissa)) < 0.008
+
+
+def test_a_line_with_errors_is_the_line_and_outliers_do_not_count(rng):
+    x = np.linspace(0.0, 2.0, 200)
+    y = 0.3 + 1.7 * x
+    y[::20] += 50.0
+    observed = x + 1e-3 * rng.standard_normal(200), y + 1e-3 * rng.standard_normal(200)
+    variance = np.full(200, 1e-6)
+    intercept, slope = line_with_errors(*observed, variance, variance)
+    assert intercept == pytest.approx(0.3, abs=0.005) and slope == pytest.approx(1.7, abs=0.005)
+    assert np.isnan(line_with_errors(x[:2], y[:2], variance[:2], variance[:2])).all()
+    same = np.ones(5)
+    assert np.isnan(line_with_errors(same, y[:5], variance[:5], variance[:5])).all()
+
+
+def test_errors_of_both_are_needed(rng):
+    table, _ = simulated(rng, 1.0, 10)
+    del table["extinction_err"]
+    with pytest.raises(InputError, match="extinction_err"):
+        dust_numbers(table, np.ones(10, dtype=bool))
+
+
 def test_command_compares_with_a_map(monkeypatch, sample_path, tmp_path, capsys):
-    install(monkeypatch, Slab)
+    install(monkeypatch, SFDQuery)
     few, fitted, output = (tmp_path / name for name in ("few.fits", "fitted.fits", "out"))
     Table.read(sample_path)[:200].write(few)
     assert main(["fit", str(few), "--output", str(fitted), "--quiet"]) == 0
     assert main(["validate", str(fitted), "--dust-map", "sfd", "--output", str(output)]) == 0
     assert "E against sfd" in capsys.readouterr().out
     assert picture_size(output / "dust.png") == (6.0, 4.0)
+    assert main(["validate", str(fitted), "--independent-dust-map", "sfd"]) == 1
+    assert "goes with --dust-map" in capsys.readouterr().err

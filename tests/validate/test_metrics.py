@@ -11,12 +11,13 @@ def test_known_bias_and_scatter_come_back(rng):
     assert list(numbers) == ["giants", "dwarfs", "all"]
     for group, n in (("giants", 2000), ("dwarfs", 2000), ("all", 4000)):
         teff = numbers[group]["teff"]
-        assert list(teff) == ["n", "bias", "scatter", "rmse", "pull"]
+        assert list(teff) == ["n", "bias", "scatter", "rmse", "pull", "survey_pull"]
         assert teff["n"] == n
         assert teff["bias"] == pytest.approx(50.0, abs=10.0)
         assert teff["scatter"] == pytest.approx(100.0, rel=0.08)
         assert teff["rmse"] == pytest.approx(np.hypot(100.0, 50.0), rel=0.05)
         assert teff["pull"] == pytest.approx(1.0, rel=0.08)
+        assert teff["survey_pull"] == pytest.approx(100.0 / 60.0, rel=0.08)
 
 
 def test_outliers_move_the_rmse_but_hardly_the_scatter(rng):
@@ -60,14 +61,17 @@ def test_unknown_reference_errors_count_as_zero(rng):
     table = simulated_catalogue(rng)
     for name in ("teff", "feh", "logg"):
         table.remove_column(f"ref_{name}_err")
-    assert metrics(compare(table))["all"]["teff"]["pull"] == pytest.approx(1.25, rel=0.08)
+    teff = metrics(compare(table))["all"]["teff"]
+    assert teff["pull"] == pytest.approx(1.25, rel=0.08) and teff["survey_pull"] is None
 
 
 def test_empty_group_has_no_numbers(rng):
     table = simulated_catalogue(rng, 50)
     table["ref_logg"][:] = 2.0
     dwarfs = metrics(compare(table))["dwarfs"]["teff"]
-    assert dwarfs == {"n": 0, "bias": None, "scatter": None, "rmse": None, "pull": None}
+    assert dwarfs == {
+        "n": 0, "bias": None, "scatter": None, "rmse": None, "pull": None, "survey_pull": None,
+    }  # fmt: skip
 
 
 def test_missing_columns_are_named(rng):
@@ -75,3 +79,21 @@ def test_missing_columns_are_named(rng):
     table.remove_columns(["ref_logg", "fit_flags"])
     with pytest.raises(InputError, match="lacks ref_logg, fit_flags"):
         compare(table)
+
+
+def test_a_reference_of_some_labels_is_compared_in_those(rng):
+    table = simulated_catalogue(rng, 100)
+    table["ref_teff"] = table["ref_logg"] = np.full(100, np.nan)
+    table["logg"] = np.where(np.arange(100) < 30, 2.0, 4.5)
+    comparison = compare(table)
+    assert comparison.labels == ("feh",) and len(comparison) == 100
+    assert metrics(comparison)["giants"]["feh"]["n"] == 30
+
+
+def test_a_parallax_of_the_reference_takes_the_place_of_gaia_s(rng):
+    table = simulated_catalogue(rng, 50)
+    table["parallax"], table["parallax_err"] = np.full(50, 2.0), np.full(50, 0.1)
+    table["gaia_parallax"], table["gaia_parallax_error"] = np.full(50, 2.1), np.full(50, 0.1)
+    assert metrics(compare(table))["all"]["parallax"]["bias"] == pytest.approx(-0.1)
+    table["ref_parallax"], table["ref_parallax_err"] = np.full(50, 1.5), np.full(50, 0.1)
+    assert metrics(compare(table))["all"]["parallax"]["bias"] == pytest.approx(0.5)

@@ -21,10 +21,14 @@ from ..prepare.corrections import CAUTION
 from ..quality import Confidence, confidence_for, fit_flags, quality_flags
 from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
 from ..releases import RELEASES, id_column_of
-from .describe import Description, describe
+from .describe import Description, describe, describe_label
 from .distance_columns import distance_columns
 
 DEFAULT = "default"
+
+VALIDATION_KEY = "HELDOUT"
+"""Of the metadata: the fraction of all stars that the model was not trained on (see
+`xpfit.data.split`), if any was held out."""
 
 REFERENCE_PREFIX = "ref_"
 """Prefix of the columns of reference labels that came with the spectra."""
@@ -137,6 +141,7 @@ def duplicate_flags(source_id: np.ndarray) -> np.ndarray:
 
 def _metadata(model: XPModel, confidence: Confidence | None, provenance: Mapping[str, str]) -> dict:
     """Facts about the fit, under names that FITS accepts."""
+    held_out = model.training.get("held_out")
     return {
         "CREATOR": f"xpfit {__version__}",
         "MODELID": model.fingerprint,
@@ -146,6 +151,7 @@ def _metadata(model: XPModel, confidence: Confidence | None, provenance: Mapping
         "NTRAINED": len(model.source_ids),
         "LNPMIN": model.ln_prior_threshold,
         "PREPARED": json.dumps(model.preparation.to_dict(), sort_keys=True),
+        **({VALIDATION_KEY: held_out} if held_out else {}),
         **provenance,
     }
 
@@ -191,12 +197,12 @@ def _marginal(model: XPModel, result: FitResult) -> dict[str, np.ndarray]:
     for name, matrix in (("cov", covariance), ("icov", inverse)):
         whole = np.full((n_star, n, n), np.nan)
         whole[:, place[:, None], place] = matrix
-        five[name] = _triangle(whole)
+        five[name] = triangle(whole)
     return five
 
 
-def _triangle(matrix: np.ndarray) -> np.ndarray:
-    """Upper triangles, row by row, shape (n_star, n (n + 1) / 2)."""
+def triangle(matrix: np.ndarray) -> np.ndarray:
+    """Upper triangles of matrices (n_star, n, n), row by row: (n_star, n (n + 1) / 2)."""
     rows, columns = np.triu_indices(matrix.shape[1])
     return matrix[:, rows, columns]
 
@@ -217,14 +223,14 @@ def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
         for kind, matrix in (("icov", result.inverse_covariance), ("cov", result.covariance)):
             name = f"all_params_{kind}_triu"
             text = f"{describe(name).text} of ({order}) in kK, dex, mag, mas{last}"
-            add_column(table, name, _triangle(matrix), replace(describe(name), text=text))
+            add_column(table, name, triangle(matrix), replace(describe(name), text=text))
 
 
 def _add_measurement(table: Table, name: str, value, error, prefix: str = "") -> None:
     """Add a parameter and its error."""
     factor = quantity(name).factor
-    add_column(table, f"{prefix}{name}", value * factor, describe(name, prefix))
-    add_column(table, f"{prefix}{name}_err", error * factor, describe(f"{name}_err", prefix))
+    add_column(table, f"{prefix}{name}", value * factor, describe_label(name, prefix))
+    add_column(table, f"{prefix}{name}_err", error * factor, describe_label(f"{name}_err", prefix))
 
 
 def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:

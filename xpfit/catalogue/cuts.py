@@ -15,6 +15,7 @@ from ..quality import is_basic, is_reliable
 from ..quality.flags import MIN_CONFIDENCE
 from . import parquet
 from .formats import FORMATS, read_catalogue
+from .published import as_catalogue, is_published, iterate_published, published_hdf5
 
 YOUNG_TEFF, YOUNG_PARALLAX, YOUNG_FIDELITY = 4500.0, 1.0, 0.5
 """Huson et al. (2025, section 4.3): cooler (K), nearer (mas), with good astrometry."""
@@ -43,7 +44,7 @@ def _young(table: Table) -> np.ndarray:
         warnings.warn(
             f"pre-main-sequence stars are chosen without {' and '.join(absent)}, which this table "
             "lacks: there will be more other stars among them",
-            stacklevel=4,
+            stacklevel=2,  # one place, at which it is told once
         )
     return keep
 
@@ -58,7 +59,7 @@ def _basic(table: Table) -> np.ndarray:
 
 
 def _usable(table: Table) -> np.ndarray:
-    """Rows without the fit flags `UNRELIABLE`; ZGR23's own catalogue has no fit flags."""
+    """Rows without the fit flags `UNRELIABLE`, where a table has them."""
     if "fit_flags" not in table.colnames:
         return np.ones(len(table), dtype=bool)
     return ~has_flag(table["fit_flags"], UNRELIABLE)
@@ -92,6 +93,9 @@ CUTS: dict[str, tuple[str, Callable[[Table], np.ndarray]]] = {
     ),
 }
 """Name, meaning, and which rows pass; up to `confident` the rows of ZGR23's table 3."""
+
+QUALITY_CUTS = tuple(name for name in CUTS if name != "pre-main-sequence")
+"""Those of the quality of fits."""
 
 ZGR23_PERCENTAGES = {
     "all": 100.0,
@@ -137,13 +141,15 @@ def passes(table: Table, cuts: Sequence[str]) -> np.ndarray:
     return keep
 
 
-def counts(tables: Iterable[Table]) -> dict[str, int]:
+def counts(tables: Iterable[Table], also: Sequence[str] = ()) -> dict[str, int]:
     """How many stars pass each cut for which there are columns (ZGR23, table 3).
 
     Parameters
     ----------
     tables : iterable of astropy.table.Table
         Parts of a catalogue.
+    also : sequence of str
+        Cuts that are counted besides those of the quality of fits.
 
     Returns
     -------
@@ -155,7 +161,7 @@ def counts(tables: Iterable[Table]) -> dict[str, int]:
     InputError
         If there are columns for none.
     """
-    total = dict.fromkeys(CUTS, 0)
+    total = dict.fromkeys((*QUALITY_CUTS, *also), 0)
     for table in tables:
         for name in list(total):
             try:
@@ -168,7 +174,7 @@ def counts(tables: Iterable[Table]) -> dict[str, int]:
 
 
 def iterate_catalogue(path: Path, columns: Sequence[str] | None = None) -> Iterator[Table]:
-    """A catalogue part by part: in bounded memory if it is Parquet, else in one.
+    """A catalogue part by part: in bounded memory if it is Parquet (or a published HDF5 file).
 
     Parameters
     ----------
@@ -181,7 +187,13 @@ def iterate_catalogue(path: Path, columns: Sequence[str] | None = None) -> Itera
     ------
     astropy.table.Table
     """
-    if path.is_dir() or FORMATS.get(path.suffix.lower()) == "Parquet":
+    if path.is_dir():
         yield from parquet.iterate(path, columns)
+    elif FORMATS.get(path.suffix.lower()) == "Parquet":
+        published = is_published(parquet.column_names(path))
+        for part in parquet.iterate(path, None if published else columns):
+            yield as_catalogue(part, str(path)) if published else part
+    elif FORMATS.get(path.suffix.lower()) == "HDF5" and published_hdf5(path):
+        yield from iterate_published(path)
     else:
         yield read_catalogue(path)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits, votable
-from astropy.io.votable.tree import Info
-from astropy.table import Column, Table
+from astropy.io.votable.tree import CooSys, Info
+from astropy.table import Column, Table, vstack
 
 from ..data.hdf5 import FileFormat, new_hdf5
 from ..errors import InputError, OutputError
@@ -22,9 +22,11 @@ from ..files import atomic_output
 from ..read import read_table
 from ..read.formats import recognise
 from ..read.formats.votable import first_votable
+from ..releases import RELEASES, id_column_of
 from . import parquet
 from .checksum import KEY, Checksums
 from .describe import attributes, described_column
+from .published import as_catalogue, is_published, iterate_published, published_hdf5
 
 FORMATS = {
     ".fits": "FITS",
@@ -38,6 +40,9 @@ FORMATS = {
 """Endings of catalogue files and their formats."""
 
 HDF5_FORMAT = FileFormat("xpfit-catalogue", "a catalogue", error=InputError)
+
+COOSYS_ID = "icrs"
+"""Of the element that says which system and epoch positions in VOTables are of."""
 
 META_PREFIX = "xpfit."
 """Of the INFO elements in which VOTables hold the table's metadata, as JSON."""
@@ -96,8 +101,9 @@ def read_catalogue(path: str | os.PathLike) -> Table:
     Parameters
     ----------
     path : path-like
-        A file in one of `FORMATS`, any other table that `xpfit.read.read_table` can read, or the
-        directory of a run (`xpfit run`), all of whose rows are read.
+        A file in one of `FORMATS`, any other table that `xpfit.read.read_table` can read, the
+        directory of a run (`xpfit run`), all of whose rows are read, or a published catalogue (see
+        `xpfit.catalogue.published`), which gets the columns of xpfit's.
 
     Returns
     -------
@@ -115,11 +121,13 @@ def read_catalogue(path: str | os.PathLike) -> Table:
     if path.is_dir():
         return parquet.read_directory(path)
     form, _ = recognise(path)
+    if form.title == "HDF5" and published_hdf5(path):
+        return vstack(list(iterate_published(path)))
     reader = _READERS.get(form.title)
     table = reader(path) if reader else _without_masks(read_table(path))
     if form.title != "Parquet":
         Checksums([table]).verify(table.meta.pop(KEY, None), path)
-    return table
+    return as_catalogue(table, str(path)) if is_published(table.colnames) else table
 
 
 def _write_fits(table: Table, path: Path) -> None:
@@ -146,9 +154,17 @@ def _read_fits(path: Path) -> Table:
 
 
 def _write_votable(table: Table, path: Path) -> None:
-    """VOTable with binary2 data; metadata as INFO elements."""
+    """VOTable with binary2 data, COOSYS of the positions; metadata as INFO elements."""
     file = votable.from_table(table)
-    infos = file.get_first_table().infos
+    whole = file.get_first_table()
+    ids = id_column_of(table.colnames)
+    epoch = next(release.epoch for release in RELEASES.values() if release.id_column == ids)
+    system = CooSys(ID=COOSYS_ID, system="ICRS", epoch=f"J{epoch:.1f}")
+    file.resources[0].coordinate_systems.append(system)
+    for name in ("ra", "dec"):
+        if name in table.colnames:
+            whole.get_field_by_id_or_name(name).ref = COOSYS_ID
+    infos = whole.infos
     for name, value in table.meta.items():
         infos.append(Info(name=f"{META_PREFIX}{name}", value=json.dumps(value)))
     file.to_xml(str(path), tabledata_format="binary2")

@@ -122,6 +122,12 @@ def opened(path: Path, problem: str = "not a readable Parquet catalogue") -> Ite
         raise InputError(f"{path}: {problem} ({error})") from error
 
 
+def column_names(path: Path) -> list[str]:
+    """Names of a file's columns."""
+    with opened(path) as file:
+        return list(file.schema_arrow.names)
+
+
 def read(path: Path, columns: Sequence[str] | None = None) -> Table:
     """Read a catalogue, or some of its columns.
 

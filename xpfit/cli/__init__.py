@@ -36,6 +36,7 @@ COMMANDS = (
     ("run", "run", "Make a catalogue of any number of spectra; can be interrupted and resumed."),
     ("convert", "convert", "Write a catalogue in another format, without loss."),
     ("select", "select", "Count the stars that pass the cuts of ZGR23's table 3, and write them."),
+    ("extinction", "extinction", "Extinctions in passbands, tables for maps of dust, features."),
     ("validate", "validate", "Compare fitted with reference labels."),
     ("report", "report", "Write a report on a catalogue, as one HTML file."),
     ("sample", "sample", "Sample the posterior of some stars, and compare it with the fit."),

@@ -13,7 +13,11 @@ INPUT_HELP = (
 
 CATALOGUE_HELP = "catalogue to write: OUT.fits, .vot, .ecsv, .parquet or .h5"
 
-REFERENCE_HELP = "table of labels (default: those that came with the spectra)"
+REFERENCE_HELP = (
+    "table of labels (default: those that came with the spectra). Tables of XGBoost, StarHorse and "
+    "GSP-Phot are recognised; NAME=TABLE says which one it is (also fallows, aspgap, hattori), "
+    "DESCRIPTION.toml=TABLE what its columns are"
+)
 
 DEFAULT_MODEL = "(default: the one that comes with xpfit)"
 

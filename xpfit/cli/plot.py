@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..catalogue import read_catalogue
 from ..catalogue.cuts import iterate_catalogue
 from ..companion import Companion, GaiaNet, ScatterAutoencoder, UncertainNetwork, load_companion
 from ..data import Spectra
@@ -19,17 +20,23 @@ from ..model import XPModel
 from ..model.store import load_model
 from ..plots import model_figures, reliability_diagram, star_figure
 from ..plots.attention import attention_figure
+from ..plots.clusters import cluster_figure
 from ..plots.cmd import cmd_figure
+from ..plots.correlations import correlation_figure
 from ..plots.epochs import epochs_figure
 from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
 from ..plots.forecast import forecast_figure
+from ..plots.labels import label_figure
 from ..plots.latent import alpha_figure, dimensions_figure, latent_figure
 from ..plots.reconstruction import reconstruction_figure
 from ..plots.sky import birdseye_figure, extinction_map_figure
 from ..plots.tension import tension_figure
 from ..prepare import read_spectra
-from ..validate import cmd, sky, tension
+from ..read import read_table
+from ..read.columns import ASTROMETRY
+from ..validate import cmd, correlations, membership, sky, tension
 from ..validate.attention import observed_derivative_spectra
+from ..validate.curves import read_extinction_curve
 from ..validate.flux_residuals import FluxResiduals, flux_residuals
 from ..validate.latent import alpha_classifiers
 from ..validate.reconstruction import reconstruction_errors
@@ -47,7 +54,13 @@ CLUMP_LOGG, CLUMP_TEFF = (2.4, 0.3), (4.75, 0.2)
 
 def _of_model(options: argparse.Namespace) -> dict[str, Figure]:
     """Figures of a model."""
-    return model_figures(load_model(options.file, shapes_only=options.shapes_only))
+    curves = {Path(path).stem: read_extinction_curve(path) for path in options.curve or ()}
+    return model_figures(load_model(options.file, shapes_only=options.shapes_only), curves)
+
+
+def _of_labels(options: argparse.Namespace) -> dict[str, Figure]:
+    """Kiel diagram of labelled stars."""
+    return {"labels": label_figure(read_spectra(_file(options)))}
 
 
 def _of_catalogue(options: argparse.Namespace) -> dict[str, Figure]:
@@ -59,6 +72,20 @@ def _of_colours(options: argparse.Namespace) -> dict[str, Figure]:
     """Colour-absolute-magnitude diagrams."""
     columns = (*cmd.COLUMNS, "quality_flags", "fit_flags")
     return {"cmd": cmd_figure(cmd.colour_magnitude(iterate_catalogue(_file(options), columns)))}
+
+
+def _of_correlations(options: argparse.Namespace) -> dict[str, Figure]:
+    """Median correlations of errors, without and with the parallax."""
+    parts = iterate_catalogue(_file(options), correlations.COLUMNS)
+    return {"correlations": correlation_figure(correlations.median_correlations(parts))}
+
+
+def _of_clusters(options: argparse.Namespace) -> dict[str, Figure]:
+    """Parallaxes of members of clusters."""
+    astrometry = read_table(options.astrometry, ASTROMETRY) if options.astrometry else None
+    table = read_catalogue(_file(options))
+    table, clusters = membership.find_clusters(table, options.members, astrometry)
+    return {"clusters": cluster_figure(table, clusters)}
 
 
 def _of_tensions(options: argparse.Namespace) -> dict[str, Figure]:
@@ -204,9 +231,12 @@ def _companion(options: argparse.Namespace, kinds: tuple[str, ...]) -> tuple[Com
 
 PLOTS: dict[str, Callable[[argparse.Namespace], dict[str, Figure]]] = {
     "model": _of_model,
+    "labels": _of_labels,
     "reliability": _of_catalogue,
     "cmd": _of_colours,
     "tension": _of_tensions,
+    "correlations": _of_correlations,
+    "clusters": _of_clusters,
     "star": _of_stars,
     "epochs": _of_epochs,
     "forecast": _of_forecast,
@@ -223,7 +253,19 @@ ALWAYS = {
     "residuals": ["flux_residuals", "flux_residual_maps"],
     "sky": ["extinction_maps"],
     "latent": ["latent_tracks", "latent_dimensions", "reconstruction"],
-    **{name: [name] for name in ("reliability", "cmd", "tension", "forecast", "birdseye")},
+    **{
+        name: [name]
+        for name in (
+            "labels",
+            "reliability",
+            "cmd",
+            "tension",
+            "forecast",
+            "birdseye",
+            "correlations",
+            "clusters",
+        )
+    },
     "attention": ["attention"],
 }
 """Figures that are drawn of every subject: these must not exist when the work begins."""
@@ -233,10 +275,14 @@ def add(command: Parser) -> None:
     """Add the command's arguments."""
     command.option(
         "what",
-        "model: a trained model; reliability: the fraction of a catalogue's sources that pass "
+        "model: a trained model; labels: the Kiel diagram of labelled spectra (ZGR23, fig. 1); "
+        "reliability: the fraction of a catalogue's sources that pass "
         "the basic cut, over the colour-absolute-magnitude diagram (ZGR23, fig. 18); cmd: "
         "that diagram by measured and by fitted parallaxes; tension: parallaxes and log g of "
-        "solar-type stars, and the binaries among them (fig. 4); star: "
+        "solar-type stars, and the binaries among them (fig. 4); correlations: median correlations "
+        "of errors, without and with the parallax (fig. 6); clusters: parallaxes of members of "
+        "globular clusters, which are found by position and proper motion (of --astrometry), or of "
+        "--members (fig. 19); star: "
         "spectrum, fit, parameters and prior of single stars; epochs: the epoch spectra of single "
         "stars against their mean; forecast: expected errors over the "
         "Kiel diagram; residuals: of flux, by label and over the sky (figs. 9, 25, 26); sky: "
@@ -258,6 +304,16 @@ def add(command: Parser) -> None:
         "components and classifiers are learned from them",
     )
     command.option("--companion COMPANION.h5", "for attention and latent")
+    command.option(
+        "--members TABLE",
+        "for clusters: a list of members, with cluster, source_id and the cluster's parallax",
+    )
+    command.option(
+        "--curve FILE",
+        "for model: an extinction curve to compare with, such as ZGR23's published one: a table "
+        "of wavelength (nm) and extinction, whose file's name is its name (repeatable)",
+        action="append",
+    )
     command.option("--g G", "magnitude of the forecast", default=15.0)
     command.option(
         "--nside NSIDE", "HEALPix nside of the smallest cells of maps", default=sky.NSIDE

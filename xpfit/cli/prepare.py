@@ -10,6 +10,7 @@ from dataclasses import replace
 from ..data.preparation import XPSettings
 from ..data.space import ObservationSpace
 from ..data.spectra import Spectra
+from ..dust import load_dust_map
 from ..errors import InputError
 from ..model.store import load_model
 from ..prepare import TrainingCuts, iterate_file, sampled_space, write_spectra
@@ -43,6 +44,12 @@ def add(command: Parser) -> None:
     command.option("--truncate", "use only the coefficients that Gaia found relevant")
     command.common(*TABLES)
     add_label_options(command)
+    command.option(
+        "--dust-map MAP",
+        "estimates of E for stars whose labels have none, to train on: bayestar, sfd, edenhofer "
+        "(data of the dustmaps package), a file of one of these, or a table with source_id, E and "
+        "E_err (see docs/dust.md)",
+    )
     command.option(
         "--training-cuts", "keep only stars good enough to train on (ZGR23, section 2.5)"
     )
@@ -81,6 +88,7 @@ def run(options: argparse.Namespace) -> None:
         labels=labels,
         epoch=options.label_epoch,
         cuts=TrainingCuts() if options.training_cuts else None,
+        dust_map=load_dust_map(options.dust_map) if options.dust_map else None,
     )
 
     how = {
@@ -108,6 +116,8 @@ def run(options: argparse.Namespace) -> None:
         counts = {**(labels.meta["removed"] if labels is not None else {}), **tables.removed}
         if labels is not None:
             print(f"  {tables.n_labelled:8d} stars with labels")
+        for what, count in tables.dust_counts.items():
+            print(f"  {count:8d} E of {options.dust_map}: {what}")
         for reason, count in counts.items():
             print(f"  {count:8d} left out: {reason}")
         print(f"wrote {n_star} stars to {options.output}")

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ..data import Spectra
+from ..data.split import is_held_out
 from ..errors import InputError, OutputError
 from ..files import new_log
 from ..model import XPModel, ccm89_curve
 from ..prepare import (
-    attach_astrometry,
     attach_luminosities,
     read_luminosities,
     read_spectra,
@@ -21,17 +21,13 @@ from ..prepare import (
 )
 from ..prepare.luminosities.attach import LUMINOSITY
 from ..quality.luminosity import calibrate_luminosities, has_good_parallaxes
-from ..read import read_source_ids, read_table
-from ..read.joins import integer_ids
-from ..read.tables import float_column
+from ..read import read_source_ids
 from ..train import TrainingIO, load_recipe, train_model
 from ..train.record import CHECKPOINT_MINUTES
 from . import options as shared
+from .parallaxes import add_parallaxes, say_matched, with_parallaxes
 from .parser import Parser
 from .resume import CHECKPOINT_SUFFIX, only_training, resumable
-
-HELD_OUT = "held_out"
-"""Column of a table of parallaxes: 1 for stars that are kept to test a model with."""
 
 
 def add(command: Parser) -> None:
@@ -58,14 +54,15 @@ def add(command: Parser) -> None:
         "--luminosities TABLE",
         "spectroscopic luminosities to learn absolute fluxes from (scripts/make_luminosities.py)",
     )
-    command.option(
-        "--parallaxes TABLE",
-        "measured parallaxes, as for --astrometry of 'xpfit prepare', with a column zero_point or "
-        "those that it depends on; stars with held_out = 1 in this table are never trained on",
-    )
-    command.common("no-zero-point")
+    add_parallaxes(command)
     command.option(
         "--no-parallax", "learn only the shapes of spectra, even if the stars have parallaxes"
+    )
+    command.option(
+        "--validation FRACTION",
+        "hold out this fraction of the stars, by their source ids, so always the same ones; "
+        "'xpfit validate' compares only those (ZGR23: 0.2)",
+        default=0.0,
     )
     command.option(
         "--resume",
@@ -103,6 +100,7 @@ def _train(options: argparse.Namespace, checkpoint: Path) -> None:
     labels = shared.label_names(options)
     spectra, held_out = _with_luminosities(options, _read(options))
     exclude = np.union1d(exclude, held_out)
+    exclude = np.union1d(exclude, _validation_stars(options, spectra))
     with ExitStack() as stack:
         log = None
         if options.log:
@@ -151,37 +149,35 @@ def _read(options: argparse.Namespace) -> Spectra:
     return spectra
 
 
-def _provenance(options: argparse.Namespace) -> dict[str, str | int]:
+def _validation_stars(options: argparse.Namespace, spectra: Spectra) -> np.ndarray:
+    """Source ids of the stars of ``--validation``."""
+    if not 0.0 <= options.validation < 1.0:
+        raise InputError(
+            f"--validation {options.validation:g}: give a fraction of the stars, from 0 to below 1"
+        )
+    chosen = spectra.source_id[is_held_out(spectra.source_id, options.validation)]
+    if options.validation:
+        shared.say(options, f"{len(chosen)} of {len(spectra)} stars are held out for validation")
+    return chosen
+
+
+def _provenance(options: argparse.Namespace) -> dict[str, str | int | float]:
     """What the training was made of, for the model file."""
     tables = {name: getattr(options, name) for name in ("library", "luminosities", "parallaxes")}
-    return {**{k: Path(path).name for k, path in tables.items() if path}, "seed": options.seed}
+    return {
+        **{k: Path(path).name for k, path in tables.items() if path},
+        "seed": options.seed,
+        "held_out": options.validation,
+    }
 
 
 def _with_luminosities(options: argparse.Namespace, spectra: Spectra) -> tuple[Spectra, np.ndarray]:
     """Spectra with the tables of luminosities and parallaxes joined, and ids that are held out."""
-    held_out = np.zeros(0, dtype=np.int64)
     if options.luminosities:
         spectra = attach_luminosities(spectra, read_luminosities(options.luminosities))
         known = np.isfinite(spectra.labels[LUMINOSITY])
-        _matched(options, options.luminosities, known, "luminosity")
-    if options.parallaxes:
-        table = read_table(options.parallaxes)
-        if HELD_OUT in table.colnames:
-            chosen = float_column(table[HELD_OUT]) == 1
-            held_out = integer_ids(table[chosen], options.parallaxes)
-        spectra = attach_astrometry(spectra, table, zero_point=not options.no_zero_point)
-        _matched(options, options.parallaxes, np.isfinite(spectra.parallax_err), "parallax")
-        n_out = np.sum(np.isin(spectra.source_id, held_out))
-        if len(held_out):
-            shared.say(options, f"{options.parallaxes}: {n_out} stars are held out")
-    return spectra, held_out
-
-
-def _matched(options: argparse.Namespace, path: str, known: np.ndarray, what: str) -> None:
-    """Say how many stars a table is of; an error if there are none."""
-    if not known.any():
-        raise InputError(f"{path}: none of the {len(known)} stars has a {what} in this table")
-    shared.say(options, f"{path}: {known.sum()} of {len(known)} stars have a {what}")
+        say_matched(options, options.luminosities, known, "luminosity")
+    return with_parallaxes(options, spectra)
 
 
 def _curve_summary(model: XPModel) -> str:

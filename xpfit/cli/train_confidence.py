@@ -16,10 +16,11 @@ from ..model.store import load_model
 from ..plots import reliability_figure
 from ..prepare import read_spectra
 from ..quality import CONFIDENCE_LABELS, calibration_report, train_confidence
-from ..quality.labelled import with_negatives
+from ..quality.labelled import with_negatives, without_parallaxes
 from ..quality.training import with_report
 from ..quantities import quantity
 from . import options as shared
+from .parallaxes import add_parallaxes, with_parallaxes
 from .parser import FIT_MODEL, Parser
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add(command: Parser) -> None:
     )
     command.option("--output CONFIDENCE.h5", "classifiers to write", required=True)
     command.option("--report DIR", f"directory for {FIGURE_NAME} and {REPORT_NAME}")
+    add_parallaxes(command)
     command.common("jobs", default=-1)
     command.common(*FIT_MODEL, "exclude", "seed", "overwrite", "quiet")
 
@@ -49,7 +51,7 @@ def run(options: argparse.Namespace) -> None:
     model = load_model(options.model, shapes_only=options.shapes_only)
     spectra = _read(options, model)
     fitter, rng = Fitter(model, n_jobs=options.jobs), np.random.default_rng(options.seed)
-    result = fitter.fit(spectra, not options.quiet)
+    result = fitter.fit(without_parallaxes(spectra), not options.quiet)
     stars = with_negatives(fitter, spectra, result, rng, progress=not options.quiet)
     confidence, held_out = train_confidence(model, stars, rng, progress=not options.quiet)
     report = calibration_report(confidence, held_out)
@@ -65,6 +67,8 @@ def _read(options: argparse.Namespace, model: XPModel) -> Spectra:
     """Stars of all inputs that are not excluded."""
     parts = [read_spectra(path, model=model) for path in options.inputs]
     spectra = shared.without_excluded(options, Spectra.concatenate(parts))
+    spectra, held_out = with_parallaxes(options, spectra)
+    spectra = spectra[np.flatnonzero(~np.isin(spectra.source_id, held_out))]
     if not len(spectra):
         raise InputError(f"{Path(options.inputs[0]).name}: no stars are left to train on")
     return spectra

@@ -35,6 +35,7 @@ class InputFlag(DescribedFlag):
     DUPLICATE_ID = 16, "the source is in more than one row"
     BAD_COEFFICIENTS = 32, "invalid coefficients, errors or correlations: the source is not used"
     NOT_CORRECTED = 64, "outside the range of the flux correction, or not known to be inside"
+    CONTAMINATED_BAND = 128, "a band was not used: contaminated, blended, or of an extended source"
 
 
 class QualityFlag(DescribedFlag):
@@ -77,6 +78,7 @@ class FitFlag(DescribedFlag):
     UNINFORMATIVE = 131072, "the spectrum says less of Teff, [Fe/H] or log g than the prior"
     NOT_CORRECTED = 262144, "outside the range of the flux correction: fitted without it"
     OTHER_RELEASE = 524288, "a spectrum of another data release than the model's"
+    CONTAMINATED_BAND = 1048576, "a photometric band was contaminated or blended, and not used"
 
 
 UNRELIABLE = (

@@ -164,13 +164,19 @@ class PhotometrySettings(Settings):
     max_norm_dg_2mass, max_norm_dg_wise : float
         2MASS and WISE are dropped where `norm_dg` is higher: a bright neighbour is near (ZGR23,
         sections 2.3 and 2.4). Without `norm_dg` there is no neighbour.
+    min_fracflux : float
+        unWISE is dropped in a band where less than this share of the flux at the source's place is
+        its own (`fracflux`): the rest is a neighbour's.
     """
 
-    error_settings = ("magnitude_err_floor", "max_norm_dg_2mass", "max_norm_dg_wise")
+    error_settings = (
+        "magnitude_err_floor", "max_norm_dg_2mass", "max_norm_dg_wise", "min_fracflux",
+    )  # fmt: skip
 
     magnitude_err_floor: float = 0.02
     max_norm_dg_2mass: float = -5.0
     max_norm_dg_wise: float = -10.0
+    min_fracflux: float = 0.5
 
 
 class Differences(NamedTuple):

@@ -56,6 +56,40 @@ def fix_gauge(forward: ForwardModel, trained: np.ndarray) -> None:
         forward.second_order[trained] -= forward.second_order[anchor]
 
 
+def curve_scale(forward: ForwardModel, trained: np.ndarray, absolute: bool) -> float:
+    """Give the curve the scale of CCM89's, in place, where no estimate of E tells it.
+
+    exp(-E R) is the same for E / s and s R: only estimates of E tell them apart.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    trained : ndarray of bool, shape (n_grid,)
+        Grid points that the training data constrain; the others are left as they are.
+    absolute : bool
+        Whether R has no free constant: then its mean becomes CCM89's. Else R in the reddest channel
+        is kept (`fix_gauge`), and the mean of what R is above that becomes CCM89's.
+
+    Returns
+    -------
+    float
+        Factor on the E of the stars, by which (but for the constant) predictions do not change.
+    """
+    anchor = reddest_channel(forward.space, trained)
+    curve = forward.extinction_curve
+    start = np.zeros(len(curve))
+    start[trained] = ccm89_curve(forward.space.wavelength[trained])
+    fixed, start_fixed = (0.0, 0.0) if absolute else (curve[anchor], start[anchor])
+    scale = (start[trained].mean() - start_fixed) / (curve[trained].mean() - fixed)
+    if not scale > 0:
+        return 1.0
+    scaled = fixed + scale * (curve[trained] - fixed)
+    forward.ln_curve[trained] = np.log(np.maximum(scaled, MIN_CURVE))
+    if forward.space.second_order:
+        forward.second_order[trained] *= scale**2
+    return float(1.0 / scale)
+
+
 def remove_luminosity(forward: ForwardModel, trained: np.ndarray) -> None:
     """Subtract the mean of ln f_abs over the amplitude window, for every Theta, in place.
 

@@ -202,9 +202,11 @@ def parallax_penalty(
     return Penalty(column, *(xp.where(uncertain, a, b) for a, b in zip(values, ours, strict=True)))
 
 
-def xi_penalty(theta: Array, layout: Layout) -> Iterator[Penalty]:
-    """xi^2, the unit normal prior of xi, where the extinction curve varies."""
+def xi_penalty(
+    theta: Array, layout: Layout, mean: Array | float = 0.0, variance: Array | float = 1.0
+) -> Iterator[Penalty]:
+    """(xi - mean)^2 / variance, the normal prior of xi, where the extinction curve varies."""
     if layout.has_xi:
-        xi = theta[:, layout.xi]
-        second = 2.0 * array_namespace(theta).ones_like(xi)
-        yield Penalty(layout.xi, xi**2, 2.0 * xi, second)
+        offset = theta[:, layout.xi] - mean
+        second = 2.0 * array_namespace(theta).ones_like(offset) / variance
+        yield Penalty(layout.xi, offset**2 / variance, 2.0 * offset / variance, second)

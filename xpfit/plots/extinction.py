@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from ..model import XPModel, ccm89_curve
 from ..validate.curves import xp_extinction_curve
-from .style import BLUE, GREEN, PURPLE, VERMILION, WAVELENGTH_TICKS, subplots, wavelength_axis
+from .style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    WAVELENGTH_TICKS,
+    subplots,
+    wavelength_axis,
+)
 from .tracks import require_sampled
+
+Curve = tuple[np.ndarray, np.ndarray]
+"""Wavelength in nm, and extinction in any normalisation."""
 
 R_V_SHOWN = (2.6, 3.1, 3.6)
 NORMALISED_AT = 542.0
 """Wavelength (nm) at which extinction curves are made equal."""
 
 
-def extinction_figure(model: XPModel) -> Figure:
+def extinction_figure(model: XPModel, curves: Mapping[str, Curve] | None = None) -> Figure:
     """The learned extinction curve against CCM89 and, where installed, Zhang & Yuan's (fig. 15).
 
     Parameters
     ----------
     model : XPModel
         In sampled space.
+    curves : mapping of str to tuple of ndarray, optional
+        Further curves by name: wavelength (nm) and extinction, as from
+        `xpfit.validate.curves.read_extinction_curve`.
 
     Returns
     -------
@@ -48,11 +65,12 @@ def extinction_figure(model: XPModel) -> Figure:
         top.plot(wavelength, published, lw=1, color=colour, label=f"CCM89, R(V) = {r_v}")
         bottom.plot(wavelength, curve / curve[at] / published, lw=1, color=colour)
     measured = xp_extinction_curve()
-    if measured is not None:
-        inside = (measured[0] >= wavelength.min()) & (measured[0] <= wavelength.max())
-        x, y = measured[0][inside], measured[1][inside]
-        y = y / np.interp(wavelength[at], x, y)
-        top.plot(x, y, lw=1, ls="--", color=PURPLE, label="Zhang & Yuan, XP spectra")
+    further = {"Zhang & Yuan, XP spectra": measured} if measured is not None else {}
+    for i, (name, (x, y)) in enumerate({**further, **(curves or {})}.items()):
+        inside = (x >= wavelength.min()) & (x <= wavelength.max())
+        y = y[inside] / np.interp(wavelength[at], x, y)
+        colour = (PURPLE, ORANGE)[i % 2]
+        top.plot(x[inside], y, lw=1, ls="--", color=colour, label=name)
     bottom.axhline(1.0, color="0.6", lw=0.8)
     top.set_ylabel(f"R / R({wavelength[at]:.0f} nm)")
     bottom.set(ylabel="learned / CCM89", ylim=(0.8, 1.2))

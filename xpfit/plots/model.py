@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -14,7 +16,7 @@ from ..data import SampledSpace
 from ..errors import InputError
 from ..model import XPModel
 from ..quantities import factors, quantity
-from .extinction import extinction_figure
+from .extinction import Curve, extinction_figure
 from .style import GROUP_COLOURS, VERMILION, draw_density, subplots
 from .tracks import TRACKS, require_sampled, track_figure
 
@@ -22,12 +24,14 @@ RESIDUALS_SHOWN = 10.0
 """Half height (%) of the panel of residuals; faint stars scatter more in the blue."""
 
 
-def model_figures(model: XPModel) -> dict[str, Figure]:
+def model_figures(model: XPModel, curves: Mapping[str, Curve] | None = None) -> dict[str, Figure]:
     """All figures that can be drawn of a model, by name.
 
     Parameters
     ----------
     model : XPModel
+    curves : mapping of str to tuple of ndarray, optional
+        Further extinction curves, as for `extinction_figure`.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def model_figures(model: XPModel) -> dict[str, Figure]:
     if isinstance(model.space, SampledSpace):
         for name in TRACKS:
             figures[name] = track_figure(model, name)
-        figures["extinction_curve"] = extinction_figure(model)
+        figures["extinction_curve"] = extinction_figure(model, curves)
     if "history/loss" in model.diagnostics:
         figures["training"] = training_figure(model)
     if "residual_quantiles" in model.diagnostics and isinstance(model.space, SampledSpace):
@@ -73,7 +77,7 @@ def training_figure(model: XPModel) -> Figure:
         top.plot(epoch[rows], loss[rows], lw=1.2, label=names[index])
         bottom.plot(epoch[rows], chi2[rows], lw=1.2)
     top.set(yscale="log", ylabel="mean loss per star")
-    bottom.set(xlabel="epoch", ylabel=r"median $\chi^2$ / dof")
+    bottom.set(yscale="log", xlabel="epoch", ylabel=r"median $\chi^2$ / dof")
     bottom.axhline(1.0, color="0.6", lw=0.8)
     top.legend(fontsize=8)
     kept = model.training["n_stars"] - model.training["n_cleaned"]
@@ -196,7 +200,11 @@ def cleaning_figure(model: XPModel) -> Figure:
     typical = np.median(magnitude[finite & ~outside])
     right.axvline(typical, color="0.4", lw=0.8)
     right.axvline(typical - 0.75, color=GROUP_COLOURS["giants"], lw=0.8, ls=":")
-    right.set(xlabel="absolute magnitude, 592-782 nm (AB)", ylabel="stars", yscale="log")
+    right.set(
+        xlabel="absolute magnitude at the measured parallax, 592-782 nm (AB)",
+        ylabel="stars",
+        yscale="log",
+    )
     right.legend(fontsize=8, title="dotted: twice the light", title_fontsize=7)
     width = float(_diagnostic(model, "solar_type/width")[0])
     wider = f", within {width:g} times the limits of ZGR23's eq. 16" if width > 1 else ""

@@ -13,7 +13,8 @@ from ..quality import CONFIDENCE_LABELS
 from ..quality.flags import MIN_CONFIDENCE
 from ..quantities import quantity
 from ..statistics import robust_width
-from ..validate.metrics import Comparison, Selection, compare, metrics
+from ..validate.metrics import Comparison, compare, metrics
+from ..validate.selection import SELECTIONS, Selection
 from .style import GROUP_COLOURS, MIN_FOR_QUANTILES, ORANGE, draw_quantiles, subplots
 
 MAX_POINTS = 5000
@@ -55,7 +56,7 @@ def residual_figure(comparison: Comparison) -> Figure:
     for ax in axes.flat:
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="upper left", fontsize=7)
-    figure.suptitle(f"xpfit - reference, {numbers['all']['teff']['n']} stars", fontsize=10)
+    figure.suptitle(f"xpfit - reference, {len(comparison)} stars", fontsize=10)
     return figure
 
 
@@ -91,7 +92,9 @@ def _plot_pulls(ax, comparison, name, numbers) -> None:
     ax.set_ylim(top=1.25 * ax.get_ylim()[1])  # room for the legend
 
 
-def residual_grid_figure(comparison: Comparison, *, normalised: bool = False) -> Figure:
+def residual_grid_figure(
+    comparison: Comparison, *, normalised: bool = False, survey_errors: bool = False
+) -> Figure:
     """Residuals of every quantity against every label of the reference.
 
     Parameters
@@ -100,6 +103,8 @@ def residual_grid_figure(comparison: Comparison, *, normalised: bool = False) ->
     normalised : bool
         Show residuals in units of the combined errors: with correct errors the lines at 16 and
         84 % are at -1 and 1.
+    survey_errors : bool
+        In units of the reference's errors alone, as in ZGR23's fig. 8.
 
     Returns
     -------
@@ -114,16 +119,18 @@ def residual_grid_figure(comparison: Comparison, *, normalised: bool = False) ->
     figure, axes = subplots(len(names), len(across), size=size, **options)
     for row, name in zip(axes, names, strict=True):
         values = comparison.pull(name) if normalised else comparison.residual(name)
+        values = comparison.survey_pull(name) if survey_errors else values
         for ax, label in zip(row, across, strict=True):
             draw_residuals(ax, comparison.reference[label], values)
-            if normalised:
+            if normalised or survey_errors:
                 for sign in (-1.0, 1.0):
                     ax.axhline(sign, color="0.6", lw=0.8, ls=":")
-        row[0].set_ylabel(_residual_label(name, normalised), fontsize=8)
+        row[0].set_ylabel(_residual_label(name, normalised or survey_errors), fontsize=8)
         row[0].set_ylim(*_limits(values))
     for ax, label in zip(axes[-1], across, strict=True):
         ax.set_xlabel(f"reference {quantity(label).axis_label}", fontsize=8)
     kind = "residuals over combined errors" if normalised else "residuals"
+    kind = "residuals over the reference's errors" if survey_errors else kind
     figure.suptitle(f"{kind}, {len(comparison)} stars; lines: 16, 50, 84 %", fontsize=10)
     return figure
 
@@ -147,9 +154,11 @@ def confidence_residual_figure(fitted: Table, selection: Selection | None = None
     InputError
         If columns are missing.
     """
-    comparison = compare(fitted, replace(selection or Selection(), include_flagged=True))
-    names = CONFIDENCE_LABELS
-    figure, axes = subplots(len(names), 2, sharex="row", sharey="row", size=(7.0, 2.3 * len(names)))
+    selection = replace(selection or SELECTIONS["default"], include_flagged=True)
+    comparison = compare(fitted, selection)
+    names = [name for name in CONFIDENCE_LABELS if name in comparison.labels]
+    size = (7.0, 2.3 * len(names))
+    figure, axes = subplots(len(names), 2, squeeze=False, sharex="row", sharey="row", size=size)
     for row, name in zip(axes, names, strict=True):
         confidence = np.asarray(fitted[f"{name}_confidence"], float)[comparison.rows]
         reference, residual = comparison.reference[name], comparison.residual(name)

@@ -9,6 +9,7 @@ from .continuous import continuous_spectra, sampled_space
 from .corrections import FluxCorrection, named_correction
 from .covariance import DataVectors
 from .cuts import TrainingCuts, training_cuts
+from .extinction import attach_dust
 from .gaia import GAIA_COLUMNS
 from .labels import attach_labels, match_labels, matched_table
 from .library import library_spectra
@@ -42,6 +43,7 @@ __all__ = [
     "Whitening",
     "XPSettings",
     "attach_astrometry",
+    "attach_dust",
     "attach_labels",
     "attach_luminosities",
     "attach_photometry",

@@ -12,15 +12,18 @@ import numpy as np
 from astropy.table import Table
 
 from ..data.spectra import Spectra
+from ..dust import DustMap, DustTable
 from ..errors import InputError
 from ..read.crosswalk import Crosswalk
 from ..read.joins import Found, Key, require_same_release
 from ..read.known import name_of
+from ..read.tables import matched_values
 from ..read.units import say_once
 from ..releases import DEFAULT
 from .astrometry import Astrometry
 from .cuts import TrainingCuts, training_cuts
-from .labels import LABEL_EPOCH, attach_labels, matched_table
+from .extinction import attach_dust
+from .labels import LABEL_EPOCH, attach_labels, match_labels, matched_table
 from .photometry import Photometry
 
 
@@ -41,6 +44,8 @@ class Additions:
         ids are not of the release of the spectra; ids of unknown release are taken as DR3's then.
     cuts : TrainingCuts, optional
         Keep only stars that are good enough to train on; needs astrometry and labels.
+    dust_map : DustMap or DustTable, optional
+        Gives stars an estimate of E where the table of labels has none.
 
     Attributes
     ----------
@@ -48,6 +53,8 @@ class Additions:
         Number of stars with labels so far.
     removed : Counter
         Number of stars that each cut has removed so far.
+    dust_counts : Counter
+        Number of stars so far with an estimate of E, and without one by reason.
 
     Raises
     ------
@@ -62,8 +69,10 @@ class Additions:
     epoch: float = LABEL_EPOCH
     cuts: TrainingCuts | None = None
     crosswalk: Table | None = None
+    dust_map: DustMap | DustTable | None = None
     n_labelled: int = field(default=0, init=False)
     removed: Counter = field(default_factory=Counter, init=False)
+    dust_counts: Counter = field(default_factory=Counter, init=False)
     _photometry: Photometry | None = field(default=None, init=False, repr=False)
     _astrometry: Astrometry | None = field(default=None, init=False, repr=False)
     _crosswalk: Crosswalk | None = field(default=None, init=False, repr=False)
@@ -73,7 +82,7 @@ class Additions:
         if self.cuts and (self.astrometry is None or self.labels is None):
             raise InputError("training cuts need the tables of astrometry and of labels")
         if self.photometry is not None:
-            self._photometry = Photometry(self.photometry)
+            self._photometry = Photometry(self.photometry, gaia=self.astrometry)
         if self.astrometry is not None:
             self._astrometry = Astrometry(self.astrometry, zero_point=self.zero_point)
         self._crosswalk = Crosswalk(self.crosswalk) if self.crosswalk is not None else None
@@ -82,6 +91,8 @@ class Additions:
     def _joins(self) -> dict[str, Key]:
         """Keys of the tables that are joined by source id, by what the tables hold."""
         tables = {"photometry": self._photometry, "astrometry": self._astrometry}
+        if isinstance(self.dust_map, DustTable):
+            tables["dust map"] = self.dust_map
         return {name: table.key for name, table in tables.items() if table}
 
     @property
@@ -134,6 +145,20 @@ class Additions:
             return None
         return self._crosswalk.translate(spectra.source_id, spectra.release, release or DEFAULT)
 
+    def _label_positions(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray] | None:
+        """Positions in the table of labels, NaN where unknown."""
+        if self.labels is None or not {"ra", "dec"} <= set(self.labels.colnames):
+            return None
+        ids = self._ids(spectra, self.labels.meta.get("release", ""))
+        rows, matched = match_labels(
+            spectra.source_id if ids is None else ids,
+            self.labels,
+            self.astrometry,
+            epoch=self.epoch,
+        )
+        ra, dec = (matched_values(self.labels[name], rows, matched) for name in ("ra", "dec"))
+        return ra, dec
+
     def apply(self, spectra: Spectra) -> Spectra:
         """Spectra with everything attached, and cut.
 
@@ -165,6 +190,9 @@ class Additions:
                 spectra, self.labels, self.astrometry, epoch=self.epoch, source_id=ids
             )
             self.n_labelled += int(np.sum(np.isfinite(spectra.labels["teff"])))
+        if self.dust_map is not None:
+            spectra, counts = attach_dust(spectra, self.dust_map, self._label_positions(spectra))
+            self.dust_counts.update(counts)
         if self.cuts:
             table = matched_table(spectra, self.labels, self.astrometry, epoch=self.epoch)
             keep, removed = training_cuts(table, self.cuts)

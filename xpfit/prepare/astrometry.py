@@ -123,19 +123,41 @@ class Astrometry:
         self._gaia = known
         report_uses(table, what, self.key.column, uses)
 
-    def attach(self, spectra: Spectra, source_id: np.ndarray | None = None) -> Spectra:
-        """Spectra with the astrometry of their stars, as `attach_astrometry`."""
-        if source_id is None:
-            rows, matched = self.key.rows(spectra.source_id, spectra.release)
-        else:  # of the release of the table
-            rows, matched = self.key.rows(source_id)
+    def of_sources(self, source_id: np.ndarray, release: str = "") -> dict[str, np.ndarray]:
+        """Parallaxes and other columns of gaia_source of some sources.
+
+        Parameters
+        ----------
+        source_id : ndarray of int64, shape (n_star,)
+        release : str
+            Data release of these ids, which must be that of the table's if both are known.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n_star,)
+            `parallax` (mas, NaN if unknown), `parallax_error` (then infinite), and those of
+            `xpfit.prepare.GAIA_COLUMNS` that the table has.
+        """
+        rows, matched = self.key.rows(source_id, release)
         known = np.isfinite(self._parallax) & np.isfinite(self._error) & (self._error > 0)
         parallax = np.where(known, self._parallax, np.nan)
         error = np.where(known, self._error, np.inf)
+        return {
+            "parallax": matched_values(parallax, rows, matched),
+            "parallax_error": matched_values(error, rows, matched, np.inf),
+            **gaia_columns(self._gaia, rows, matched),
+        }
+
+    def attach(self, spectra: Spectra, source_id: np.ndarray | None = None) -> Spectra:
+        """Spectra with the astrometry of their stars, as `attach_astrometry`."""
+        if source_id is None:
+            columns = self.of_sources(spectra.source_id, spectra.release)
+        else:  # of the release of the table
+            columns = self.of_sources(source_id)
         return spectra.replace(
-            parallax=matched_values(parallax, rows, matched),
-            parallax_err=matched_values(error, rows, matched, np.inf),
-            gaia={**spectra.gaia, **gaia_columns(self._gaia, rows, matched)},
+            parallax=columns.pop("parallax"),
+            parallax_err=columns.pop("parallax_error"),
+            gaia={**spectra.gaia, **columns},
             preparation=replace(spectra.preparation, parallax_zero_point=self.correction),
         )
 

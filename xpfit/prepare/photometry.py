@@ -12,21 +12,15 @@ from ..constants import BANDS, LN_PER_MAG, Band
 from ..data import InputFlag, PhotometrySettings, Spectra
 from ..errors import InputError
 from ..read.columns import BANDS as BAND_COLUMNS
-from ..read.columns import MEANINGS, find_column, plain, unnumbered
+from ..read.columns import MEANINGS, plain, unnumbered
 from ..read.joins import Key
 from ..read.known import Use, known_columns, name_of, report_uses
 from ..read.tables import matched_values
+from .contamination import TWO_MASS_BANDS, Verdict, unusable_bands
 from .magnitudes import band_flux, vega_zero_point
+from .unwise import unwise_table
 
 NANOMAGGY_MAGNITUDE = 22.5
-
-GOOD_2MASS_QUALITY = "ABCD"
-"""Letters of 2MASS's `ph_qual` for a detection."""
-
-QUALITY_NAMES = ("ph_qual", "qflg", "qfl")
-"""Columns with one of these letters for J, H and Ks each."""
-
-TWO_MASS_BANDS = ("J", "H", "Ks")
 
 _LIKE_BAND = (
     r"^(?:[a-z0-9]+_)*(?:{})_?(?:m|mag\w*|mpro\w*|psf\w*|flux\w*|nano\w*|\w*sig\w*|err\w*)?$"
@@ -43,8 +37,11 @@ class Photometry:
     ----------
     table : astropy.table.Table
         Source ids, magnitudes (or fluxes in nanomaggies) of any of the bands and their errors,
-        under the names of `xpfit.read.columns`, and, optionally, `norm_dg` and 2MASS's `ph_qual`.
+        under the names of `xpfit.read.columns`, and, optionally, `norm_dg` and the flags of
+        `xpfit.prepare.contamination`.
     settings : PhotometrySettings, optional
+    gaia : astropy.table.Table, optional
+        Rows of gaia_source with positions and proper motions, for unWISE's tables without ids.
 
     Attributes
     ----------
@@ -54,24 +51,34 @@ class Photometry:
     ------
     InputError
         If the table has no ids, none of the bands, or a band of which only the magnitude or only
-        the error is known; or as `xpfit.read.known.known_columns`.
+        the error is known; or as `xpfit.read.known.known_columns`, `unwise_table` and
+        `unusable_bands`.
     """
 
-    def __init__(self, table: Table, settings: PhotometrySettings | None = None):
+    def __init__(
+        self, table: Table, settings: PhotometrySettings | None = None, gaia: Table | None = None
+    ):
+        table = unwise_table(table, gaia)
         what = name_of(table, "the table of photometry")
         self.settings = settings or PhotometrySettings()
         self.key = Key(table, what)
         names = (*(m.name for m in BAND_COLUMNS), "norm_dg")
         columns, uses = known_columns(table, names, what)
         _require_pairs(table, columns, uses, what)
-        quality = _two_mass_quality(table, what)
-        measured = {band.name: self._measure(columns, band, quality) for band in BANDS}
-        self._measured = {name: values for name, values in measured.items() if values}
+        verdicts, flag_uses = unusable_bands(table, self.settings, what)
+        self._contaminated: dict[str, np.ndarray] = {}
+        self._measured = {}
+        for band in BANDS:
+            values = self._from_magnitudes(columns, band) or self._from_nanomaggies(columns, band)
+            if values is not None:
+                self._measured[band.name] = self._judged(values, band.name, columns, verdicts)
         if not self._measured:
             known = ", ".join(MEANINGS[band.name].names[0] for band in BANDS)
             raise InputError(f"{what} has none of the known columns: {known}")
         _refuse_half_known(table, self._measured, {use.column for use in uses}, what)
-        report_uses(table, what, self.key.column, uses, QUALITY_NAMES)
+        own = [verdict.column for verdict in verdicts]
+        notes = [str(verdict) for verdict in verdicts]
+        report_uses(table, what, self.key.column, [*uses, *flag_uses], own, notes)
 
     def attach(self, spectra: Spectra, source_id: np.ndarray | None = None) -> Spectra:
         """Spectra with the photometry of their stars.
@@ -96,38 +103,38 @@ class Photometry:
             rows, matched = self.key.rows(source_id)
         channels = {band.name: spectra.space.band_channel(band.wavelength) for band in BANDS}
         flux, flux_err = spectra.flux.copy(), spectra.flux_err.copy()
+        contaminated = np.zeros(len(spectra), dtype=bool)
         for name, values in self._measured.items():
             new, new_err = (matched_values(v, rows, matched) for v in values)
             known = ~np.isnan(new_err)
             flux[known, channels[name]] = new[known]
             flux_err[known, channels[name]] = new_err[known]
+            contaminated |= matched_values(self._contaminated[name], rows, matched, 0.0) == 1
         bands = list(channels.values())
         return spectra.replace(
             flux=flux,
             flux_err=flux_err,
             whitener=spectra.whitener.with_independent(bands, flux_err[:, bands]),
-            input_flags=_missing_band_flags(spectra.input_flags, flux_err, channels),
+            input_flags=_band_flags(spectra.input_flags, flux_err, channels, contaminated),
             preparation=replace(spectra.preparation, photometry=self.settings),
         )
 
-    def _measure(self, columns: dict, band: Band, quality: list[str] | None):
-        """Flux and error of one band, NaN where not measured; None if the table lacks the band."""
-        measured = self._from_magnitudes(columns, band) or self._from_nanomaggies(columns, band)
-        if measured is None:
-            return None
-        flux, flux_err = measured
+    def _judged(self, values, name: str, columns: dict, verdicts: list[Verdict]):
+        """Flux and error of a band, NaN where not measured, without weight where not to be used."""
+        flux, flux_err = values
         flux_err = np.where(np.isfinite(flux_err), flux_err, np.nan)
-        of_two_mass = band.name in TWO_MASS_BANDS
         settings = self.settings
+        of_two_mass = name in TWO_MASS_BANDS
         limit = settings.max_norm_dg_2mass if of_two_mass else settings.max_norm_dg_wise
-        unusable = np.zeros(len(flux), dtype=bool)
+        unusable, contaminated = np.zeros((2, len(flux)), dtype=bool)
         if "norm_dg" in columns:
             with np.errstate(invalid="ignore"):
-                unusable |= columns["norm_dg"] > limit
-        if of_two_mass and quality is not None:
-            letter = TWO_MASS_BANDS.index(band.name)
-            found = (text[letter : letter + 1] for text in quality)
-            unusable |= np.array([q == "" or q not in GOOD_2MASS_QUALITY for q in found])
+                contaminated |= columns["norm_dg"] > limit
+        for verdict in verdicts:
+            if name in verdict.unusable:
+                (contaminated if verdict.contaminated else unusable)[verdict.unusable[name]] = True
+        unusable |= contaminated
+        self._contaminated[name] = contaminated & ~np.isnan(flux_err)
         return np.where(unusable, 0.0, flux), np.where(unusable, np.inf, flux_err)
 
     def _from_magnitudes(self, columns: dict, band: Band):
@@ -150,9 +157,12 @@ class Photometry:
 
 
 def attach_photometry(
-    spectra: Spectra, table: Table, settings: PhotometrySettings | None = None
+    spectra: Spectra,
+    table: Table,
+    settings: PhotometrySettings | None = None,
+    gaia: Table | None = None,
 ) -> Spectra:
-    """Attach 2MASS and WISE fluxes to spectra, by source id.
+    """Attach 2MASS and WISE fluxes to spectra, by source id; unWISE's without ids by position.
 
     Parameters
     ----------
@@ -161,13 +171,16 @@ def attach_photometry(
     table : astropy.table.Table
         As for `Photometry`.
     settings : PhotometrySettings, optional
+    gaia : astropy.table.Table, optional
+        As for `Photometry`.
 
     Returns
     -------
     Spectra
         The table's values replace those that a star has. What the table does not have (the star,
         a band, or a possible value of it) stays as it was. Flagged or contaminated magnitudes have
-        no weight; `InputFlag.MISSING_BAND` is set where J, H or Ks is absent.
+        no weight; `InputFlag.MISSING_BAND` is set where J, H or Ks is absent, and
+        `InputFlag.CONTAMINATED_BAND` where a band was measured that is not the star's alone.
 
     Raises
     ------
@@ -180,7 +193,7 @@ def attach_photometry(
     UserWarning
         If the table has few of the stars, repeats some, or holds impossible values.
     """
-    photometry = Photometry(table, settings)
+    photometry = Photometry(table, settings, gaia)
     spectra = photometry.attach(spectra)
     photometry.key.check()
     return spectra
@@ -218,18 +231,11 @@ def _refuse_half_known(table: Table, measured: dict, used: set[str], what: str) 
             )
 
 
-def _two_mass_quality(table: Table, what: str) -> list[str] | None:
-    """Letters of 2MASS for each row; None if the table has none (those of WISE are four)."""
-    name = find_column(table, QUALITY_NAMES, what)
-    if name is None:
-        return None
-    cells = np.ma.filled(np.ma.asarray(table[name]).astype(str), "")
-    texts = [str(cell).strip() for cell in cells]
-    return None if max(map(len, texts), default=0) > len(TWO_MASS_BANDS) else texts
-
-
-def _missing_band_flags(flags: np.ndarray, flux_err: np.ndarray, channels: dict) -> np.ndarray:
-    """Input flags with `MISSING_BAND` where J, H or Ks has no weight, and `NO_DATA` removed."""
+def _band_flags(
+    flags: np.ndarray, flux_err: np.ndarray, channels: dict, contaminated: np.ndarray
+) -> np.ndarray:
+    """Input flags on bands: `MISSING_BAND` where J, H or Ks has no weight, and no `NO_DATA`."""
     missing = np.isinf(flux_err[:, [channels[name] for name in TWO_MASS_BANDS]]).any(axis=1)
     replaced = int(InputFlag.MISSING_BAND | InputFlag.NO_DATA)
-    return (flags & ~replaced) | np.where(missing, int(InputFlag.MISSING_BAND), 0)
+    flags = (flags & ~replaced) | np.where(missing, int(InputFlag.MISSING_BAND), 0)
+    return flags | np.where(contaminated, int(InputFlag.CONTAMINATED_BAND), 0)

@@ -1,7 +1,7 @@
 """Reliability flags, and confidence classifiers."""
 
 from ..data import UNRELIABLE, FitFlag, QualityFlag
-from .calibration import calibration, calibration_report
+from .calibration import calibration, calibration_report, unknown_costs
 from .confidence import CONFIDENCE_LABELS, Confidence, confidence_for
 from .features import confidence_features
 from .flags import fit_flags, is_basic, is_reliable, quality_flags
@@ -28,4 +28,5 @@ __all__ = [
     "labelled_fits",
     "quality_flags",
     "train_confidence",
+    "unknown_costs",
 ]

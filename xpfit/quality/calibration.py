@@ -7,6 +7,7 @@ import numpy as np
 from ..quantities import quantity
 from ..statistics import robust_width
 from .confidence import CONFIDENCE_LABELS, Confidence
+from .features import FITTED, OPTIONAL
 from .flags import MIN_CONFIDENCE
 from .labelled import LabelledFits
 
@@ -72,3 +73,39 @@ def calibration_report(confidence: Confidence, stars: LabelledFits) -> dict[str,
             entry[f"scatter_{name}"] = robust_width(residual[rows])
         report[label] = entry
     return report
+
+
+def unknown_costs(confidence: Confidence, stars: LabelledFits) -> dict[str, dict]:
+    """Brier scores with and without each feature.
+
+    Parameters
+    ----------
+    confidence : Confidence
+    stars : LabelledFits
+        That were not used in training.
+
+    Returns
+    -------
+    dict of str to dict
+        By feature, or group of features that are known or unknown together (`OPTIONAL`, `FITTED`
+        and "residuals"): `n`, the number of stars of which it is known, good and bad ones; and by
+        label the Brier scores (with, without) of those. Features that were unknown in training are
+        not there.
+    """
+    residuals = [name for name in confidence.feature_names if name.startswith("asinh_residual")]
+    learned = dict(zip(confidence.feature_names, confidence.scale > 0, strict=True))
+    costs = {}
+    for what, names in {**FITTED, **OPTIONAL, "residuals": residuals}.items():
+        names = [name for name in names if learned.get(name)]
+        if not names:
+            continue
+        known = np.any([np.isfinite(stars.features[name]) for name in names], axis=0)
+        some = stars[np.flatnonzero(known)]
+        hidden = {name: np.full(len(some), np.nan) for name in names}
+        both = [confidence.of_features(f) for f in (some.features, {**some.features, **hidden})]
+        costs[what] = {"n": int(some.used[:, : len(CONFIDENCE_LABELS)].any(axis=1).sum())}
+        for k, label in enumerate(CONFIDENCE_LABELS):
+            used = some.used[:, k]
+            good = some.good[used, k]
+            costs[what][label] = tuple(float(np.mean((p[used, k] - good) ** 2)) for p in both)
+    return costs

@@ -35,6 +35,20 @@ GAIA_FEATURES = {
 }
 """Features that are functions of a column of Gaia's tables."""
 
+OPTIONAL = {
+    "parallax": ("ln_dplx2", "asinh_plx_snr"),
+    **{column: (name,) for name, (_, column) in GAIA_FEATURES.items()},
+}
+"""Features that may be unknown of a star, by what they are made of."""
+
+FITTED = {
+    "chi2": ("ln_rchi2_opt",),
+    "prior": ("ln_prior",),
+    "labels": tuple(f"{name}_est" for name in STELLAR_LABELS),
+    "errors": tuple(f"{name}_est_err" for name in STELLAR_LABELS),
+}
+"""Features that every fit gives, as do the residuals."""
+
 FEATURES = (
     "ln_rchi2_opt",
     "ln_dplx2",

@@ -151,7 +151,9 @@ def with_negatives(
     fitter : Fitter
         That the stars were fitted with.
     spectra : Spectra
+        With parallaxes, where measured.
     result : FitResult
+        Fits `without_parallaxes`.
     rng : numpy.random.Generator
     n : int, optional
         Spectra of each kind of `Negatives`; by default a twelfth of the number of stars, or 200.
@@ -161,17 +163,28 @@ def with_negatives(
     Returns
     -------
     LabelledFits
+        Each star without its parallax, and those with measured ones with them too, so that whether
+        there is one is no sign of what kind of star it is.
 
     Raises
     ------
     InputError
         As `labelled_fits`.
     """
-    model = fitter.model
-    parts = [labelled_fits(model, spectra, result)]
+    model, alone = fitter.model, without_parallaxes(spectra)
+    parts = [labelled_fits(model, alone, result)]
     n = max(200, len(spectra) // 12) if n is None else n
+    measured = np.flatnonzero(np.isfinite(spectra.parallax_err) & model.absolute)
     with tqdm(desc="negatives", unit="star", disable=not progress) as bar:
-        for kind, made in Negatives(model, spectra, result, rng).iterate(n):
+        if len(measured):
+            stars = spectra[measured]
+            parts.append(labelled_fits(model, stars, fitter.fit(stars, bar)))
+        for kind, made in Negatives(model, alone, result, rng).iterate(n):
             fits = fitter.fit(made, bar)
             parts.append(labelled_fits(model, made, fits, is_star=kind in GOOD))
     return LabelledFits.concatenate(parts)
+
+
+def without_parallaxes(spectra: Spectra) -> Spectra:
+    """The spectra, as if no parallax were measured."""
+    return spectra.replace(parallax_err=np.full(len(spectra), np.inf))

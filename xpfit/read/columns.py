@@ -215,12 +215,34 @@ def _wise(name: str) -> tuple[Meaning, ...]:
     b = name.lower()
     magnitudes = (f"{b}mpro", f"{b}_mpro", f"{b}mpro_pm")
     errors = (f"{b}mpro_error", f"{b}sigmpro", f"{b}_sigmpro", f"{b}sigmpro_pm")
-    nano = (f"{b}_nanomaggies", f"f{b}")
+    nano = (f"{b}_nanomaggies", f"f{b}", f"flux_{b}", f"{b}_flux")
+    nano_errors = (*error_names(*nano), f"dflux_{b}", f"{b}_dflux")
     flux, flux_err = f"{name}_nanomaggies", f"{name}_nanomaggies_err"
     return (
         *_band(name, (b,), magnitudes, errors),
         Meaning(flux, f"WISE {name} (Vega, 22.5 mag)", "nmgy", -1e6, 1e11, nano),
-        Meaning(flux_err, f"error of {flux}", "nmgy", 0.0, 1e10, error_names(*nano), positive=True),
+        Meaning(flux_err, f"error of {flux}", "nmgy", 0.0, 1e10, nano_errors, positive=True),
+    )
+
+
+def _unwise_flags(name: str) -> tuple[Meaning, ...]:
+    """Flags of a band of unWISE."""
+    b = name.lower()
+    kinds = (
+        ("flags_unwise", "unWISE's flags on artefacts", 0, 2**31),
+        ("flags_info", "unWISE's flags on the surroundings", 0, 2**31),
+        ("fracflux", "share of the flux there that is the source's", -1.0, 2.0),
+    )
+    return tuple(
+        Meaning(
+            f"{kind}_{name}",
+            f"{what}, {name}",
+            "",
+            low,
+            high,
+            (f"{kind}_{b}", f"{b}_{kind}", f"{b}_{plain(kind)}"),
+        )
+        for kind, what, low, high in kinds
     )
 
 
@@ -246,6 +268,12 @@ BANDS = (
     *_wise("W1"), *_wise("W2"),
 )  # fmt: skip
 """Magnitudes, or fluxes, and their errors."""
+
+WISE_FLAGS = (
+    _number("ext_flag", "AllWISE's flag on extended sources", "", 0, 5, "ext_flg", "ex"),
+    *_unwise_flags("W1"), *_unwise_flags("W2"),
+)  # fmt: skip
+"""What says that W1 or W2 is not that of a single point source."""
 
 LABELS = (
     *_label("teff", "effective temperature", "K", 500.0, 250_000.0, 50_000.0,
@@ -310,11 +338,12 @@ GAIA = (
             *(release.column(PARAMS_SOLVED) for release in RELEASES.values())),
 )  # fmt: skip
 
-MEANINGS = {m.name: m for m in (*BANDS, *LABELS, *POSITIONS, *PARALLAXES, *GAIA)}
+MEANINGS = {m.name: m for m in (*BANDS, *WISE_FLAGS, *LABELS, *POSITIONS, *PARALLAXES, *GAIA)}
 """By xpfit's name."""
 
 PHOTOMETRY, ASTROMETRY, LABELLED = (
-    tuple(m.name for m in meanings) for meanings in (BANDS, (*PARALLAXES, *GAIA), LABELS)
+    tuple(m.name for m in meanings)
+    for meanings in ((*BANDS, *WISE_FLAGS), (*PARALLAXES, *GAIA), LABELS)
 )
 """Names of what tables of photometry, of astrometry and of labels have."""
 

@@ -173,7 +173,14 @@ def _report_outside(values, valid, outside, meaning: Meaning, stated: str, where
     )
 
 
-def report_uses(table: Table, what: str, key: str, uses: list[Use], also: Iterable = ()) -> None:
+def report_uses(
+    table: Table,
+    what: str,
+    key: str,
+    uses: list[Use],
+    also: Iterable[str] = (),
+    notes: Iterable[str] = (),
+) -> None:
     """Tell users, once, which columns of a table are used as what, and which are not.
 
     Parameters
@@ -186,10 +193,13 @@ def report_uses(table: Table, what: str, key: str, uses: list[Use], also: Iterab
     uses : list of Use
     also : iterable of str
         Other columns that are used.
+    notes : iterable of str
+        What more to say, a line each.
     """
     used = {key, *(use.column for use in uses), *also}
     unused = [name for name in table.colnames if name not in used]
     more = len(unused) - MAX_UNUSED_NAMED
     text = ", ".join(unused[:MAX_UNUSED_NAMED]) + (f" and {more} more" if more > 0 else "")
     lines = [f"{what}: {len(table)} rows, joined by {key}", *(f"  {use}" for use in uses)]
+    lines += [f"  {note}" for note in notes]
     say_once("\n".join(lines + [f"  not used: {text}"] * bool(unused)))

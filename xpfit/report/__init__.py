@@ -18,12 +18,10 @@ from ..fit import FitStatus
 from ..model import XPModel
 from ..model.store import load_model
 from ..plots.spectrum import spectrum_figure
-from ..read import read_table
-from ..read.columns import LABELLED
 from ..read.tables import Lookup, float_column, matched_values
 from ..read.units import say_once
 from ..releases import id_column_of
-from ..validate.reference import ReferenceLabels
+from ..validate.reference import read_reference
 from . import sections
 from .gather import COLUMNS, Gathered, gather
 from .page import Section, page, picture
@@ -61,8 +59,9 @@ def write_report(
         A catalogue or the directory of a run; Parquet and runs are read part by part.
     output : path-like
         HTML file.
-    reference : path-like, optional
-        Table of labels to compare with; by default those that came with the spectra.
+    reference : str or path-like, optional
+        Table of labels to compare with, as for `xpfit.validate.read_reference`; by default those
+        that came with the spectra.
     model : path-like, optional
         That of the fits; by default the one that comes with xpfit, if the fits are by it.
     spectra : sequence of path-like
@@ -87,7 +86,7 @@ def write_report(
         raise FileNotFoundError(f"{path}: no such file; check the path")
     for needed in (*([model] if model else []), *spectra):  # which are read at the end
         existing_file(needed)
-    labels = ReferenceLabels(read_table(reference, LABELLED)) if reference else None
+    labels = read_reference(reference, model) if reference else None
     parts = watch(iterate_catalogue(path, COLUMNS))
     gathered = gather(parts, attach=labels.attach if labels else None)
     if labels:

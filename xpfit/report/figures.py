@@ -11,7 +11,7 @@ from ..plots import style
 from ..plots.sky import sky_figure
 from ..quantities import BASIC_LABELS, quantity
 from ..read.tables import float_column
-from ..validate.sky import chi2_per_dof
+from ..validate.selection import chi2_per_dof
 from .gather import KIEL_EDGES, Gathered, reliable
 
 CHI2_SHOWN = 5.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,11 +13,12 @@ from ..catalogue.cuts import counts
 from ..data import has_flag
 from ..fit import FitStatus
 from ..quality import FitFlag, QualityFlag, is_reliable
-from ..quantities import BASIC_LABELS, LABELS, STELLAR_PARAMETERS, quantity
+from ..quantities import BASIC_LABELS, LABELS
 from ..read.tables import float_column
 from ..releases import RELEASES
 from ..validate.metrics import require_columns
-from ..validate.sky import SkyMeans, cells_of, chi2_per_dof, good_for_maps
+from ..validate.selection import chi2_per_dof
+from ..validate.sky import SkyMeans, cells_of, good_for_maps
 
 SAMPLE = 50_000
 """Stars that figures are made of, drawn at random."""
@@ -38,9 +39,9 @@ VALUES = (*LABELS, "extinction", "parallax")
 
 COLUMNS = (
     *(release.id_column for release in RELEASES.values()),
-    "ra", "dec", "stellar_params_est", "stellar_params_err", "chi2_opt",
-    "ln_prior", "teff_confidence", "feh_confidence", "logg_confidence", "quality_flags",
-    "fit_flags", "n_obs", "status", "gaia_parallax", "gaia_parallax_error", "phot_g_mean_mag",
+    "ra", "dec", "chi2_opt", "ln_prior", "teff_confidence", "feh_confidence", "logg_confidence",
+    "quality_flags", "fit_flags", "n_obs", "status", "gaia_parallax", "gaia_parallax_error",
+    "phot_g_mean_mag",
     "phot_bp_mean_mag", "phot_rp_mean_mag", "xi", "amplitude", "ref_snr",
     *(f"{prefix}{name}{suffix}" for name in VALUES for prefix in ("", REFERENCE_PREFIX)
       for suffix in ("", "_err")),
@@ -59,7 +60,7 @@ class Gathered:
     meta : dict
         Of the catalogue.
     columns : tuple of str
-        Those of `COLUMNS` that it has, or that follow from its arrays.
+        Those of `COLUMNS` that it has.
     n_star, n_fitted, n_reliable : int
     cuts : dict of str to int
         Stars that pass each cut (see `xpfit.catalogue.cuts`).
@@ -132,7 +133,9 @@ def gather(
     """
     total, rng = Gathered(), np.random.default_rng(seed)
     sample, referenced = _Reservoir(SAMPLE, rng), _Reservoir(REFERENCED, rng)
-    for part in _named(tables):
+    for part in tables:
+        part = part[[name for name in COLUMNS if name in part.colnames]]
+        require_columns(part, NEEDED, "give one written by xpfit, or ZGR23's")
         part = attach(part) if attach else part
         total.meta = total.meta or dict(part.meta)
         total.columns = tuple(part.colnames)
@@ -148,24 +151,9 @@ def gather(
 
 
 def reliable(table: Table) -> np.ndarray:
-    """Rows that `xpfit.is_reliable` accepts; ZGR23's own catalogue has no `fit_flags`."""
+    """Rows that `xpfit.is_reliable` accepts, by the flags that a table has."""
     fit = table["fit_flags"] if "fit_flags" in table.colnames else np.zeros(len(table), dtype=int)
     return is_reliable(table["quality_flags"], fit)
-
-
-def _named(tables: Iterable[Table]) -> Iterator[Table]:
-    """Parts with each parameter under its name, also of ZGR23's own catalogue."""
-    for table in tables:
-        part = table[[name for name in COLUMNS if name in table.colnames]]
-        if "teff" not in part.colnames and "stellar_params_est" in part.colnames:
-            for i, name in enumerate(STELLAR_PARAMETERS):
-                factor = quantity(name).factor
-                part[name] = factor * np.asarray(part["stellar_params_est"])[:, i]
-                part[f"{name}_err"] = factor * np.asarray(part["stellar_params_err"])[:, i]
-        arrays = [n for n in ("stellar_params_est", "stellar_params_err") if n in part.colnames]
-        part.remove_columns(arrays)
-        require_columns(part, NEEDED, "give one written by xpfit, or ZGR23's")
-        yield part
 
 
 def _count(total: Gathered, part: Table) -> None:

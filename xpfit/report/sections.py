@@ -20,8 +20,8 @@ from ..quality import FitFlag, QualityFlag
 from ..quantities import quantity
 from ..read.tables import float_column
 from ..releases import id_column_of
-from ..validate.metrics import Comparison, Selection, beside_zgr23, compare, metrics
-from ..validate.sky import chi2_per_dof
+from ..validate.metrics import Comparison, beside_zgr23, compare, metrics, pulls_beside_zgr23
+from ..validate.selection import SELECTIONS, chi2_per_dof
 from .figures import error_names, kiel_figure, magnitudes, map_figure, quality_figure
 from .gather import REFERENCED, SAMPLE, VALUES, Gathered, reliable
 from .page import Section, details, heading, light, note, paragraph, picture, table
@@ -106,12 +106,16 @@ def headline_section(gathered: Gathered, comparison: Comparison | None) -> Secti
         rows.append(["median chi2 / dof, reliable stars", f"{chi2:.2f}", "1", light(kind)])
         rows += _typical_errors(gathered.sample[good], error_names(gathered))
     if comparison is not None and len(comparison):
-        rows += _against_paper(metrics(comparison))
+        rows += _pulls(metrics(comparison))
+    if len(gathered.referenced):
+        rows += _against_paper(gathered.referenced)
     text = (
         "Scatter is 1.4826 times the median absolute deviation from the median. ZGR23's numbers "
-        "are those of their section 4.4 (against LAMOST, Bayestar19 and Gaia) and table 3; of chi2 "
-        "and pulls, those of correct errors. Where the errors of the reference are large, they "
-        "dominate the scatter; pulls take both into account."
+        "are those of their section 4.4 and fig. 8 (against LAMOST, Bayestar19 and Gaia) and table "
+        "3, beside them those of the stars that pass their cuts for it (parallax S/N of 5, loss / "
+        "dof below 5); of chi2 and pulls, those of correct errors. Where the errors of the "
+        "reference are large, they dominate the scatter; pulls over combined errors take both "
+        "into account."
     )
     verdicts = [sum(light(kind) == row[-1] for row in rows) for kind in ("good", "fair", "poor")]
     body = paragraph("{} good, {} fair, {} poor.".format(*verdicts))
@@ -138,21 +142,32 @@ def _typical_errors(sample: Table, names: list[str]) -> list[list[str]]:
     return rows
 
 
-def _against_paper(numbers: dict) -> list[list[str]]:
-    """Scatter against the reference, and pulls."""
-    rows, beside = [], beside_zgr23(numbers)
-    entries = {name: entry for name, entry in numbers["all"].items() if entry["n"]}
-    for name, entry in entries.items():
-        kind, ours, paper, verdict = quantity(name), entry["scatter"], "", "none"
-        if name in beside and name != "parallax":
-            theirs = beside[name][1]
-            paper = f"{theirs:.{min(kind.digits, 2)}f} {kind.unit}"
-            verdict = _judge(ours / theirs, ((0.0, RATIOS[0]), (0.0, RATIOS[1])))
+def _pulls(numbers: dict) -> list[list[str]]:
+    """Widths of the residuals over the combined errors."""
+    rows = []
+    for name, entry in numbers["all"].items():
+        if entry["n"]:
+            title, verdict = f"pull width of {quantity(name).title}", _judge(entry["pull"], WIDTHS)
+            rows.append([title, f"{entry['pull']:.2f}", "1", light(verdict)])
+    return rows
+
+
+def _against_paper(referenced: Table) -> list[list[str]]:
+    """Scatter against the reference of the stars that pass ZGR23's cuts, beside theirs."""
+    comparison = compare(referenced, SELECTIONS["zgr23"])
+    if not len(comparison):
+        return []
+    numbers, rows = metrics(comparison), []
+    for name, (ours, theirs) in beside_zgr23(numbers).items():
+        kind = quantity(name)
+        verdict = _judge(ours / theirs, ((0.0, RATIOS[0]), (0.0, RATIOS[1])))
+        verdict = "none" if name == "parallax" else verdict  # which depends on the distances
+        paper = f"{theirs:.{min(kind.digits, 2)}f} {kind.unit}"
         text = f"{ours:.{kind.digits}f} {kind.unit}"
         rows.append([f"scatter of {kind.title}", text, paper, light(verdict)])
-    for name, entry in entries.items():
-        title, verdict = f"pull width of {quantity(name).title}", _judge(entry["pull"], WIDTHS)
-        rows.append([title, f"{entry['pull']:.2f}", "1", light(verdict)])
+    for name, (ours, theirs) in pulls_beside_zgr23(numbers).items():
+        title = f"scatter of {quantity(name).title} over the reference's errors"
+        rows.append([title, f"{ours:.2f}", f"{theirs:g}", light("none")])
     return rows
 
 
@@ -188,7 +203,7 @@ def reference_section(gathered: Gathered, why_none: str) -> tuple[Section, Compa
 def _compare(gathered: Gathered) -> tuple[str, Comparison | None]:
     """Text and figures of the comparison."""
     try:
-        comparison = compare(gathered.referenced, Selection())
+        comparison = compare(gathered.referenced, SELECTIONS["default"])
     except InputError as error:
         return note(f"No comparison: {error}."), None
     steps = [[step, f"{n:,}"] for step, n in comparison.counts.items()]

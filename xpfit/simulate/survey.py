@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 
 from ..constants import LN_PER_MAG
 from ..constraints import FRACTION, POSITIVE, CheckedSettings, each
@@ -19,6 +21,7 @@ from ..errors import InputError
 from ..healpix import first_source_id
 from ..model import XPModel
 from ..prepare import whiten_covariances
+from .galaxy import DustField
 from .noise import XPNoise, bp_rp_magnitudes, g_magnitude, gaia_parallax_err
 from .stars import DWARF_LOGG, companion_types, ln_luminosity
 
@@ -27,6 +30,12 @@ CHUNK = 1000
 
 TWIN_MASS_RATIO = 0.95
 """Mass ratio above which a binary is of nearly equal masses."""
+
+MIN_EXTINCTION = 0.005
+"""Smallest E (mag)."""
+
+N_DISTANCES = 8
+"""Times that distance and E are determined from each other: each time they change less."""
 
 LABEL_JITTER = {"teff": 0.02, "feh": 0.02, "logg": 0.03, "alpha_m": 0.01}
 """Spread (kK, dex) about the types of real stars, so that none is simulated twice."""
@@ -106,6 +115,7 @@ def simulate_survey(
     rng: np.random.Generator,
     settings: SurveySettings | None = None,
     types: np.ndarray | None = None,
+    dust: DustField | None = None,
 ) -> Survey:
     """Simulate a survey.
 
@@ -119,6 +129,9 @@ def simulate_survey(
     types : ndarray, shape (n_type, n_label), optional
         Labels of real stars to draw from; by default draws from the model's prior, which was
         learned from such.
+    dust : DustField, optional
+        Where the dust is: E is then that between the Sun and the star. By default it is independent
+        of the position.
 
     Returns
     -------
@@ -129,7 +142,7 @@ def simulate_survey(
     InputError
         If the model is in coefficient space, or no type lies in its range.
     """
-    return Survey.concatenate(list(iterate_survey(model, n_star, rng, settings, types)))
+    return Survey.concatenate(list(iterate_survey(model, n_star, rng, settings, types, dust)))
 
 
 def iterate_survey(
@@ -138,12 +151,13 @@ def iterate_survey(
     rng: np.random.Generator,
     settings: SurveySettings | None = None,
     types: np.ndarray | None = None,
+    dust: DustField | None = None,
 ) -> Iterator[Survey]:
     """`simulate_survey` part by part, in bounded memory.
 
     Parameters
     ----------
-    model, n_star, rng, settings, types
+    model, n_star, rng, settings, types, dust
         As for `simulate_survey`.
 
     Yields
@@ -154,7 +168,7 @@ def iterate_survey(
         raise InputError("surveys are simulated in sampled space; this model works on coefficients")
     if n_star < 1:
         raise InputError(f"a survey needs at least one star, got {n_star}")
-    simulator = _Simulator(model, rng, settings or SurveySettings(), types)
+    simulator = _Simulator(model, rng, settings or SurveySettings(), types, dust)
     for start in range(0, n_star, CHUNK):
         yield simulator.draw(start, min(CHUNK, n_star - start))
 
@@ -162,8 +176,8 @@ def iterate_survey(
 class _Simulator:
     """Draws the stars of one survey."""
 
-    def __init__(self, model, rng, settings, types):
-        self.model, self.rng, self.settings = model, rng, settings
+    def __init__(self, model, rng, settings, types, dust):
+        self.model, self.rng, self.settings, self.dust = model, rng, settings, dust
         self.names = model.label_names
         self.types = types if types is None else types[model.in_range(types).all(axis=1)]
         if types is not None and not len(self.types):
@@ -180,18 +194,18 @@ class _Simulator:
         extinction = self._draw_extinction(n)
         xi = self.rng.standard_normal(n) if self.model.forward.curve_varies else np.zeros(n)
         mass_ratio = self._draw_mass_ratios(labels)
-        flux = self._flux(labels, extinction, xi)
-        binary = np.flatnonzero(mass_ratio > 0)
-        types = companion_types(labels[binary], mass_ratio[binary], self.names)
-        types = np.clip(types, *self.model.label_ranges.T)
-        flux[binary] += self._flux(types, extinction[binary], xi[binary])
-        parallax = self._draw_parallax(flux)
+        place, g = self._draw_places(n), self._draw_magnitudes(n)
+        stars = labels, mass_ratio, xi
+        if self.dust is not None:
+            extinction = self._extinction_there(stars, place, g)
+        flux = self._system_flux(stars, extinction)
+        parallax = self._parallax(flux, g)
         flux *= parallax[:, None] ** 2
         truth = {
             "labels": labels, "extinction": extinction, "parallax": parallax, "xi": xi,
             "mass_ratio": mass_ratio, "ln_absolute_flux": self._ln_absolute_flux(labels),
         }  # fmt: skip
-        observed, truth["wrong_label"] = self._observe(first, truth, flux)
+        observed, truth["wrong_label"] = self._observe(first, truth, flux, place)
         return Survey(observed, truth)
 
     def _draw_types(self, n: int) -> np.ndarray:
@@ -212,7 +226,7 @@ class _Simulator:
     def _draw_extinction(self, n: int) -> np.ndarray:
         """E of each star: exponential, with a tail."""
         mean = np.where(self.rng.random(n) < 0.9, 1.0, 3.0) * self.settings.mean_extinction
-        return 0.005 + mean * self.rng.standard_exponential(n)
+        return MIN_EXTINCTION + mean * self.rng.standard_exponential(n)
 
     def _draw_mass_ratios(self, labels: np.ndarray) -> np.ndarray:
         """Mass ratios of binaries, zero for single stars."""
@@ -241,17 +255,40 @@ class _Simulator:
             ln_curve = ln_curve + xi[:, None] * forward.variation
         return np.exp(self._ln_absolute_flux(labels) - extinction[:, None] * np.exp(ln_curve))
 
-    def _draw_parallax(self, flux: np.ndarray) -> np.ndarray:
-        """Parallaxes (mas) that put the stars at magnitudes as they are observed."""
-        bright, faint = self.settings.g_limits
-        g = bright + (faint - bright) * np.sqrt(self.rng.random(len(flux)))
-        at_1kpc = g_magnitude(self.model.wavelength, flux)
-        return np.exp(0.5 * LN_PER_MAG * (at_1kpc - g))
+    def _system_flux(self, stars, extinction) -> np.ndarray:
+        """Flux at 1 kpc of stars (labels, mass ratios, xi) with their companions, attenuated."""
+        labels, mass_ratio, xi = stars
+        flux = self._flux(labels, extinction, xi)
+        binary = np.flatnonzero(mass_ratio > 0)
+        types = companion_types(labels[binary], mass_ratio[binary], self.names)
+        types = np.clip(types, *self.model.label_ranges.T)
+        flux[binary] += self._flux(types, extinction[binary], xi[binary])
+        return flux
 
-    def _observe(self, first, truth, flux) -> tuple[Spectra, np.ndarray]:
+    def _draw_magnitudes(self, n: int) -> np.ndarray:
+        """G magnitudes as they are observed."""
+        bright, faint = self.settings.g_limits
+        return bright + (faint - bright) * np.sqrt(self.rng.random(n))
+
+    def _parallax(self, flux: np.ndarray, g: np.ndarray) -> np.ndarray:
+        """Parallaxes (mas) that put stars of given flux at 1 kpc at their magnitudes."""
+        return np.exp(0.5 * LN_PER_MAG * (g_magnitude(self.model.wavelength, flux) - g))
+
+    def _extinction_there(self, stars, place, g) -> np.ndarray:
+        """E of the dust between the Sun and the stars, whose distances depend on it."""
+        galactic = SkyCoord(*(x * u.deg for x in place)).galactic.cartesian.xyz.value.T
+        extinction = np.zeros(len(g))
+        for _ in range(N_DISTANCES):
+            parallax = self._parallax(self._system_flux(stars, extinction), g)
+            extinction = MIN_EXTINCTION + self.dust.extinction(
+                1000.0 / parallax[:, None] * galactic
+            )
+        return extinction
+
+    def _observe(self, first, truth, flux, place) -> tuple[Spectra, np.ndarray]:
         """Add noise to everything; returns also which stars have the labels of another."""
         n, rng = len(flux), self.rng
-        source_id, gaia = self._place(first, flux)
+        source_id, gaia = self._identify(first, flux, place)
         g = gaia["phot_g_mean_mag"]
         noisy, flux_err, whitener = self._observe_flux(flux)
         parallax_err = gaia_parallax_err(g)
@@ -278,14 +315,17 @@ class _Simulator:
         )
         return spectra, wrong
 
-    def _place(self, first: int, flux: np.ndarray) -> tuple[np.ndarray, dict]:
-        """Source ids, and columns of gaia_source: positions all over the sky, and magnitudes.
+    def _draw_places(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Right ascensions and declinations (deg) all over the sky."""
+        ra = self.sky.uniform(0.0, 360.0, n)
+        return ra, np.degrees(np.arcsin(self.sky.uniform(-1.0, 1.0, n)))
+
+    def _identify(self, first: int, flux: np.ndarray, place) -> tuple[np.ndarray, dict]:
+        """Source ids, and columns of gaia_source: positions and magnitudes.
 
         As in Gaia's ids, the bits above the 35th are the HEALPix cell.
         """
-        n = len(flux)
-        ra = self.sky.uniform(0.0, 360.0, n)
-        dec = np.degrees(np.arcsin(self.sky.uniform(-1.0, 1.0, n)))
+        n, (ra, dec) = len(flux), place
         wavelength = self.model.wavelength
         g, (bp, rp) = g_magnitude(wavelength, flux), bp_rp_magnitudes(wavelength, flux)
         gaia = {"ra": ra, "dec": dec, "phot_g_mean_mag": g, "phot_bp_mean_mag": bp,

@@ -119,48 +119,6 @@ def clean_reasons(flags: np.ndarray, label_names: Sequence[str]) -> dict[str, in
     return {name: int(np.sum((flags & bit) != 0)) for name, bit in bits.items()}
 
 
-def choose_stars(
-    which: str,
-    clean_flags: np.ndarray,
-    constraints: StarConstraints,
-    label_names: Sequence[str],
-    recipe: Recipe,
-) -> np.ndarray:
-    """Stars that the epochs of a phase use.
-
-    Parameters
-    ----------
-    which : str
-        See `xpfit.train.Phase`: ``kept``, ``all``, ``high_quality`` or ``low_extinction``.
-    clean_flags : ndarray of int, shape (n_star,)
-    constraints : StarConstraints
-    label_names : sequence of str
-    recipe : Recipe
-        With the limits.
-
-    Returns
-    -------
-    ndarray of int
-        Rows.
-    """
-    if which == "all":
-        return np.arange(len(clean_flags))
-    chosen = clean_flags == 0
-    if which == "kept":
-        return np.flatnonzero(chosen)
-    with np.errstate(invalid="ignore"):
-        for name, limit in recipe.high_quality.items():
-            if name in label_names:
-                chosen &= constraints.label_err[:, label_names.index(name)] < limit
-            elif name == "extinction":
-                chosen &= constraints.extinction_err < limit
-            elif name == "parallax" and constraints.absolute:
-                chosen &= constraints.parallax_err < limit * constraints.parallax
-        if which == "low_extinction":
-            chosen &= constraints.extinction < recipe.low_extinction
-    return np.flatnonzero(chosen)
-
-
 @dataclass(frozen=True)
 class Tension:
     """How much training stars disagree with the model, in units of the recipe's limits.

@@ -8,11 +8,15 @@ import numpy as np
 
 from ..arrays import batches
 from ..data import Diagonal, Spectra, Whitener
+from ..errors import InputError
+from ..healpix import position_of_id
 from ..model import ForwardModel
 from ..model.gauge import amplitude_channels
 from ..prepare import whiten_covariances
+from .choice import estimated_extinction
 from .recipe import Recipe
 from .stars import CHUNK, StarConstraints
+from .xi_sky import SkyPrior
 
 DEFAULT_EXTINCTION = 0.1
 """Initial E (mag) of stars without an estimate."""
@@ -52,7 +56,8 @@ def star_constraints(
 ) -> StarConstraints:
     """Measurements besides the flux; the errors of labels include the recipe's floors.
 
-    The error of a label that has none is the floor alone.
+    The error of a label that has none is the floor alone. Stars without an estimate of E have a
+    typical one where there is little dust.
     """
     floors = [recipe.label_error_floor.get(name, 0.0) for name in label_names]
     default = Recipe().label_error_floor
@@ -61,16 +66,39 @@ def star_constraints(
     error = np.column_stack([spectra.label_err[name] for name in label_names])
     error = np.where(np.isfinite(error) & (error > 0), error, missing)
     known = np.isfinite(spectra.parallax_err) & absolute
+    extinction, extinction_err, _ = estimated_extinction(spectra, recipe)
     return StarConstraints(
         labels,
         np.hypot(error, floors),
-        spectra.extinction,
-        spectra.extinction_err,
+        extinction,
+        extinction_err,
         np.where(known, spectra.parallax, np.nan),
         np.where(known, spectra.parallax_err, np.inf),
         absolute,
         recipe.jacobian_terms,
     )
+
+
+def sky_prior(spectra: Spectra, recipe: Recipe) -> SkyPrior | None:
+    """The prior by which xi is alike in the same part of the sky; None if there is none.
+
+    Raises
+    ------
+    InputError
+        If no star has a position.
+    """
+    if not (recipe.extinction_variation and recipe.xi_sky_share):
+        return None
+    ra, dec = position_of_id(spectra.source_id)
+    for name, of_id in (("ra", ra), ("dec", dec)):
+        measured = spectra.gaia.get(name, np.full(len(spectra), np.nan))
+        of_id[:] = np.where(np.isfinite(measured), measured, of_id)
+    if not np.isfinite(ra + dec).any():
+        raise InputError(
+            "xi_sky_share needs positions of the stars, and there are neither ra and dec nor "
+            "Gaia source ids; set it to 0"
+        )
+    return SkyPrior(ra, dec, recipe.xi_sky_share, recipe.xi_sky_scale)
 
 
 def initial_theta(

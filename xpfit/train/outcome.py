@@ -247,12 +247,15 @@ def _solar_type(result: TrainingResult) -> dict[str, np.ndarray]:
 
 
 def _absolute_magnitude(result: TrainingResult) -> np.ndarray:
-    """AB magnitude of the observed flux at 592-782 nm, at 10 pc by the fitted parallax."""
+    """AB magnitude of the observed flux at 592-782 nm, at 10 pc by the measured parallax.
+
+    The fitted parallax of a binary has absorbed part of its excess.
+    """
     space = result.spectra.space
     window = amplitude_channels(space) & space.grid_channels(result.trained_channels)
     level = space.spectrum(result.spectra.flux)[:, window].mean(axis=1)
     # At 10 pc a parallax is 100 mas.
-    at_10pc = level * 1e4 / np.exp(2.0 * result.theta[:, result.forward.layout.parallax])
+    at_10pc = level * 1e4 / result.data.constraints.parallax**2
     nm_per_second = SPEED_OF_LIGHT * 1e9
     per_frequency = at_10pc * FLUX_UNIT_SI * np.mean(AMPLITUDE_WINDOW) ** 2 / nm_per_second
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -29,7 +29,7 @@ PHASE_CONSTRAINTS = {
     "milestones": (lambda m: all(epoch > 0 for epoch in m), "positive epochs"),
     "drop": (lambda x: 0 < x <= 1, "above 0, at most 1"),
     "star_step": one_of("none", "gauss-newton", "projected", "sgd", "adam"),
-    **each(allowed.NOT_NEGATIVE, "n_epochs", "star_iterations"),
+    **each(allowed.NOT_NEGATIVE, "n_epochs", "star_iterations", "min_batches"),
     **each(allowed.RATE, "learning_rate", "final_learning_rate", "star_learning_rate"),
 }
 """Of each setting of a phase by itself."""
@@ -51,6 +51,10 @@ PHASE_CONSISTENCY = {
         lambda p: p.star_step != "adam" or not p.updates_model,
         "another while the model is updated",
     ),
+    "min_batches": (
+        lambda p: p.updates_model or p.min_batches == 0,
+        "0 unless the model is updated",
+    ),
     "n_epochs": (
         lambda p: p.updates_model or p.star_learning_rate > 0 or p.n_epochs == 0,
         "0 where epochs update nothing",
@@ -69,6 +73,8 @@ RECIPE_CONSTRAINTS = {
     "batch_size": allowed.AT_LEAST_1,
     "clean_fraction": allowed.FRACTION,
     "flux_error_floor": allowed.BELOW_1,
+    "xi_sky_share": allowed.BELOW_1,
+    "xi_sky_scale": allowed.POSITIVE,
     **each(allowed.NOT_NEGATIVE, "label_error_floor", "clean_label_floor", "covariance_rank"),
     **each(allowed.POSITIVE, "turnover", "gradient_clip", "high_quality", "clean_sigma"),
     **each(allowed.POSITIVE, "clean_flux_sigma", "clean_chi2", "clean_binary_sigma"),
@@ -87,6 +93,9 @@ class Phase(CheckedSettings):
         Epochs in each cycle. An epoch passes once over the stars, in minibatches, and updates the
         model, the stars, or both.
     n_cycles : int
+    min_batches : int
+        Fewest minibatches in an epoch that updates the model: where the stars make up fewer, the
+        epoch passes over them several times.
     stars : str
         Which stars the epochs use: ``kept`` (all but the outliers of the last cleaning), ``all``,
         ``high_quality`` (the recipe's `high_quality`), or ``low_extinction`` (those of them that
@@ -128,6 +137,7 @@ class Phase(CheckedSettings):
     name: str
     n_epochs: int
     n_cycles: int = 1
+    min_batches: int = 0
     stars: str = "kept"
     optimiser: str = "adam"
     momentum: float = 0.0
@@ -195,6 +205,10 @@ class Recipe(CheckedSettings):
         Widths of the emulator's hidden layers.
     extinction_variation : bool
         Whether the extinction curve varies from star to star, R = exp(b + xi a).
+    xi_sky_share : float
+        Part of the variance of xi that is smooth over the sky (`xpfit.train.xi_sky`); 0 for none.
+    xi_sky_scale : float
+        Degrees over which it is correlated.
     jacobian_terms : bool
         Whether the stellar loss has the terms -2 ln varpi - 2 ln E of ZGR23's eq. 14. They belong
         to the posterior of a single star; in a training their small shifts, all to one side, add
@@ -242,6 +256,8 @@ class Recipe(CheckedSettings):
     phases: tuple[Phase, ...] = _default("phases")
     hidden_layers: tuple[int, ...] = _default("hidden_layers")
     extinction_variation: bool = _default("extinction_variation")
+    xi_sky_share: float = _default("xi_sky_share")
+    xi_sky_scale: float = _default("xi_sky_scale")
     jacobian_terms: bool = _default("jacobian_terms")
     batch_size: int = _default("batch_size")
     turnover: float = _default("turnover")

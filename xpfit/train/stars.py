@@ -34,6 +34,8 @@ class StarConstraints(StarRows):
         prior flat in its logarithm.
     jacobian_terms : bool
         Whether the loss has the terms -2 ln varpi - 2 ln E.
+    xi_mean, xi_variance : ndarray, shape (n_star,), or float
+        Of the normal prior of xi.
     """
 
     labels: np.ndarray
@@ -44,6 +46,13 @@ class StarConstraints(StarRows):
     parallax_err: np.ndarray
     absolute: bool = False
     jacobian_terms: bool = True
+    xi_mean: np.ndarray | float = 0.0
+    xi_variance: np.ndarray | float = 1.0
+
+    @property
+    def free_extinction(self) -> np.ndarray:
+        """Stars without an estimate of E, for which any E >= 0 is as likely, shape (n_star,)."""
+        return ~np.isfinite(self.extinction_err)
 
     def pulls(self, theta: np.ndarray) -> np.ndarray:
         """(fitted - measured) / error of each label, then of the parallax, (n_star, n_label + 1).
@@ -84,7 +93,7 @@ class StarConstraints(StarRows):
             yield terms.positive_penalty(
                 theta, layout.parallax, self.parallax, self.parallax_err, **with_jacobian
             )
-        yield from terms.xi_penalty(theta, layout)
+        yield from terms.xi_penalty(theta, layout, self.xi_mean, self.xi_variance)
 
 
 @dataclass
@@ -122,8 +131,8 @@ def stellar_loss(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np
     -------
     ndarray, shape (n_star,)
         chi2 + ((varpi - varpi_obs) / s)^2 + ((E - E_obs) / s)^2
-        + sum_i ((Theta_i - Theta_obs,i) / s_i)^2 - 2 ln varpi - 2 ln E, and xi^2 where the
-        extinction curve varies. The terms in varpi are those of absolute models only; the
+        + sum_i ((Theta_i - Theta_obs,i) / s_i)^2 - 2 ln varpi - 2 ln E, and the prior of xi
+        where the extinction curve varies. The terms in varpi are those of absolute models only; the
         logarithms are left out unless the constraints have `jacobian_terms`.
     """
     value, _ = chi2(data.whitener(forward.flux(theta) - data.flux))
@@ -134,6 +143,31 @@ def chi2_per_dof(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np
     """chi2 of the flux per degree of freedom, shape (n_star,); arguments as of `stellar_loss`."""
     value, _ = chi2(data.whitener(forward.flux(theta) - data.flux))
     return value / (np.isfinite(data.flux_err).sum(axis=1) - theta.shape[1])
+
+
+def loss_gradient(
+    forward: ForwardModel, theta: np.ndarray, data: StarData
+) -> tuple[np.ndarray, np.ndarray]:
+    """`stellar_loss` with its gradient alone, at less than half the cost of `loss_derivatives`.
+
+    Parameters
+    ----------
+    forward, theta, data
+        As for `stellar_loss`.
+
+    Returns
+    -------
+    value : ndarray, shape (n_star,)
+    gradient : ndarray, shape (n_star, n_stellar)
+    """
+    predicted, jacobian = forward.flux_and_jacobian(theta)
+    value, d_residual = chi2(data.whitener(predicted - data.flux))
+    d_flux = data.whitener.adjoint(d_residual)
+    gradient = (jacobian @ d_flux[:, :, None])[:, :, 0]
+    penalties = list(data.constraints.penalties(theta, forward.layout))
+    for penalty in penalties:
+        gradient[:, penalty.column] += penalty.first
+    return value + sum(penalty.value for penalty in penalties), gradient
 
 
 def loss_derivatives(forward: ForwardModel, theta: np.ndarray, data: StarData) -> tuple:

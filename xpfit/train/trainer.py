@@ -10,22 +10,32 @@ import numpy as np
 from ..data import Spectra
 from ..errors import InputError, XpfitError
 from ..model import ForwardModel
-from ..model.gauge import fix_gauge, reddest_channel, standardise_variation
-from ..model.prior import N_COMPONENTS
-from ..nn import minibatches
-from .cleaning import Tension, choose_stars
-from .initial import initial_theta, star_constraints, start_from_typical_spectrum, with_floor
+from ..model.gauge import curve_scale, fix_gauge, reddest_channel, standardise_variation
+from .choice import MIN_TRAINING_STARS, choose_stars, epoch_minibatches, too_few
+from .cleaning import Tension
+from .initial import (
+    initial_theta,
+    sky_prior,
+    star_constraints,
+    start_from_typical_spectrum,
+    with_floor,
+)
 from .loss import model_loss
 from .outcome import TrainingResult
 from .projection import project
 from .recipe import Phase, Recipe
 from .record import TrainingIO, TrainingRecord, training_fingerprint
 from .stage import Stage, model_optimiser
-from .stars import StarData, chi2_per_dof, loss_derivatives
-from .updates import AdamDescent, fit_amplitude, gauss_newton, gradient_descent, xi_variance
-
-MIN_TRAINING_STARS = 10 * N_COMPONENTS
-"""Fewest stars that a model and its prior can be trained on."""
+from .stars import StarData, chi2_per_dof, stellar_loss
+from .updates import (
+    AdamDescent,
+    fit_amplitude,
+    gauss_newton,
+    gradient_descent,
+    restart_free_extinction,
+    xi_likelihood,
+    xi_variance,
+)
 
 DUSTY = 0.1
 """E (mag) above which stars constrain the variation of the extinction curve."""
@@ -88,7 +98,10 @@ class Trainer:
             spectra, constraints, self.trained_grid, recipe.extinction_variation
         )
         start_from_typical_spectrum(self.forward, spectra, self.theta, self.trained_grid)
+        self._sky = sky_prior(spectra, recipe)
         self.clean_flags = np.zeros(len(spectra), dtype=np.int16)
+        estimated = np.isfinite(spectra.extinction) & np.isfinite(spectra.extinction_err)
+        self._extinction_known = bool(estimated.sum() >= MIN_TRAINING_STARS)
         self._stage = Stage(np.arange(len(spectra)), self.forward.parameters)
 
     @property
@@ -152,10 +165,17 @@ class Trainer:
                 self.theta[stage.rows] = stage.descent.best
             if phase.updates_model and not self.absolute:
                 fix_gauge(self.forward, self.trained_grid)
+            if phase.updates_model and phase.free_curve and not self._extinction_known:
+                self._fix_scale()
             stage.cycle, stage.epoch = stage.cycle + 1, 0
         stage.phase, stage.cycle = stage.phase + 1, 0
         stage.descent = stage.projection = None
         self._keep(write=True)
+
+    def _fix_scale(self) -> None:
+        """Keep the scale of the curve, which only estimates of E could tell, that of its start."""
+        ln_scale = np.log(curve_scale(self.forward, self.trained_grid, self.absolute))
+        self.theta[:, self.forward.layout.extinction] += ln_scale
 
     def _keep(self, *, write: bool = False) -> None:
         """Keep everything that the rest of the training depends on."""
@@ -165,6 +185,9 @@ class Trainer:
             "theta": self.theta,
             "clean_flags": self.clean_flags,
         }
+        if self._sky is not None:
+            known, one = self.data.constraints, np.ones(len(self.theta))
+            arrays |= {"xi_mean": known.xi_mean * one, "xi_variance": known.xi_variance * one}
         self.record.keep(arrays, facts | {"rng": self.rng.bit_generator.state}, write=write)
 
     def _resume(self) -> None:
@@ -172,6 +195,8 @@ class Trainer:
         arrays, facts = self.record.restore()
         self.forward.parameters = arrays["parameters"]
         self.theta, self.clean_flags = arrays["theta"], arrays["clean_flags"]
+        if self._sky is not None:
+            self._set_sky_prior(arrays["xi_mean"], arrays["xi_variance"])
         self.rng.bit_generator.state = facts["rng"]
         self._stage = Stage.from_state(arrays, facts, self.recipe)
         if self._stage.epoch:
@@ -197,13 +222,10 @@ class Trainer:
         per_dof = chi2_per_dof(self.forward, self.theta, self.data)
         stage.median_chi2 = float(np.median(per_dof[self.kept]))
         stage.rows = choose_stars(
-            phase.stars, self.clean_flags, self.data.constraints, self.label_names, self.recipe
+            phase, self.clean_flags, self.data.constraints, self.label_names, self.recipe
         )
         if len(stage.rows) < MIN_TRAINING_STARS:
-            raise InputError(
-                f"only {len(stage.rows)} stars for training phase {phase.name!r}, at least "
-                f"{MIN_TRAINING_STARS} are needed; give more stars, or a recipe with wider limits"
-            )
+            raise InputError(too_few(phase, len(stage.rows), self.data.constraints))
         if phase.star_step == "adam":
             stage.descent = AdamDescent(self.theta[stage.rows])
         stage.cycle_parameters = self.forward.parameters
@@ -251,25 +273,21 @@ class Trainer:
             return stage.descent.step(self.forward, data, star_rate)
         theta = gradient_descent(self.forward, self.theta[stage.rows], data, star_rate)
         self.theta[stage.rows] = theta
-        return float(np.mean(loss_derivatives(self.forward, theta, data)[0]))
+        return float(np.mean(stellar_loss(self.forward, theta, data)))
 
     def _model_epoch(self, phase, model_rate, star_rate, free) -> float:
         """Update the model, and the stars where the phase says so; returns the mean loss."""
-        stage, clip, total = self._stage, self.recipe.gradient_clip, 0.0
-        for batch in minibatches(len(stage.rows), self.recipe.batch_size, self.rng):
+        stage, clip, total, n_seen = self._stage, self.recipe.gradient_clip, 0.0, 0
+        for batch in epoch_minibatches(phase, len(stage.rows), self.recipe.batch_size, self.rng):
             stars = stage.rows[batch]
             data = self.data[stars]
             projection = stage.projection[stars] if stage.projection else None
             if not (self.absolute or projection):
                 self.theta[stars] = fit_amplitude(self.forward, self.theta[stars], data)
             value, gradient = model_loss(
-                self.forward,
-                self.theta[stars],
-                data.flux,
-                data.whitener,
-                self.recipe.turnover,
+                self.forward, self.theta[stars], data.flux, data.whitener, self.recipe.turnover,
                 projection,
-            )
+            )  # fmt: skip
             gradient = np.where(free, gradient, 0.0)
             length = np.linalg.norm(gradient)
             self.forward.parameters = stage.optimiser.step(
@@ -279,22 +297,40 @@ class Trainer:
                 self.theta[stars] = gradient_descent(
                     self.forward, self.theta[stars], data, star_rate
                 )
-            total += value * len(stars)
-        return total / len(stage.rows)
+            total, n_seen = total + value * len(stars), n_seen + len(stars)
+        return total / n_seen
 
     def _update_stars(self, phase: Phase) -> None:
         """Fit every star's amplitude, and all its parameters where the phase says so."""
         if not self.absolute:
             self.theta = fit_amplitude(self.forward, self.theta, self.data)
+        if phase.star_step != "none":
+            self.theta = restart_free_extinction(
+                self.forward, self.theta, self.data, fit=not phase.fits_stars
+            )
         if not phase.fits_stars:
             return
         self.theta = gauss_newton(self.forward, self.theta, self.data, phase.star_iterations)
+        if self._sky is not None:
+            self._update_sky_prior()
         if self.forward.curve_varies and phase.free_curve:
             ln_extinction = self.theta[:, self.forward.layout.extinction]
             dusty = (ln_extinction > np.log(DUSTY)) & (self.clean_flags == 0)
             if dusty.sum() >= MIN_TRAINING_STARS:
                 variance = xi_variance(self.forward, self.theta, self.data)
                 self.theta = standardise_variation(self.forward, self.theta, variance, dusty)
+
+    def _update_sky_prior(self) -> None:
+        """Tell each star what the others say of the curve in its part of the sky."""
+        xi, information = xi_likelihood(self.forward, self.theta, self.data)
+        # What an outlier says of its xi is as wrong as the rest.
+        information[self.clean_flags != 0] = 0.0
+        self._set_sky_prior(*self._sky.given_the_others(xi, information))
+
+    def _set_sky_prior(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        """Use another prior of xi from now on."""
+        constraints = replace(self.data.constraints, xi_mean=mean, xi_variance=variance)
+        self.data = replace(self.data, constraints=constraints)
 
     def _clean(self) -> None:
         """Find the stars that disagree with the model, and why (ZGR23, section 3.2)."""

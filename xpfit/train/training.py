@@ -13,13 +13,14 @@ import numpy as np
 from ..data import Spectra
 from ..errors import InputError
 from ..model import XPModel
+from .choice import MIN_TRAINING_STARS
 from .cleaning import clean_reasons, trainable
 from .luminosity import LUMINOSITY, learn_luminosities
-from .outcome import assemble
+from .outcome import TrainingResult, assemble
 from .recipe import Recipe
 from .record import TrainingIO
 from .stars import chi2_per_dof
-from .trainer import MIN_TRAINING_STARS, Trainer
+from .trainer import Trainer
 
 OLD_OPTIONS = ("progress", "log", "checkpoint", "checkpoint_minutes", "resume")
 """Options of `train_model` before 0.2 that are now fields of `TrainingIO` (``minutes`` there)."""
@@ -37,6 +38,9 @@ class TrainingSummary:
         Rows left out at the outset, by reason.
     cleaned : dict of str to int
         Outliers by reason; a star may have several.
+    n_low_dust, n_free : int
+        Stars without an estimate of E: those that have a typical one, since there is little dust,
+        and those whose E is free.
     loss : list of float
         Mean loss per star of each epoch.
     median_chi2 : float
@@ -49,6 +53,8 @@ class TrainingSummary:
     dropped: dict[str, int]
     n_cleaned: int = 0
     cleaned: dict[str, int] = field(default_factory=dict)
+    n_low_dust: int = 0
+    n_free: int = 0
     loss: list[float] = field(default_factory=list)
     median_chi2: float = np.nan
     seconds: float = 0.0
@@ -59,7 +65,18 @@ class TrainingSummary:
             f"{self.n_used} stars trained on, {self.n_cleaned} of them "
             f"({self.n_cleaned / self.n_used:.1%}) dropped as outliers "
             f"(reasons, some with several: {_counts(self.cleaned)})\n"
+            f"{self._extinctions()}"
             f"median chi2 per degree of freedom {self.median_chi2:.2f}; {self.seconds:.0f} s"
+        )
+
+    def _extinctions(self) -> str:
+        """What was assumed of stars without an estimate of E, in a line; none if there are none."""
+        if not self.n_low_dust + self.n_free:
+            return ""
+        scale = "" if self.n_low_dust + self.n_free < self.n_used else "; no star has one"
+        return (
+            f"without an estimate of E: {self.n_low_dust} stars where there is little dust, with a "
+            f"typical one, and {self.n_free} whose E is free{scale}\n"
         )
 
 
@@ -172,6 +189,7 @@ def train_model(
         dropped=dropped,
         n_cleaned=len(rows) - len(kept),
         cleaned=clean_reasons(result.clean_flags, result.label_names),
+        **_without_estimate(result),
         loss=[line["loss"] for line in result.history],
         median_chi2=float(np.median(chi2_per_dof(result.forward, result.theta, result.data)[kept])),
         seconds=time.perf_counter() - started,
@@ -185,3 +203,10 @@ def train_model(
         "median_chi2_per_dof": summary.median_chi2,
     }
     return assemble(result, rng, facts, luminosity_error), summary
+
+
+def _without_estimate(result: TrainingResult) -> dict[str, int]:
+    """Numbers of the stars without an estimate of E."""
+    free = result.data.constraints.free_extinction
+    estimated = np.isfinite(result.spectra.extinction) & np.isfinite(result.spectra.extinction_err)
+    return {"n_low_dust": int(np.sum(~estimated & ~free)), "n_free": int(free.sum())}

@@ -12,7 +12,7 @@ import numpy as np
 from ..model import ForwardModel
 from ..model.gauge import best_ln_parallax
 from ..nn import Adam
-from .stars import StarData, loss_derivatives, stellar_loss
+from .stars import StarData, loss_derivatives, loss_gradient, stellar_loss
 
 INITIAL_DAMPING = 1e-6
 DAMPING_DECREASE, DAMPING_INCREASE = 0.1, 30.0
@@ -32,6 +32,15 @@ flux is left, which lowers the loss of a star that fits very badly.
 FIXED_LABELS = 1e-3
 ITERATIONS_AT_MEASURED_LABELS = 5
 """Factor on the errors of labels that fixes them, and Gauss-Newton steps with it."""
+
+WIDE = 1e6
+"""Variance of a prior of xi that says nothing, but keeps matrices regular."""
+
+MIN_FREE_EXTINCTION = 0.005
+"""mag; least E of a star without an estimate when a fit begins: ln E cannot return from zero."""
+
+FREE_ITERATIONS = 5
+"""Gauss-Newton steps of such stars before phases that do not take any."""
 
 MAX_HALVINGS = 20
 """How often a step of gradient descent is halved until the star's loss falls."""
@@ -80,6 +89,31 @@ def at_measured_labels(forward: ForwardModel, theta: np.ndarray, data: StarData)
     )
 
 
+def restart_free_extinction(
+    forward: ForwardModel, theta: np.ndarray, data: StarData, *, fit: bool
+) -> np.ndarray:
+    """Let E of the stars without an estimate leave zero.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    theta : ndarray, shape (n_star, n_stellar)
+    data : StarData
+    fit : bool
+        Fit these stars too.
+
+    Returns
+    -------
+    ndarray, shape (n_star, n_stellar)
+    """
+    free, column = np.flatnonzero(data.constraints.free_extinction), forward.layout.extinction
+    updated = theta.copy()
+    updated[free, column] = np.maximum(theta[free, column], np.log(MIN_FREE_EXTINCTION))
+    if len(free) and fit:
+        updated[free] = gauss_newton(forward, updated[free], data[free], FREE_ITERATIONS)
+    return updated
+
+
 def xi_variance(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.ndarray:
     """Variance of xi from the curvature of the stellar loss, shape (n_star,)."""
     variance = np.empty(len(theta))
@@ -88,6 +122,38 @@ def xi_variance(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np.
         # The loss is -2 ln p: half its Hessian is the inverse covariance.
         variance[rows] = 2.0 * np.linalg.inv(hessian)[:, -1, -1]
     return variance
+
+
+def xi_likelihood(
+    forward: ForwardModel, theta: np.ndarray, data: StarData
+) -> tuple[np.ndarray, np.ndarray]:
+    """What each star's data say of its xi, without the prior of xi.
+
+    Parameters
+    ----------
+    forward : ForwardModel
+    theta : ndarray, shape (n_star, n_stellar)
+        Where the loss is taken to be quadratic.
+    data : StarData
+
+    Returns
+    -------
+    xi, information : ndarray, shape (n_star,)
+        Best value, all other parameters free, and its inverse variance; zero and zero where the
+        data say next to nothing.
+    """
+    wide = replace(data.constraints, xi_mean=0.0, xi_variance=WIDE)
+    best, information = np.zeros(len(theta)), np.zeros(len(theta))
+    for rows, part in replace(data, constraints=wide).chunks():
+        _, gradient, hessian = loss_derivatives(forward, theta[rows], part)
+        inverse = np.linalg.inv(hessian)
+        at = theta[rows, -1] - (inverse[:, -1:] @ gradient[:, :, None])[:, 0, 0]
+        precision = 0.5 / inverse[:, -1, -1]
+        own = precision - 1.0 / WIDE
+        known = own > 1e-3
+        information[rows] = np.where(known, own, 0.0)
+        best[rows] = np.where(known, at * precision / np.where(known, own, 1.0), 0.0)
+    return best, information
 
 
 def gauss_newton(
@@ -172,13 +238,14 @@ def _descend_chunk(forward, theta, data, learning_rate):
     """Gradient descent of stars that fit in memory together."""
     updated = theta.copy()
     with np.errstate(over="ignore", invalid="ignore"):
-        loss, gradient, _ = loss_derivatives(forward, theta, data)
+        loss, gradient = loss_gradient(forward, theta, data)
         step = learning_rate * gradient
         step *= _shortening(step, forward.scale)
         remaining = np.flatnonzero(np.isfinite(step).all(axis=1) & step.any(axis=1))
         for _ in range(MAX_HALVINGS):
             trial = theta[remaining] - step[remaining]
-            better = stellar_loss(forward, trial, data[remaining]) <= loss[remaining]
+            part = data if len(remaining) == len(data) else data[remaining]
+            better = stellar_loss(forward, trial, part) <= loss[remaining]
             updated[remaining[better]] = trial[better]
             remaining = remaining[~better]
             if not len(remaining):
@@ -221,9 +288,7 @@ class AdamDescent:
         loss, gradient = np.empty(len(self.best)), np.empty_like(self.best)
         with np.errstate(over="ignore", invalid="ignore"):
             for rows, part in data.chunks():
-                loss[rows], gradient[rows], _ = loss_derivatives(
-                    forward, self._position[rows], part
-                )
+                loss[rows], gradient[rows] = loss_gradient(forward, self._position[rows], part)
         better = loss < self._best_loss
         self.best[better], self._best_loss[better] = self._position[better], loss[better]
         # A star whose prediction overflows returns to its best point.

@@ -1,13 +1,14 @@
 """Fits against reference labels, simulated truth, dust maps and sampled posteriors: numbers."""
 
-from .dust import DUST_MAPS, attach_dust_map, beyond_the_dust, dust_numbers, load_dust_map
-from .metrics import Comparison, Selection, beside_zgr23, compare, metrics
-from .reference import attach_reference, nearest_stars
+from .dust import attach_dust_map, beyond_the_dust, compare_dust, dust_numbers, line_with_errors
+from .metrics import Comparison, beside_zgr23, compare, metrics, pulls_beside_zgr23
+from .reference import attach_reference, nearest_stars, read_reference
 from .reliability import reliable_fraction
+from .selection import SELECTIONS, Selection
 from .truth import attach_truth, coverage
 
 __all__ = [
-    "DUST_MAPS",
+    "SELECTIONS",
     "Comparison",
     "Selection",
     "attach_dust_map",
@@ -16,10 +17,13 @@ __all__ = [
     "beside_zgr23",
     "beyond_the_dust",
     "compare",
+    "compare_dust",
     "coverage",
     "dust_numbers",
-    "load_dust_map",
+    "line_with_errors",
     "metrics",
     "nearest_stars",
+    "pulls_beside_zgr23",
+    "read_reference",
     "reliable_fraction",
 ]

@@ -101,16 +101,14 @@ def flux_residuals(
     with np.errstate(invalid="ignore"):
         predicted = model.forward.flux(result.theta)[:, index]
         pulls = np.where(np.isfinite(error), (predicted - spectra.flux[:, index]) / error, np.nan)
-        good = result.chi2 <= MAX_CHI2_PER_DOF * result.dof
-        good &= result.ln_prior >= model.ln_prior_threshold
-        good &= ~(np.abs(tension_of_fits(model, spectra, result)) > MAX_PULL)
+    good = good_stars(model, spectra, result)
     names = tuple(
         BAND_NAMES[wavelength] if is_band else f"{wavelength:.0f} nm"
         for wavelength, is_band in zip(
             model.wavelength[index], model.space.is_band[index], strict=True
         )
     )
-    return FluxResiduals(names, pulls, _labels(model, spectra, result), good, _positions(spectra))
+    return FluxResiduals(names, pulls, _labels(model, spectra, result), good, positions(spectra))
 
 
 def _channels(model: XPModel, wanted: Iterable[float | str]) -> list[int]:
@@ -139,8 +137,29 @@ def _labels(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, np
     return labels
 
 
-def _positions(spectra: Spectra) -> Table:
-    """Positions of the stars, from their ids where the spectra came without."""
+def good_stars(model: XPModel, spectra: Spectra, result: FitResult) -> np.ndarray:
+    """Stars whose residuals say something of the model.
+
+    Parameters
+    ----------
+    model : XPModel
+    spectra : Spectra
+    result : FitResult
+        Fit of `spectra`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_star,)
+        chi2 / dof <= 5, in the prior, parallax within 10 sigma (ZGR23, fig. 25).
+    """
+    with np.errstate(invalid="ignore"):
+        good = result.chi2 <= MAX_CHI2_PER_DOF * result.dof
+        good &= result.ln_prior >= model.ln_prior_threshold
+        return good & ~(np.abs(tension_of_fits(model, spectra, result)) > MAX_PULL)
+
+
+def positions(spectra: Spectra) -> Table:
+    """Positions `ra` and `dec` of the stars, from their ids where the spectra came without."""
     table = Table(position_of_id(spectra.source_id), names=("ra", "dec"))
     for name in table.colnames:
         measured = spectra.gaia.get(name, np.full(len(spectra), np.nan))

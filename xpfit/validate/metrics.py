@@ -11,10 +11,10 @@ from astropy.table import Table
 
 from ..catalogue import REFERENCE_PREFIX
 from ..errors import InputError
-from ..quality import is_reliable
 from ..quantities import BASIC_LABELS, LABELS
 from ..read.tables import float_column
 from ..statistics import robust_width
+from .selection import SELECTIONS, Selection
 
 GIANT_LOGG = 3.6
 """Stars whose reference log g is lower are giants, the others dwarfs."""
@@ -32,24 +32,8 @@ Extinction and parallax are compared where they are known; stars are not selecte
 ZGR23_SCATTER = {"teff": 90.0, "feh": 0.15, "logg": 0.15, "extinction": 0.03, "parallax": 0.01}
 """Typical residuals against LAMOST, Bayestar19 and Gaia (K, dex, mag, mas; ZGR23, section 4.4)."""
 
-
-@dataclass(frozen=True)
-class Selection:
-    """Which stars are compared.
-
-    Parameters
-    ----------
-    min_snr : float
-        Reference spectra with a lower signal-to-noise ratio are left out.
-    max_teff : float
-        K; stars with a hotter reference are left out.
-    include_flagged : bool
-        Compare flagged fits too.
-    """
-
-    min_snr: float = 50.0
-    max_teff: float = 8000.0
-    include_flagged: bool = False
+ZGR23_SURVEY_PULL = {"teff": 2.0, "feh": 3.0, "logg": 2.0, "extinction": 0.8, "parallax": 0.5}
+"""Widths of these residuals over the errors of LAMOST, Bayestar19, Gaia alone (ZGR23, fig. 8)."""
 
 
 @dataclass
@@ -68,6 +52,8 @@ class Comparison:
         Stars left after each step of the selection, in order.
     rows : ndarray of int
         The stars compared, as rows of the catalogue.
+    fitted_logg : ndarray
+        log g of the fits, by which giants are told where the reference has none.
     """
 
     labels: tuple[str, ...]
@@ -77,6 +63,7 @@ class Comparison:
     reference_err: dict[str, np.ndarray]
     counts: dict[str, int]
     rows: np.ndarray
+    fitted_logg: np.ndarray
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -91,10 +78,17 @@ class Comparison:
         with np.errstate(invalid="ignore", divide="ignore"):
             return self.residual(name) / np.hypot(self.fitted_err[name], reference_err)
 
+    def survey_pull(self, name: str) -> np.ndarray:
+        """Residuals over the errors of the reference alone (ZGR23, fig. 8); NaN without them."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            pull = self.residual(name) / self.reference_err[name]
+        return np.where(self.reference_err[name] > 0, pull, np.nan)
+
     @property
     def groups(self) -> dict[str, np.ndarray]:
-        """Masks of giants, dwarfs and all, by reference log g."""
-        giant = self.reference["logg"] < GIANT_LOGG
+        """Masks of giants, dwarfs and all, by reference log g (or, without it, the fitted one)."""
+        logg = self.reference.get("logg", self.fitted_logg)
+        giant = logg < GIANT_LOGG
         return {"giants": giant, "dwarfs": ~giant, "all": np.ones_like(giant)}
 
 
@@ -117,29 +111,14 @@ def compare(fitted: Table, selection: Selection | None = None) -> Comparison:
     InputError
         If columns are missing.
     """
-    selection = selection or Selection()
+    selection = selection or SELECTIONS["default"]
     labels = _common_labels(fitted)
-    names = [n for n in REFERENCES if n in labels or n not in LABELS]
-    reference = {name: _values(fitted, REFERENCES[name][0]) for name in names}
+    columns = reference_columns(fitted)
+    names = [n for n in columns if n in labels or n not in LABELS]
+    reference = {name: _values(fitted, columns[name][0]) for name in names}
     values = {name: _values(fitted, name) for name in names}
-
-    def known(columns: dict[str, np.ndarray]) -> np.ndarray:
-        return np.isfinite([columns[name] for name in labels]).all(axis=0)
-
-    steps = {
-        "in the catalogue": np.ones(len(fitted), dtype=bool),
-        "with finite reference labels": known(reference),
-    }
-    if REFERENCE_PREFIX + "snr" in fitted.colnames:
-        snr = _values(fitted, REFERENCE_PREFIX + "snr")
-        steps[f"with reference S/N > {selection.min_snr:g}"] = snr > selection.min_snr
-    steps[f"with reference Teff < {selection.max_teff:g} K"] = (
-        reference["teff"] < selection.max_teff
-    )
-    steps["fitted"] = known(values)
-    if not selection.include_flagged:
-        flags = (np.ma.filled(fitted[name], 0) for name in ("quality_flags", "fit_flags"))
-        steps["unflagged"] = is_reliable(*flags)
+    labels = tuple(n for n in labels if np.isfinite(reference[n]).any()) or labels
+    steps = _steps(fitted, selection, labels, values, reference)
     keep, counts = np.ones(len(fitted), dtype=bool), {}
     for name, passed in steps.items():
         keep &= passed
@@ -148,18 +127,64 @@ def compare(fitted: Table, selection: Selection | None = None) -> Comparison:
     also = [n for n in names if np.isfinite(values[n] + reference[n])[keep].any()]
     compared = (*labels, *(name for name in also if name not in labels))
 
-    def pick(columns: dict[str, str]) -> dict[str, np.ndarray]:
-        return {name: _values(fitted, columns[name])[keep] for name in compared}
+    def pick(chosen: dict[str, str]) -> dict[str, np.ndarray]:
+        return {name: _values(fitted, chosen[name])[keep] for name in compared}
 
     return Comparison(
         compared,
         fitted=pick({name: name for name in compared}),
         fitted_err=pick({name: f"{name}_err" for name in compared}),
-        reference=pick({name: REFERENCES[name][0] for name in compared}),
-        reference_err=pick({name: REFERENCES[name][1] for name in compared}),
+        reference=pick({name: columns[name][0] for name in compared}),
+        reference_err=pick({name: columns[name][1] for name in compared}),
         counts=counts,
         rows=np.flatnonzero(keep),
+        fitted_logg=_values(fitted, "logg")[keep],
     )
+
+
+def reference_columns(fitted: Table) -> dict[str, tuple[str, str]]:
+    """Columns of a catalogue with which each quantity is compared, and their errors.
+
+    Parameters
+    ----------
+    fitted : astropy.table.Table
+        With reference columns.
+
+    Returns
+    -------
+    dict of str to tuple of str
+        `REFERENCES`, with ``ref_parallax`` in place of Gaia's where a reference has brought one.
+    """
+    own = REFERENCE_PREFIX + "parallax"
+    own_columns = {"parallax": (own, f"{own}_err")} if own in fitted.colnames else {}
+    return {**REFERENCES, **own_columns}
+
+
+def _steps(
+    fitted: Table,
+    selection: Selection,
+    labels: tuple[str, ...],
+    values: dict[str, np.ndarray],
+    reference: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Stars that pass each step of the selection, by its name, in order."""
+    steps = {
+        "in the catalogue": np.ones(len(fitted), dtype=bool),
+        "with finite reference labels": np.isfinite([reference[n] for n in labels]).all(axis=0),
+    }
+    if REFERENCE_PREFIX + "snr" in fitted.colnames:
+        snr = _values(fitted, REFERENCE_PREFIX + "snr")
+        steps[f"with reference S/N > {selection.min_snr:g}"] = snr > selection.min_snr
+    if np.isfinite(selection.max_teff):
+        teff = reference["teff"] if "teff" in labels else values["teff"]
+        steps[f"with reference Teff < {selection.max_teff:g} K"] = teff < selection.max_teff
+    small = np.ones(len(fitted), dtype=bool)
+    for name, limit in selection.max_reference_err.items():
+        small &= ~(_values(fitted, f"{REFERENCE_PREFIX}{name}_err") >= limit)
+    if selection.max_reference_err:
+        steps["with small errors of the reference"] = small
+    steps["fitted"] = np.isfinite([values[name] for name in labels]).all(axis=0)
+    return steps | selection.steps(fitted)
 
 
 def metrics(comparison: Comparison) -> dict[str, dict[str, dict[str, float | int | None]]]:
@@ -172,11 +197,12 @@ def metrics(comparison: Comparison) -> dict[str, dict[str, dict[str, float | int
     Returns
     -------
     dict
-        ``{"giants": {"teff": {"n", "bias", "scatter", "rmse", "pull"}, ...}, "dwarfs": ...,
-        "all": ...}`` with teff in K. `n` counts the stars of which both values are known, `bias` is
-        the median of fitted - reference, `scatter` their robust width (see
+        ``{"giants": {"teff": {"n", "bias", "scatter", "rmse", "pull", "survey_pull"}, ...},
+        "dwarfs": ..., "all": ...}`` with teff in K. `n` counts the stars of which both values are
+        known, `bias` is the median of fitted - reference, `scatter` their robust width (see
         `xpfit.statistics.robust_width`), `pull` that of the residuals over the combined errors
-        (with reference errors where they are known). Numbers of an empty group are None.
+        (with reference errors where they are known), `survey_pull` that over the reference's
+        errors alone, as in ZGR23's fig. 8. Numbers that are not known are None.
     """
     return {
         group: {name: _numbers(comparison, name, mask) for name in comparison.labels}
@@ -190,18 +216,38 @@ def beside_zgr23(numbers: dict[str, dict]) -> dict[str, tuple[float, float]]:
     Parameters
     ----------
     numbers : dict
-        From `metrics`.
+        From `metrics`, of a comparison by ``SELECTIONS["zgr23"]``, which makes it one of like with
+        like.
 
     Returns
     -------
     dict of str to tuple of float
         By label: ours and theirs, in K, dex, mag, mas.
     """
-    scatter = {name: entry["scatter"] for name, entry in numbers["all"].items()}
+    return _beside(numbers, "scatter", ZGR23_SCATTER)
+
+
+def pulls_beside_zgr23(numbers: dict[str, dict]) -> dict[str, tuple[float, float]]:
+    """Widths of residuals over the survey's errors beside those of ZGR23 (fig. 8).
+
+    Parameters
+    ----------
+    numbers : dict
+        As for `beside_zgr23`.
+
+    Returns
+    -------
+    dict of str to tuple of float
+        By label: ours and theirs.
+    """
+    return _beside(numbers, "survey_pull", ZGR23_SURVEY_PULL)
+
+
+def _beside(numbers: dict[str, dict], key: str, theirs: dict[str, float]) -> dict:
+    """A number of all stars beside the paper's."""
+    ours = {name: entry[key] for name, entry in numbers["all"].items()}
     return {
-        name: (scatter[name], paper)
-        for name, paper in ZGR23_SCATTER.items()
-        if scatter.get(name) is not None
+        name: (ours[name], paper) for name, paper in theirs.items() if ours.get(name) is not None
     }
 
 
@@ -211,8 +257,10 @@ def _numbers(comparison: Comparison, name: str, mask: np.ndarray) -> dict:
     residual = comparison.residual(name)[mask]
     rmse = float(np.sqrt(np.mean(residual**2))) if mask.any() else None
     numbers = residual_numbers(residual, comparison.pull(name)[mask])
-    width = numbers.pop("pull")
-    return numbers | {"rmse": rmse, "pull": width}
+    width, survey = numbers.pop("pull"), comparison.survey_pull(name)[mask]
+    survey = survey[np.isfinite(survey)]
+    survey_width = robust_width(survey) if len(survey) else None
+    return numbers | {"rmse": rmse, "pull": width, "survey_pull": survey_width}
 
 
 def residual_numbers(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
@@ -9,13 +11,22 @@ from ..catalogue import REFERENCE_PREFIX
 from ..data import FitFlag, Spectra
 from ..errors import InputError
 from ..model import XPModel
+from ..model.store import load_model
+from ..read.columns import LABELLED
 from ..read.joins import Found, Key, id_column, integer_ids
 from ..read.known import name_of
 from ..read.labels import reference_labels
 from ..read.positions import match_positions
 from ..read.source_ids import release_of_ids
-from ..read.tables import float_column, matched_values
+from ..read.tables import float_column, matched_values, read_table
 from ..read.units import say_once
+from .known_references import (
+    Attenuation,
+    KnownReference,
+    attenuation_of,
+    named_reference,
+    recognise_reference,
+)
 
 REFERENCE_RADIUS = 1.0
 """Arc seconds within which stars are joined by position, where the reference has no Gaia ids."""
@@ -34,6 +45,11 @@ class ReferenceLabels:
         several rows, that of highest S/N is used, with a warning. A table without ids of Gaia DR3
         (LAMOST's) is joined by position, within `REFERENCE_RADIUS`; proper motions are taken into
         account where the catalogue has `pmra` and `pmdec`.
+    known : KnownReference, optional
+        Which published table it is; by default it is recognised by its columns.
+    attenuation : callable, optional
+        A(lambda) / E, with which attenuations of a published table become E; without it they are
+        left out. See `xpfit.validate.known_references.attenuation_of`.
 
     Attributes
     ----------
@@ -46,9 +62,18 @@ class ReferenceLabels:
         If a needed column is missing or cannot be used.
     """
 
-    def __init__(self, reference: Table):
+    def __init__(
+        self,
+        reference: Table,
+        known: KnownReference | None = None,
+        attenuation: Attenuation | None = None,
+    ):
         self._what = name_of(reference, "the reference table")
-        self._labels = reference_labels(reference, self._what)
+        known = known or recognise_reference(reference)
+        if known is None:
+            self._labels = reference_labels(reference, self._what)
+        else:
+            self._labels = known.labels(reference, self._what, attenuation)
         by_id = "source_id" in self._labels.colnames
         self._key = Key(self._labels, self._what) if by_id else None
         self.found = self._key.found if self._key else Found()
@@ -139,12 +164,42 @@ class ReferenceLabels:
         return rows, matched
 
 
-def attach_reference(fitted: Table, reference: Table) -> Table:
+def read_reference(
+    text: str | os.PathLike, model: str | os.PathLike | None = None
+) -> ReferenceLabels:
+    """Labels of a table as commands name it.
+
+    Parameters
+    ----------
+    text : str or path-like
+        ``TABLE``, ``NAME=TABLE`` or ``DESCRIPTION.toml=TABLE``; see
+        `xpfit.validate.known_references`.
+    model : path-like, optional
+        Whose extinction curve turns A(lambda) into E; by default the one that comes with xpfit.
+
+    Returns
+    -------
+    ReferenceLabels
+
+    Raises
+    ------
+    FileNotFoundError, InputError
+        If a file cannot be read, or a needed column is missing or cannot be used.
+    """
+    known, path = named_reference(text)
+    table = read_table(path, LABELLED)
+    known = known or recognise_reference(table)
+    needs_curve = known is not None and "attenuation" in known.columns
+    return ReferenceLabels(table, known, attenuation_of(load_model(model)) if needs_curve else None)
+
+
+def attach_reference(fitted: Table, reference: Table | ReferenceLabels) -> Table:
     """Add the labels of another table to a catalogue as reference columns.
 
     Parameters
     ----------
-    fitted, reference : astropy.table.Table
+    fitted : astropy.table.Table
+    reference : astropy.table.Table or ReferenceLabels
         See `ReferenceLabels`.
 
     Returns
@@ -157,7 +212,7 @@ def attach_reference(fitted: Table, reference: Table) -> Table:
     InputError
         If a needed column is missing or no source is in both tables.
     """
-    labels = ReferenceLabels(reference)
+    labels = reference if isinstance(reference, ReferenceLabels) else ReferenceLabels(reference)
     joined = labels.attach(fitted)
     say_once(labels.check())
     return joined

@@ -14,6 +14,7 @@ from astropy_healpix import HEALPix
 from ..errors import InputError
 from ..read.tables import float_column
 from .metrics import require_columns
+from .selection import chi2_per_dof
 
 NSIDE = 256
 """Of the smallest cells, 14 arcmin (ZGR23, section 5.4)."""
@@ -36,9 +37,6 @@ MAP_COLUMNS = (
     "teff", "feh", "logg", "alpha_m", "xi",
 )  # fmt: skip
 """Columns that maps are made of, as far as a catalogue has them."""
-
-N_FITTED = 61
-"""Degrees of freedom of ZGR23's fits, where a catalogue does not say."""
 
 
 class SkyMeans:
@@ -239,15 +237,6 @@ def good_for_maps(table: Table, max_parallax_rel_err: float = MAX_PARALLAX_REL_E
         keep = (chi2_per_dof(table) <= MAX_CHI2_PER_DOF) & (parallax > 0)
         keep &= (extinction < MAX_EXTINCTION) & (extinction_err < MAX_EXTINCTION_ERR)
         return keep & (extinction_err > 0) & (parallax_err < max_parallax_rel_err * parallax)
-
-
-def chi2_per_dof(table: Table) -> np.ndarray:
-    """chi2 over degrees of freedom of each star, shape (n_star,)."""
-    dof = np.full(len(table), float(N_FITTED))
-    if "n_obs" in table.colnames:
-        fitted = ("teff", "feh", "logg", "alpha_m", "extinction", "parallax", "xi")
-        dof = float_column(table["n_obs"]) - sum(name in table.colnames for name in fitted)
-    return float_column(table["chi2_opt"]) / np.maximum(dof, 1.0)
 
 
 BIRDSEYE_DISTANCE, BIRDSEYE_SLICES = 5.0, 40

@@ -16,7 +16,7 @@ from .metrics import require_columns
 
 COLUMNS = (
     "ref_teff", "ref_feh", "ref_logg", "ref_logg_err", "logg", "logg_err", "parallax_tension",
-    "absolute_magnitude_g",
+    "absolute_magnitude_g", "parallax", "gaia_parallax",
 )  # fmt: skip
 
 SOLAR_TYPE = {"teff": (5750.0, 450.0), "logg": (4.4, 0.3), "feh": (0.0, 0.4)}
@@ -42,8 +42,9 @@ class Tensions:
     logg_pull : ndarray
         Fitted minus reference log g, in their common error.
     excess : ndarray
-        M_G without dust, less that of stars with the same reference labels, mag. That of a pair of
-        equal stars is -0.75.
+        M_G without dust at the measured parallax, less that of stars with the same reference
+        labels, mag. That of a pair of equal stars is -0.75. (The fitted parallax, between the
+        measured one and the spectrum's, has absorbed part of the excess.)
     """
 
     tension: np.ndarray
@@ -89,7 +90,8 @@ def tensions(tables: Iterable[Table]) -> Tensions:
 
 def _excess(values: dict[str, np.ndarray]) -> np.ndarray:
     """Absolute magnitudes less a linear function of the reference labels, fitted to the bulk."""
-    magnitude = values["absolute_magnitude_g"]
+    ratio = values["gaia_parallax"] / values["parallax"]
+    magnitude = values["absolute_magnitude_g"] + 5.0 * np.log10(ratio)
     terms = [np.ones(len(magnitude))]
     terms += [(values[f"ref_{name}"] - at) / width for name, (at, width) in SOLAR_TYPE.items()]
     design, rest = np.stack(terms, axis=1), magnitude - np.median(magnitude)
@@ -106,6 +108,7 @@ def _of_table(table: Table) -> dict[str, np.ndarray]:
     keep = np.all([np.isfinite(column) for column in values.values()], axis=0)
     for label, (centre, width) in SOLAR_TYPE.items():
         keep &= np.abs(values[f"ref_{label}"] - centre) < width
+    keep &= (values["gaia_parallax"] > 0) & (values["parallax"] > 0)
     # A discrepant parallax, and a spectrum that one star cannot have, are looked for here.
     keep &= ~has_flag(table["fit_flags"], UNRELIABLE & ~FitFlag.PARALLAX_TENSION)
     keep &= ~has_flag(table["quality_flags"], QualityFlag.LOW_PRIOR)

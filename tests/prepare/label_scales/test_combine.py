@@ -104,9 +104,7 @@ def test_surveys_without_enough_stars_in_common_are_refused_by_name():
     truth = true_labels(600, rng)
     tables = {"A": measured(truth, np.arange(300), rng)}
     tables["B"] = measured(truth, np.arange(290, 600), rng)
-    with pytest.raises(
-        InputError, match=r"teff of B \(10 stars\) cannot be related to A: at least"
-    ):
+    with pytest.raises(InputError, match=r"teff of B \(10 stars\) cannot be related to A"):
         combine_surveys(tables)
     tables["B"] = measured(truth, np.arange(260, 600), rng)
     _, scales = combine_surveys(tables)
