@@ -26,6 +26,10 @@ VALUES = {
     "logg_err": np.full(N, 0.1),
     "alpha_m": np.full(N, 0.05),
     "alpha_m_err": np.full(N, 0.02),
+    "c_fe": np.full(N, -0.05),
+    "c_fe_err": np.full(N, 0.03),
+    "n_fe": np.full(N, 0.2),
+    "n_fe_err": np.full(N, 0.04),
 }
 
 

@@ -84,6 +84,14 @@ QUANTITIES = {
             "dex", "dex", ucd="phys.abund",
         ),
         Quantity(
+            "c_fe", "[C/Fe]", "[C/Fe]", "carbon abundance [C/Fe] in dex",
+            "dex", "dex", ucd="phys.abund",
+        ),
+        Quantity(
+            "n_fe", "[N/Fe]", "[N/Fe]", "nitrogen abundance [N/Fe] in dex",
+            "dex", "dex", ucd="phys.abund",
+        ),
+        Quantity(
             "ln_luminosity", "ln L", r"$\ln L$",
             "natural logarithm of the bolometric luminosity in solar luminosities",
             ucd="phys.luminosity",
@@ -107,7 +115,11 @@ QUANTITIES = {
 """By name."""
 
 LABELS = ("teff", "feh", "logg", "alpha_m")
-"""Labels that xpfit knows, in the order of theta."""
+"""Labels that come with the library and the default model, in the order of theta.
+
+Models and companions may be trained on others, under any names; of these `QUANTITIES` has [C/Fe]
+and [N/Fe].
+"""
 
 BASIC_LABELS = ("teff", "feh", "logg")
 """Labels that every survey gives, and that confidence is learned for."""

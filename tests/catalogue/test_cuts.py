@@ -35,7 +35,7 @@ def table():
 def test_cuts_are_those_of_table_3(table):
     expected = {"all": 8, "basic": 5, "teff": 3, "logg": 3, "feh": 3, "confident": 1, "reliable": 4}
     assert counts([table[:3], table[3:]]) == expected
-    assert list(CUTS) == list(expected)
+    assert list(CUTS) == [*expected, "pre-main-sequence"]
     np.testing.assert_array_equal(np.flatnonzero(passes(table, ["confident"])), [0])
     np.testing.assert_array_equal(np.flatnonzero(passes(table, ["confident", "reliable"])), [0])
 
@@ -47,6 +47,41 @@ def test_the_published_catalogue_has_no_fit_flags(table):
         passes(table, ["reliable"])
     with pytest.raises(InputError, match="no cut 'best'"):
         passes(table, ["best"])
+
+
+def young_stars():
+    """A young star, one of the main sequence, a giant, a hot one; farther, with bad astrometry."""
+    rows = [
+        # teff, logg, parallax, fidelity
+        (3500.0, 4.2, 5.0, 0.9),
+        (3500.0, 4.8, 5.0, 0.9),
+        (4300.0, 2.0, 5.0, 0.9),
+        (5000.0, 4.2, 5.0, 0.9),
+        (3500.0, 4.2, 0.9, 0.9),
+        (3500.0, 4.2, 5.0, 0.3),
+        (3500.0, 4.2, np.nan, 0.9),
+    ]
+    names = ("gaianet_teff", "gaianet_logg", "gaia_parallax", "fidelity_v2")
+    table = Table(rows=rows, names=names)
+    table["teff"], table["logg"] = 3500.0, 4.8  # of the forward model, which knows no young stars
+    return table
+
+
+def test_pre_main_sequence_stars_are_above_the_main_sequence_and_near():
+    table = young_stars()
+    assert np.flatnonzero(passes(table, ["pre-main-sequence"])).tolist() == [0]
+    by_spectrum = table["gaianet_teff", "gaianet_logg"]
+    by_spectrum.rename_columns(by_spectrum.colnames, ["teff", "logg"])
+    with pytest.warns(
+        UserWarning, match="without parallax and fidelity_v2, which this table lacks"
+    ):
+        assert np.flatnonzero(passes(by_spectrum, ["pre-main-sequence"])).tolist() == [0, 4, 5, 6]
+    with pytest.raises(InputError, match="needs the column logg"):
+        passes(by_spectrum["teff",], ["pre-main-sequence"])
+    with pytest.warns(UserWarning, match="lacks"):
+        assert counts([by_spectrum], ["pre-main-sequence"]) == {"all": 7, "pre-main-sequence": 4}
+    with pytest.raises(InputError, match="needs the column"):
+        counts([table["gaia_parallax",]])
 
 
 @pytest.mark.parametrize("ending", ["parquet", "fits"])

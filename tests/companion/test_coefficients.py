@@ -19,6 +19,7 @@ from xpfit.companion import (
     save_companion,
 )
 from xpfit.prepare import continuous_spectra
+from xpfit.validate.reconstruction import reconstruction_errors
 
 LABELS = ("teff", "feh", "logg")
 N = 900
@@ -77,3 +78,13 @@ def test_coefficients_pass_through_the_auto_encoder(stars):
     left = np.var(out.flux - true, axis=0) / np.var(true, axis=0)
     assert np.median(left[:5]) < 0.1, "the first coefficients, which hold most"
     assert np.isnan(out.most_deviant_wavelength).all() and np.isfinite(out.outlier_score).all()
+    errors = reconstruction_errors(network, new)
+    # Eq. 7 for one star, its coefficients' covariance inverted as a whole.
+    star, features = new[[3]], network.features_
+    used = np.flatnonzero(features.channels & ~star.space.is_band_channel)
+    level = star.flux[0, features.reference > 0][0]
+    difference = (level * out.flux[3])[np.searchsorted(np.flatnonzero(features.channels), used)]
+    difference -= star.flux[0, used]
+    covariance = star.whitener.covariance()[0][np.ix_(used, used)]
+    expected = np.sqrt(difference @ np.linalg.solve(covariance, difference) / len(used))
+    np.testing.assert_allclose(errors.spectrum["auto-encoder"][3], expected, rtol=1e-6)

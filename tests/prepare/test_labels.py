@@ -68,6 +68,17 @@ def test_stars_that_are_not_in_the_table_have_no_labels(spectra, labels):
     assert np.isnan(attach_labels(spectra, labels).labels["teff"]).all()
 
 
+def test_labels_of_any_name_with_a_column_of_errors_are_attached(spectra, labels):
+    labels["source_id"] = IDS[:3]
+    labels["c_fe"], labels["mg_fe"], labels["mg_fe_err"] = [0.1] * 3, [0.2] * 3, [0.05] * 3
+    labels["distance"], labels["distance_err"], labels["fibre"] = 1.0, 0.1, 7.0
+    joined = attach_labels(spectra, labels)
+    assert list(joined.labels) == ["teff", "feh", "logg", "c_fe", "mg_fe"]
+    np.testing.assert_array_equal(joined.labels["mg_fe"], [0.2, 0.2, 0.2, np.nan])
+    np.testing.assert_array_equal(joined.label_err["mg_fe"], [0.05, 0.05, 0.05, np.nan])
+    assert np.isnan(joined.label_err["c_fe"]).all()
+
+
 def test_extinction_estimates_travel_along(spectra, labels):
     labels["source_id"] = IDS[:3]
     labels["extinction"], labels["extinction_err"] = [0.1, 0.2, np.nan], [0.01, 0.02, 0.03]

@@ -156,12 +156,31 @@ def test_any_table_through_a_column_map(tmp_path):
     assert table.meta["removed"]["repeated"] == 1
     for bad, message in (
         ({**columns, "teff": "T"}, "missing column T;"),
-        ({**columns, "colour": "EBV"}, "no label column is called colour"),
+        ({**columns, "Mg/Fe": "EBV"}, "'Mg/Fe' is no name for a label"),
+        ({**columns, "mg_fe_err": "EBV"}, "error of a label without a column"),
         ({k: v for k, v in columns.items() if k != "source_id"}, "to join by"),
         ({k: v for k, v in columns.items() if k != "feh"}, "missing column feh"),
     ):
         with pytest.raises(InputError, match=message):
             read_labels(tmp_path / "t.ecsv", bad)
+
+
+def test_labels_under_new_names_are_read_with_their_errors(tmp_path):
+    table = Table(
+        {
+            "source_id": np.array([5, 6], dtype=np.int64), "teff": [5000.0, 5100.0],
+            "feh": [0.0, 0.1], "logg": [4.0, 4.1], "C_FE": [0.1, -9999.0], "c_fe_err": [0.02, 0.02],
+            "[Mg/Fe]": [0.3, np.nan], "sigma": [0.02, 0.0], "AGE": [4.5, 5.5],
+        }
+    )  # fmt: skip
+    table.write(tmp_path / "t.ecsv")
+    names = {"mg_fe": "[Mg/Fe]", "mg_fe_err": "sigma", "age": "AGE"}
+    found = read_labels(tmp_path / "t.ecsv", names)
+    np.testing.assert_array_equal(found["c_fe"], [0.1, np.nan])  # a name that is known
+    np.testing.assert_array_equal(found["mg_fe"], [0.3, np.nan])
+    np.testing.assert_array_equal(found["mg_fe_err"], [0.02, np.nan])
+    np.testing.assert_array_equal(found["age"], [4.5, 5.5])
+    assert np.isnan(found["age_err"]).all()
 
 
 def test_ids_that_went_through_floats_are_refused(tmp_path):

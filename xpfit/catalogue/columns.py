@@ -21,7 +21,7 @@ from ..prepare.corrections import CAUTION
 from ..quality import Confidence, confidence_for, fit_flags, quality_flags
 from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
 from ..releases import RELEASES, id_column_of
-from .describe import Description, describe
+from .describe import Description, describe, describe_label
 from .distance_columns import distance_columns
 
 DEFAULT = "default"
@@ -229,8 +229,8 @@ def _add_parameters(table: Table, model: XPModel, result: FitResult) -> None:
 def _add_measurement(table: Table, name: str, value, error, prefix: str = "") -> None:
     """Add a parameter and its error."""
     factor = quantity(name).factor
-    add_column(table, f"{prefix}{name}", value * factor, describe(name, prefix))
-    add_column(table, f"{prefix}{name}_err", error * factor, describe(f"{name}_err", prefix))
+    add_column(table, f"{prefix}{name}", value * factor, describe_label(name, prefix))
+    add_column(table, f"{prefix}{name}_err", error * factor, describe_label(f"{name}_err", prefix))
 
 
 def _add_amplitude(table: Table, model: XPModel, result: FitResult) -> None:

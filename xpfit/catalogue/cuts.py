@@ -1,7 +1,8 @@
-"""Cuts on catalogues by name, as ZGR23 make them (section 4.4, table 3)."""
+"""Cuts on catalogues by name, as ZGR23 make them (section 4.4, table 3), and of young stars."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,42 @@ from ..quality.flags import MIN_CONFIDENCE
 from . import parquet
 from .formats import FORMATS, read_catalogue
 from .published import as_catalogue, is_published, iterate_published, published_hdf5
+
+YOUNG_TEFF, YOUNG_PARALLAX, YOUNG_FIDELITY = 4500.0, 1.0, 0.5
+"""Huson et al. (2025, section 4.3): cooler (K), nearer (mas), with good astrometry."""
+
+YOUNG_LOGG, YOUNG_SLOPE, GIANT_LOGG = 4.4, 2e-4, 3.0
+"""Stars above the main sequence, and not on the giant branch, in log g.
+
+Less than 4.4 at 4500 K, and by 2e-4 more per K at lower temperatures, where main-sequence stars
+have 4.6 to 5.0; more than 3.0. The paper gives its limits in a figure only.
+"""
+
+
+def _young(table: Table) -> np.ndarray:
+    """Rows of pre-main-sequence stars; by the spectrum alone, if the table has no parallaxes."""
+    prefix = "gaianet_" if "gaianet_teff" in table.colnames else ""
+    teff, logg = (_number(table, f"{prefix}{name}") for name in ("teff", "logg"))
+    parallax = "gaia_parallax" if "gaia_parallax" in table.colnames else "parallax"
+    limits = {parallax: YOUNG_PARALLAX, "fidelity_v2": YOUNG_FIDELITY}
+    absent = [name for name in limits if name not in table.colnames]
+    with np.errstate(invalid="ignore"):
+        above = logg < YOUNG_LOGG + YOUNG_SLOPE * (YOUNG_TEFF - teff)
+        keep = (teff < YOUNG_TEFF) & above & (logg > GIANT_LOGG)
+        for name in limits.keys() - absent:
+            keep &= _number(table, name) > limits[name]
+    if absent:
+        warnings.warn(
+            f"pre-main-sequence stars are chosen without {' and '.join(absent)}, which this table "
+            "lacks: there will be more other stars among them",
+            stacklevel=2,  # one place, at which it is told once
+        )
+    return keep
+
+
+def _number(table: Table, name: str) -> np.ndarray:
+    """A column, NaN where masked."""
+    return np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan)
 
 
 def _basic(table: Table) -> np.ndarray:
@@ -50,8 +87,15 @@ CUTS: dict[str, tuple[str, Callable[[Table], np.ndarray]]] = {
         "basic cut, and no fit flag of a fit that should not be used",
         lambda table: is_reliable(table["quality_flags"], table["fit_flags"]),
     ),
+    "pre-main-sequence": (
+        "pre-main-sequence stars (Gaia Net, section 4.3)",
+        _young,
+    ),
 }
 """Name, meaning, and which rows pass; up to `confident` the rows of ZGR23's table 3."""
+
+QUALITY_CUTS = tuple(name for name in CUTS if name != "pre-main-sequence")
+"""Those of the quality of fits."""
 
 ZGR23_PERCENTAGES = {
     "all": 100.0,
@@ -97,26 +141,35 @@ def passes(table: Table, cuts: Sequence[str]) -> np.ndarray:
     return keep
 
 
-def counts(tables: Iterable[Table]) -> dict[str, int]:
+def counts(tables: Iterable[Table], also: Sequence[str] = ()) -> dict[str, int]:
     """How many stars pass each cut for which there are columns (ZGR23, table 3).
 
     Parameters
     ----------
     tables : iterable of astropy.table.Table
         Parts of a catalogue.
+    also : sequence of str
+        Cuts that are counted besides those of the quality of fits.
 
     Returns
     -------
     dict of str to int
         By name of the cut.
+
+    Raises
+    ------
+    InputError
+        If there are columns for none.
     """
-    total = dict.fromkeys(CUTS, 0)
+    total = dict.fromkeys((*QUALITY_CUTS, *also), 0)
     for table in tables:
         for name in list(total):
-            if name == "reliable" and "fit_flags" not in table.colnames:
+            try:
+                total[name] += int(passes(table, [name]).sum())
+            except InputError as error:
                 del total[name]
-                continue
-            total[name] += int(passes(table, [name]).sum())
+                if list(total) == ["all"]:  # none of the columns of any cut
+                    raise error
     return total
 
 

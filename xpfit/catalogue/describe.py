@@ -173,3 +173,22 @@ def describe(name: str, prefix: str = "") -> Description:
         return Description(f"standard error of {value.text}", f"stat.error;{value.ucd}", value.unit)
     known = DESCRIPTIONS[name]
     return replace(known, text=f"reference {known.text}") if prefix else known
+
+
+def describe_label(name: str, prefix: str = "") -> Description:
+    """Description of a column of a label, which may have any name.
+
+    Parameters
+    ----------
+    name, prefix : str
+        As for `describe`; of the label or, with ``_err``, its error.
+
+    Returns
+    -------
+    Description
+    """
+    label = name.removesuffix("_err")
+    if label in DESCRIPTIONS:
+        return describe(name, prefix)
+    text = f"{'reference ' if prefix else ''}label {label}, in the unit of the training table"
+    return Description(text if name == label else f"standard error of {text}")

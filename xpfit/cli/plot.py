@@ -27,7 +27,7 @@ from ..plots.epochs import epochs_figure
 from ..plots.flux_residuals import flux_residual_figure, flux_residual_map_figure
 from ..plots.forecast import forecast_figure
 from ..plots.labels import label_figure
-from ..plots.latent import alpha_figure, latent_figure
+from ..plots.latent import alpha_figure, dimensions_figure, latent_figure
 from ..plots.reconstruction import reconstruction_figure
 from ..plots.sky import birdseye_figure, extinction_map_figure
 from ..plots.tension import tension_figure
@@ -35,6 +35,7 @@ from ..prepare import read_spectra
 from ..read import read_table
 from ..read.columns import ASTROMETRY
 from ..validate import cmd, correlations, membership, sky, tension
+from ..validate.attention import observed_derivative_spectra
 from ..validate.curves import read_extinction_curve
 from ..validate.flux_residuals import FluxResiduals, flux_residuals
 from ..validate.latent import alpha_classifiers
@@ -181,15 +182,19 @@ def _of_attention(options: argparse.Namespace) -> dict[str, Figure]:
         np.abs(teff - CLUMP_TEFF[0]) < CLUMP_TEFF[1]
     )
     model = _model_in_space_of(options, network)
-    return {"attention": attention_figure(network, spectra[np.flatnonzero(clump)], model)}
+    observed = observed_derivative_spectra(network, spectra)
+    stars = spectra[np.flatnonzero(clump)]
+    return {"attention": attention_figure(network, stars, model, observed)}
 
 
 def _of_latent(options: argparse.Namespace) -> dict[str, Figure]:
     """Reconstructions and latent variables of an auto-encoder."""
     network, spectra = _companion(options, (ScatterAutoencoder.kind,))
     training, model = _training(options, network), _model_in_space_of(options, network)
+    labelled = spectra if training is None else training
     figures = {
-        "latent_tracks": latent_figure(network, spectra if training is None else training),
+        "latent_tracks": latent_figure(network, labelled),
+        "latent_dimensions": dimensions_figure(network, labelled),
         "reconstruction": reconstruction_figure(
             reconstruction_errors(network, spectra, training, model)
         ),
@@ -247,7 +252,7 @@ ALWAYS = {
     "model": ["prior"],
     "residuals": ["flux_residuals", "flux_residual_maps"],
     "sky": ["extinction_maps"],
-    "latent": ["latent_tracks", "reconstruction"],
+    "latent": ["latent_tracks", "latent_dimensions", "reconstruction"],
     **{
         name: [name]
         for name in (

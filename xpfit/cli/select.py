@@ -7,7 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..catalogue.cuts import CUTS, ZGR23_PERCENTAGES, counts, iterate_catalogue, passes
+from ..catalogue.cuts import (
+    CUTS,
+    QUALITY_CUTS,
+    ZGR23_PERCENTAGES,
+    counts,
+    iterate_catalogue,
+    passes,
+)
 from . import options as shared
 from .parser import Parser
 
@@ -32,7 +39,8 @@ def run(options: argparse.Namespace) -> None:
     if options.output:
         shared.check_catalogue(options)
     if not options.quiet:
-        print(_counts_text(counts(iterate_catalogue(path))))
+        also = [name for name in options.cut or () if name not in QUALITY_CUTS]
+        print(_counts_text(counts(iterate_catalogue(path), also)))
     if not options.output:
         return
     cuts = options.cut or ["basic"]

@@ -45,14 +45,15 @@ def derivative_spectra(network: LabelCompanion, spectra: Spectra) -> np.ndarray:
 
     Notes
     -----
-    d input / d label = P(J w^2)^T w^2, with the Jacobian J of the labels, the spread w of each
-    input over the training stars, and the pseudo-inverse P (eq. 14). Of all changes of the inputs
-    that change one label alone, this is the smallest, in units of w^2. Photometric bands are
-    inputs as others; the pseudo-absolute magnitude is left out of the result.
+    d input / d label = P(J w^2)^T w^2, with the Jacobian J of the labels, the pseudo-inverse P, and
+    w^2 the standard deviation of each input over the training stars (eq. 14). Of all changes of
+    the inputs that change one label alone, this is the smallest in units of these standard
+    deviations. Photometric bands are inputs as others; colours and the pseudo-absolute magnitude
+    are left out of the result.
     """
     features = network.features_
     jacobian = _jacobian(network, spectra) * network.label_scale_[:, None] / features.scale
-    weight = features.scale**2
+    weight = features.scale  # w^2 in eq. 14
     inverse = np.linalg.pinv(jacobian * weight)  # (n_star, n_input, n_label)
     change = np.swapaxes(inverse, 1, 2) * weight
     n_channel = int(features.channels.sum())

@@ -128,8 +128,12 @@ class Companion(ABC):
             If labels are missing, or there are too few stars with them.
         """
         examples = self._examples(spectra)
-        only = getattr(self.settings, "spectrum_only", False)
-        self.features_ = Features.learn(examples.spectra, spectrum_only=only)
+        only, with_colours = (
+            getattr(self.settings, name, False) for name in ("spectrum_only", "colours")
+        )
+        self.features_ = Features.learn(
+            examples.spectra, spectrum_only=only, with_colours=with_colours
+        )
         loop = self._loop(self.task_kind(self, examples))
         order = rng.permutation(len(examples.spectra))
         n_held_out = max(int(self.settings.validation_share * len(order)), 1)

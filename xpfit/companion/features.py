@@ -9,6 +9,15 @@ import numpy as np
 from ..constants import AMPLITUDE_WINDOW
 from ..data import ObservationSpace, Spectra
 from ..errors import InputError
+from .colours import (
+    COLOURS,
+    GAIA_COLOUR,
+    colour_slopes,
+    colours,
+    gaia_colour_err,
+    pseudo_magnitude,
+    pseudo_magnitude_slopes,
+)
 from .draws import star_generator
 
 SOFTENING = 0.02
@@ -34,7 +43,10 @@ class Features:
     with_parallax : bool
         Whether the pseudo-absolute magnitude is an input too (their eq. 3).
     mean, scale : ndarray, shape (n_input,)
-        Of the training stars.
+        Of the training stars: inputs are the channels, the colours, the pseudo-absolute magnitude.
+    colours : tuple of str
+        Those of `xpfit.companion.colours.COLOURS` that are inputs, in place of the bands. With
+        them the pseudo-absolute magnitude is corrected for extinction (their appendix A).
 
     Notes
     -----
@@ -48,9 +60,12 @@ class Features:
     with_parallax: bool
     mean: np.ndarray
     scale: np.ndarray
+    colours: tuple[str, ...] = ()
 
     @classmethod
-    def learn(cls, spectra: Spectra, *, spectrum_only: bool = False) -> Features:
+    def learn(
+        cls, spectra: Spectra, *, spectrum_only: bool = False, with_colours: bool = False
+    ) -> Features:
         """Choose and standardise the inputs for a training set.
 
         Parameters
@@ -58,6 +73,8 @@ class Features:
         spectra : Spectra
         spectrum_only : bool
             Leave out photometric bands and the pseudo-absolute magnitude.
+        with_colours : bool
+            Colours instead of bands, as far as most stars have them.
 
         Returns
         -------
@@ -66,7 +83,7 @@ class Features:
         Raises
         ------
         InputError
-            If most values of the stars are unknown.
+            If most values of the stars are unknown, or no colours are known.
         """
         known = np.isfinite(spectra.flux_err).mean(axis=0) >= MIN_KNOWN
         if known.sum() < 2:
@@ -75,11 +92,13 @@ class Features:
         channels = known.copy()
         if not spectra.space.is_flux:
             channels &= reference == 0  # which is one for all stars
-        pseudo = np.isfinite(_pseudo_magnitude(spectra)[0]).mean() >= MIN_KNOWN
-        if spectrum_only:
-            channels, pseudo = channels & ~spectra.space.is_band_channel, False
+        names = _known_colours(spectra) if with_colours else ()
+        pseudo, _ = pseudo_magnitude(spectra, corrected=with_colours)
+        with_parallax = bool(np.isfinite(pseudo).mean() >= MIN_KNOWN) and not spectrum_only
+        if spectrum_only or with_colours:
+            channels = channels & ~spectra.space.is_band_channel
         unit = np.zeros(1), np.ones(1)  # inputs as they are
-        features = cls(spectra.space, channels, reference, bool(pseudo), *unit)
+        features = cls(spectra.space, channels, reference, with_parallax, *unit, names)
         raw = features._raw(spectra)
         spread = np.nanstd(raw, axis=0)
         scale = np.where(spread > 0, spread, 1.0)
@@ -92,10 +111,11 @@ class Features:
 
     @property
     def input_wavelength(self) -> np.ndarray:
-        """Wavelength (nm) of each input; NaN for coefficients and the pseudo-absolute magnitude."""
+        """Wavelength (nm) of each input; NaN for coefficients, colours and pseudo-magnitudes."""
         known = self.space.is_band_channel | self.space.is_flux
         wavelength = np.where(known, self.space.wavelength[-self.space.n_obs :], np.nan)
-        return np.append(wavelength[self.channels], [np.nan] * self.with_parallax)
+        others = [np.nan] * (len(self.colours) + self.with_parallax)
+        return np.append(wavelength[self.channels], others)
 
     def inputs(self, spectra: Spectra) -> np.ndarray:
         """Standardised inputs, shape (n_star, n_input); zero, the mean star's, where unknown.
@@ -150,12 +170,11 @@ class Features:
         weights = self._weights(known)[:, None, :]
         slope = (slope - along[:, :, None] * weights) / level[:, None, None]
         slope = np.where(known[:, None, :] & np.isfinite(slope), slope, 0.0)
+        others = jacobian[:, :, n_spectral:] / self.scale[n_spectral:]
+        slopes, apart = self._others(spectra)
+        slope = slope + others @ slopes
         variance = np.sum(spectra.whitener.solve_adjoint(slope) ** 2, axis=2)
-        if self.with_parallax:
-            _, error = _pseudo_magnitude(spectra)
-            last = jacobian[:, :, -1] * np.nan_to_num(error / self.scale[-1], nan=0.0)[:, None]
-            variance = variance + last**2
-        return variance
+        return variance + np.sum((others * apart[:, None]) ** 2, axis=2)
 
     def input_err(self, spectra: Spectra) -> np.ndarray:
         """Standard errors of the inputs, one by one, shape (n_star, n_input).
@@ -167,9 +186,11 @@ class Features:
         with np.errstate(invalid="ignore", divide="ignore"):
             error = spectra.flux_err[:, self.channels] / level[:, None]
             error = error * self._stretch_slope(relative[:, self.channels])
-        if self.with_parallax:
-            error = np.column_stack([error, _pseudo_magnitude(spectra)[1]])
-        error = error / self.scale
+        slopes, apart = self._others(spectra)
+        by_flux = slopes * np.where(np.isfinite(spectra.flux_err), spectra.flux_err, 0.0)[:, None]
+        of_others = np.sqrt(np.sum(by_flux**2, axis=2) + apart**2)
+        unknown = np.isnan(self._raw(spectra)[:, error.shape[1] :])
+        error = np.column_stack([error, np.where(unknown, np.inf, of_others)]) / self.scale
         return np.where(np.isfinite(error), error, np.inf)
 
     def relative_flux(self, inputs: np.ndarray) -> np.ndarray:
@@ -177,6 +198,29 @@ class Features:
         n_spectral = int(self.channels.sum())
         raw = inputs[:, :n_spectral] * self.scale[:n_spectral] + self.mean[:n_spectral]
         return SOFTENING * np.sinh(raw) if self.space.is_flux else raw
+
+    @property
+    def _places(self) -> list[int]:
+        """Places of the colours that are inputs, among all."""
+        return [COLOURS.index(name) for name in self.colours]
+
+    def _others(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
+        """Of colours and the pseudo-absolute magnitude: derivatives by the data vector, and errors.
+
+        Shapes (n_star, n_other, n_obs) and (n_star, n_other); errors are those due to Gaia's
+        parallaxes and magnitudes, which are not in the data vector. Zero where unknown.
+        """
+        slopes = colour_slopes(spectra)[:, self._places]
+        apart = np.zeros(slopes.shape[:2])
+        if self.colours[:1] == (GAIA_COLOUR,):
+            apart[:, 0] = gaia_colour_err(spectra)
+        if self.with_parallax:
+            corrected = bool(self.colours)
+            own = pseudo_magnitude_slopes(spectra) * corrected
+            _, error = pseudo_magnitude(spectra, corrected=corrected)
+            slopes = np.concatenate([slopes, own[:, None]], axis=1)
+            apart = np.column_stack([apart, np.nan_to_num(error, nan=0.0)])
+        return slopes, apart
 
     def _check(self, spectra: Spectra) -> None:
         """Refuse spectra of another space."""
@@ -192,8 +236,11 @@ class Features:
         raw = relative[:, self.channels]
         if self.space.is_flux:
             raw = np.arcsinh(raw / SOFTENING)
+        if self.colours:
+            raw = np.column_stack([raw, colours(spectra)[:, self._places]])
         if self.with_parallax:
-            raw = np.column_stack([raw, _pseudo_magnitude(spectra)[0]])
+            pseudo, _ = pseudo_magnitude(spectra, corrected=bool(self.colours))
+            raw = np.column_stack([raw, pseudo])
         return raw
 
     def _relative(self, spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
@@ -252,10 +299,12 @@ def _reference(space: ObservationSpace, known: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
 
 
-def _pseudo_magnitude(spectra: Spectra) -> tuple[np.ndarray, np.ndarray]:
-    """Parallax times 10^(0.2 G_RP), and its error; NaN where unknown (Fallows & Sanders, eq. 3)."""
-    unknown = np.full(len(spectra), np.nan)
-    brightness = 10.0 ** (0.2 * (spectra.gaia.get("phot_rp_mean_mag", unknown) - 15.0))
-    known = np.isfinite(spectra.parallax_err)
-    parallax = np.where(known, spectra.parallax, np.nan)
-    return parallax * brightness, np.where(known, spectra.parallax_err, np.nan) * brightness
+def _known_colours(spectra: Spectra) -> tuple[str, ...]:
+    """Colours that most stars have."""
+    known = np.isfinite(colours(spectra)).mean(axis=0) >= MIN_KNOWN
+    if not known.any():
+        raise InputError(
+            f"most stars have none of the colours {', '.join(COLOURS)}; attach photometry, or "
+            "train without colours"
+        )
+    return tuple(name for name, is_known in zip(COLOURS, known, strict=True) if is_known)

@@ -13,6 +13,7 @@ from ..data import Spectra, space_from_datasets
 from ..data.hdf5 import FileFormat, arrays_of, require_arrays
 from ..errors import InputError
 from .base import Companion
+from .colours import COLOURS
 from .features import Features
 from .gaianet import GaiaNet
 from .svae import ScatterAutoencoder
@@ -52,6 +53,7 @@ def save_companion(
             kind=companion.kind,
             space=features.space.name,
             with_parallax=features.with_parallax,
+            colours=json.dumps(features.colours),
             labels=json.dumps(companion.label_names),
             settings=json.dumps(companion.settings.to_dict()),
             card=json.dumps(companion.card_, sort_keys=True),
@@ -97,6 +99,7 @@ def _build(file: h5py.File) -> Companion:
         *(file[f"features/{name}"][()] for name in ("channels", "reference")),
         bool(file.attrs["with_parallax"]),
         *(file[f"features/{name}"][()] for name in ("mean", "scale")),
+        tuple(json.loads(file.attrs.get("colours", "[]"))),  # older files have none
     )
     arrays = arrays_of(file["learned"])
     # Older files have the outlier detector under another name.
@@ -118,7 +121,10 @@ def _require_consistent(companion: Companion) -> None:
     )
     if features.channels.dtype != bool:
         raise TypeError("features/channels must be truth values")
-    n = int(features.channels.sum()) + features.with_parallax
+    unknown = set(features.colours) - set(COLOURS)
+    if unknown:
+        raise ValueError(f"the colours {', '.join(sorted(unknown))} are not known")
+    n = int(features.channels.sum()) + len(features.colours) + features.with_parallax
     require_arrays(
         {
             "features/mean": (features.mean, (n,)),

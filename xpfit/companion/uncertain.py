@@ -60,6 +60,9 @@ class UncertainSettings(CheckedSettings):
         Epochs between updates of those.
     validation_share : float
         Stars held out from training, by which errors are calibrated.
+    colours : bool
+        Whether photometry enters as the paper's colours (`xpfit.companion.colours`), with the
+        pseudo-absolute magnitude corrected for extinction, instead of the bands' relative fluxes.
     """
 
     hidden: tuple[int, ...] = (128, 128)
@@ -71,6 +74,7 @@ class UncertainSettings(CheckedSettings):
     warm_up: float = 0.125
     refresh: int = 20
     validation_share: float = 0.05
+    colours: bool = False
 
     constraints = each(BELOW_1, "warm_up", "validation_share") | each(AT_LEAST_1, "refresh")
 
@@ -218,7 +222,7 @@ class UncertainNetwork(LabelCompanion):
         pull = residual / (self.calibration_ * total)
         ordinary = np.all(np.abs(pull) < MAX_PULL, axis=1)
         if ordinary.sum() > len(self.label_names):
-            values, vectors = np.linalg.eigh(np.cov(pull[ordinary].T))
+            values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(pull[ordinary].T)))
             self.axes_ = (vectors * np.sqrt(values)).T[::-1]
         else:
             self.axes_ = np.eye(len(self.label_names))

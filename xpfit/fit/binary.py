@@ -1,7 +1,10 @@
 """Fits of two stars to one spectrum, compared with one: which sources are unresolved binaries.
 
 Both stars share distance, extinction and chemical composition; each has its own temperature and
-gravity.
+gravity. A companion may be dark, too: the two-star model contains that of one star as the limit of
+no flux, so that its chi2 is never larger. Between this limit and the coolest, faintest stars that
+the prior knows (of simulated pairs, 0.1 % of the primary's flux) there are no models: a companion
+fainter than these counts as dark.
 """
 
 from __future__ import annotations
@@ -108,16 +111,19 @@ class BinaryResult:
     parameter_names : tuple of str
         The primary's, then ``companion_teff``, ``companion_logg``.
     parameters : ndarray, shape (n_star, n_parameter)
-        Linear, in kK, dex, mag, mas; the primary is the brighter at 592-782 nm. NaN without a fit.
+        Linear, in kK, dex, mag, mas; the primary is the brighter at 592-782 nm. NaN without a fit;
+        so are the companion's labels where it is dark.
     flux_ratio : ndarray, shape (n_star,)
-        Companion over primary at 592-782 nm.
+        Companion over primary at 592-782 nm; zero where no companion with flux fits better than a
+        dark one.
     delta_chi2 : ndarray, shape (n_star,)
-        chi2 of the single star minus that of the binary, parallax included.
+        chi2 of the single star minus that of the binary, parallax included; not negative.
     delta_loss : ndarray, shape (n_star,)
         The same of -2 ln posterior.
     delta_bic : ndarray, shape (n_star,)
         `delta_chi2` minus the penalty for two more parameters, 2 ln n_obs: the difference of the
-        Bayesian information criterion, evidence for a binary where positive.
+        Bayesian information criterion, evidence for a binary where positive. At least minus the
+        penalty, which it is for dark companions: half of all single stars or more.
     converged : ndarray of bool, shape (n_star,)
     absolute : bool
         Whether `parallax` is one; if not, it is the square root of the primary's amplitude.
@@ -217,16 +223,19 @@ def _fit(model: XPModel, spectra: Spectra, result: FitResult) -> dict[str, Array
     delta_chi2 = (at_single.chi2 + _parallax_chi2(single, single_theta)) - (
         best.chi2 + _parallax_chi2(single, best.theta)
     )
-    column, flat = layout.parallax, model.parallax_prior == FLAT
+    column, flat, n_own = layout.parallax, model.parallax_prior == FLAT, len(COMPANION_LABELS)
     measured = data.parallax, data.parallax_err, data.luminosity_err
+    dark, single_converged = ~(delta_chi2 > 0.0), result.status == FitStatus.CONVERGED
+    theta[dark] = np.column_stack([single_theta[dark], np.full((dark.sum(), n_own), np.nan)])
     theta[:, column], _ = split_amplitude(theta[:, column], *measured, flat)
+    delta_chi2 = np.where(dark, 0.0, delta_chi2)
     return {
         "parameters": layout.to_linear(theta),
-        "flux_ratio": flux_ratio,
-        "delta_loss": at_single.loss - best.loss,
+        "flux_ratio": np.where(dark, 0.0, flux_ratio),
+        "delta_loss": np.where(dark, 0.0, at_single.loss - best.loss),
         "delta_chi2": delta_chi2,
-        "delta_bic": delta_chi2 - len(COMPANION_LABELS) * np.log(result.n_obs),
-        "converged": best.finished & np.isfinite(best.loss),
+        "delta_bic": delta_chi2 - n_own * np.log(result.n_obs),
+        "converged": np.where(dark, single_converged, best.finished & np.isfinite(best.loss)),
     }
 
 

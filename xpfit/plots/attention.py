@@ -1,6 +1,8 @@
-"""Which wavelengths networks derive labels from (Fallows & Sanders 2024, figs. 8 and 10-13)."""
+"""Which wavelengths networks derive labels from (Fallows & Sanders 2024, figs. 8 and 11-14)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,12 +14,15 @@ from ..errors import InputError
 from ..model import XPModel
 from ..quantities import quantity
 from ..validate.attention import model_derivative_spectrum
-from .style import BLUE, VERMILION, subplots
+from .style import BLUE, GREEN, VERMILION, subplots
 from .tracks import LINES
 
 
 def attention_figure(
-    network: UncertainNetwork | GaiaNet, spectra: Spectra, model: XPModel | None = None
+    network: UncertainNetwork | GaiaNet,
+    spectra: Spectra,
+    model: XPModel | None = None,
+    observed: Mapping[str, np.ndarray] | None = None,
 ) -> Figure:
     """Derivative spectra with line positions, and attention, for each label.
 
@@ -30,6 +35,8 @@ def attention_figure(
         is evaluated at their labels.
     model : XPModel, optional
         Forward model in the same space, for comparison.
+    observed : mapping of str to ndarray, optional
+        From `observed_derivative_spectra`, for comparison.
 
     Returns
     -------
@@ -57,14 +64,17 @@ def attention_figure(
             expected = model_derivative_spectrum(network, model, spectra, name)
             expected = expected[features.channels][shown]
             axes.plot(at, expected, "k", lw=1, label="the same of the forward model")
+        if name in (observed or {}):
+            seen = observed[name][: features.channels.sum()][shown]
+            axes.plot(at, seen, color=GREEN, lw=1, label="giants of high minus low label")
         _draw_attention(axes, at, weights[row, shown])
         _mark_lines(axes, at.min(), at.max(), named=row == 0)
         kind = quantity(name)
-        unit = "dex" if isinstance(network, GaiaNet) else kind.unit_inside
+        unit = "dex" if isinstance(network, GaiaNet) else kind.unit_inside or "1"
         axes.set(ylabel=f"d ln f / d {kind.symbol} [1/{unit}]")
         axes.axhline(0.0, color="0.8", lw=0.8, zorder=0)
         if row == 0:
-            axes.legend(fontsize=8, loc="lower right")
+            axes.legend(fontsize=8, loc="upper right")
     axes.set_xlabel("wavelength [nm]")
     figure.suptitle(f"{network.kind}: mean of {len(spectra)} stars; bars: attention")
     return figure

@@ -10,8 +10,15 @@ from ..companion import ScatterAutoencoder
 from ..data import Spectra
 from ..errors import InputError
 from ..quantities import quantity
-from ..validate.latent import COUNTS, known_labels, latent_tracks
-from .style import SEQUENTIAL, subplots
+from ..validate.latent import (
+    COUNTS,
+    PUBLISHED,
+    SHARES,
+    LatentTrack,
+    known_labels,
+    latent_tracks,
+)
+from .style import BLUE, SEQUENTIAL, subplots
 
 
 def latent_figure(network: ScatterAutoencoder, spectra: Spectra) -> Figure:
@@ -32,10 +39,7 @@ def latent_figure(network: ScatterAutoencoder, spectra: Spectra) -> Figure:
     InputError
         If labels are missing, or there are too few stars for any track.
     """
-    labels, latent = known_labels(spectra), network.predict(spectra).latent
-    tracks = latent_tracks(latent, labels)
-    if not tracks:
-        raise InputError(f"{len(spectra)} stars are too few for tracks")
+    labels, latent, tracks = _tracks(network, spectra)
     scatter = np.nanstd(latent, axis=0)
     figure, grid = subplots(len(tracks), 2, squeeze=False, size=(8.0, 3.1 * len(tracks)))
     for track, (left, right) in zip(tracks, grid, strict=True):
@@ -59,8 +63,50 @@ def latent_figure(network: ScatterAutoencoder, spectra: Spectra) -> Figure:
     return figure
 
 
+def dimensions_figure(network: ScatterAutoencoder, spectra: Spectra) -> Figure:
+    """All latent variables along each track (fig. 15), with their changes over the scatter of all.
+
+    Parameters
+    ----------
+    network, spectra
+        As for `latent_figure`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        As `latent_figure`.
+    """
+    _, latent, tracks = _tracks(network, spectra)
+    scatter, n_latent = np.nanstd(latent, axis=0), latent.shape[1]
+    size = (1.6 * n_latent + 0.6, 1.7 * len(tracks))
+    figure, grid = subplots(len(tracks), n_latent, squeeze=False, size=size, sharey="col")
+    for track, row in zip(tracks, grid, strict=True):
+        along = quantity(track.along)
+        spread = [latent[track.used, i] for i in range(n_latent)]
+        x = along.factor * track.labels[along.name]
+        for i, (ax, change) in enumerate(zip(row, track.changes(scatter), strict=True)):
+            low, high = np.quantile(spread[i], [0.16, 0.84])
+            ax.axhspan(low, high, color="0.92")
+            ax.plot(x, track.latent[:, i], "o-", color=BLUE, ms=3, lw=1)
+            ax.set_title(f"{change:.1f} sigma", fontsize=7)
+            ax.tick_params(labelsize=6)
+        row[0].set_ylabel(track.name.replace(" of ", "\nof ").replace(" at ", "\nat "), fontsize=7)
+        for ax in row:
+            ax.set_xlabel(along.axis_label, fontsize=7)
+    for i, ax in enumerate(grid[0]):
+        ax.set_title(f"latent {i + 1}\n{ax.get_title()}", fontsize=7)
+    return figure
+
+
 def alpha_figure(table: Table) -> Figure:
     """Confusion matrices of the classifiers (fig. 14), with the numbers of table 1.
+
+    Recalls and precisions are of high, then of low [alpha/M]; in brackets are the paper's accuracy
+    and recalls.
 
     Parameters
     ----------
@@ -82,7 +128,22 @@ def alpha_figure(table: Table) -> Figure:
         ax.set_xticks((0, 1), ("low", "high"))
         ax.set_yticks((0, 1), ("low", "high"))
         ax.set(xlabel=f"true {quantity('alpha_m').symbol}", ylabel="classified as")
-        values = f"high {row['high_value']:.2f}, low {row['low_value']:.2f}"
-        title = f"{row['inputs']}\naccuracy {row['accuracy']:.2f}\npredictive values: {values}"
+        ours = [row[name] for name in ("accuracy", *SHARES)]
+        theirs = (f"{value:.2f}" for value in PUBLISHED.get(row["inputs"], ()))
+        title = (
+            f"{row['inputs']}\naccuracy {ours[0]:.2f}\nrecalls {ours[1]:.2f}, {ours[2]:.2f}"
+            f"\nprecisions {ours[3]:.2f}, {ours[4]:.2f}\n(paper: {', '.join(theirs)})"
+        )
         ax.set_title(title, fontsize=8)
     return figure
+
+
+def _tracks(
+    network: ScatterAutoencoder, spectra: Spectra
+) -> tuple[dict[str, np.ndarray], np.ndarray, list[LatentTrack]]:
+    """Labels, latent variables and tracks of the stars."""
+    labels, latent = known_labels(spectra), network.predict(spectra).latent
+    tracks = latent_tracks(latent, labels)
+    if not tracks:
+        raise InputError(f"{len(spectra)} stars are too few for tracks")
+    return labels, latent, tracks

@@ -9,14 +9,11 @@ from ..quantities import quantity
 from ..validate.reconstruction import ReconstructionErrors
 from .style import BLUE, VERMILION, running_quantiles
 
-RED = (550.0, 900.0)
-"""Wavelengths (nm) at which the auto-encoder's authors find it better than a forward model."""
-
 COLOURS = {"auto-encoder": VERMILION, "principal components": BLUE, "forward model": "0.2"}
 
 
 def reconstruction_figure(errors: ReconstructionErrors) -> Figure:
-    """Scatter of reconstructions by wavelength, and by label at 550-900 nm.
+    """Scatter of reconstructions by wavelength, and errors of whole spectra by label (eqs. 7, 9).
 
     Parameters
     ----------
@@ -38,19 +35,19 @@ def reconstruction_figure(errors: ReconstructionErrors) -> Figure:
         axes.plot(at[shown], scatter, color=COLOURS[name], lw=1.2, label=name)
     axes.legend(fontsize=8)
     kinds = [quantity(name) for name in ("teff", "logg", "feh") if name in errors.labels]
-    red = (errors.wavelength >= RED[0]) & (errors.wavelength <= RED[1])
-    used = red if red.any() else np.ones(len(red), dtype=bool)
+    at_wavelengths = bool(np.isfinite(errors.wavelength).any())
+    factor = 100.0 if at_wavelengths else 1.0
     panels = bottom.subplots(1, max(len(kinds), 1), squeeze=False, sharey=True)[0]
     for kind, ax in zip(kinds, panels, strict=False):
         values = kind.factor * errors.labels[kind.name]
         known = np.isfinite(values)
-        for model, all_errors in errors.errors.items():
-            size = np.nanmedian(np.abs(all_errors[:, used]), axis=1)
+        for model, size in errors.spectrum.items():
             both = known & np.isfinite(size)
             if both.sum() >= 12:
-                centre, quantiles = running_quantiles(values[both], 100.0 * size[both])
+                centre, quantiles = running_quantiles(values[both], factor * size[both])
                 ax.plot(centre, quantiles[1], color=COLOURS[model], lw=1.2)
                 ax.fill_between(centre, *quantiles[::2], color=COLOURS[model], alpha=0.15)
         ax.set(xlabel=kind.axis_label, yscale="log")
-    panels[0].set_ylabel("median error at 550-900 nm [%]" if red.any() else "median error [%]")
+    unit = "[%]" if at_wavelengths else "[standard errors]"
+    panels[0].set_ylabel(f"rms error of a spectrum {unit}")
     return figure

@@ -9,7 +9,8 @@ from astropy.table import Table
 
 from ..data import Spectra
 from ..errors import InputError
-from ..quantities import LABELS, quantity
+from ..quantities import quantity
+from ..read.extra_labels import label_names
 from ..read.joins import ID_COLUMNS, integer_ids, match_ids
 from ..read.positions import MATCH_RADIUS, match_positions
 from ..read.tables import matched_values
@@ -89,9 +90,10 @@ def attach_labels(
     Returns
     -------
     Spectra
-        With the labels that the table has (`teff` in kK), NaN where a star is not in it; `snr`; and
-        `extinction`, if the table has that. If it is of several surveys, ``gaia["label_surveys"]``
-        tells which of them each star has labels of, and the preparation how they were combined.
+        With the labels that the table has (`teff` in kK; others under any name with a column of
+        errors, ``NAME_err``), NaN where a star is not in it; `snr`; and `extinction`, if the table
+        has that. If it is of several surveys, ``gaia["label_surveys"]`` tells which of them each
+        star has labels of, and the preparation how they were combined.
 
     Raises
     ------
@@ -105,7 +107,7 @@ def attach_labels(
         column = labels[name] if name in labels.colnames else np.full(len(labels), unknown)
         return matched_values(column, rows, matched, unknown)
 
-    factor = {name: quantity(name).factor for name in LABELS if name in labels.colnames}
+    factor = {name: quantity(name).factor for name in label_names(labels.colnames)}
     extinction, extinction_err = take("extinction"), take("extinction_err", np.inf)
     known = np.isfinite(extinction) & np.isfinite(extinction_err)
     changes = {

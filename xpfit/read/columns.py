@@ -282,6 +282,8 @@ LABELS = (
     *_label("feh", "[Fe/H]", "dex", -8.0, 2.0, 5.0, ("feh", "fe_h")),
     *_label("logg", "log g", "dex(cm / s2)", -2.0, 9.5, 5.0, ("logg", "log_g")),
     *_label("alpha_m", "[alpha/M]", "dex", -2.0, 2.5, 5.0, ("alpha_m",)),
+    *_label("c_fe", "[C/Fe]", "dex", -4.0, 5.0, 5.0, ("c_fe",)),
+    *_label("n_fe", "[N/Fe]", "dex", -4.0, 5.0, 5.0, ("n_fe",)),
     *_label("extinction", "E(B-V)", "mag", -5.0, 50.0, 30.0,
             ("extinction", "ebv", "e_b_v"), sentinels=(-1.0,)),
     Meaning("snr", "S/N", "", 0.0, 1e6, ("snr", "snrr", "snr_r"), sentinels=(9999.0, 99999.0)),

@@ -21,6 +21,7 @@ from astropy.table import Table
 from ..errors import InputError
 from ..files import existing_file
 from .columns import LABELLED, LABELS, MEANINGS, find_column
+from .extra_labels import extra_labels
 from .formats import Format, recognise
 from .formats.base import require_columns
 from .hot_payne import with_hot_payne
@@ -28,7 +29,7 @@ from .joins import id_column, integer_ids
 from .known import Use, known_columns, possible_values, report_uses
 from .source_ids import ids_of, release_of_ids
 from .surveys import Survey, load_survey, recognised, without_flagged
-from .surveys.description import LABEL_COLUMNS, REQUIRED_LABELS
+from .surveys.description import REQUIRED_LABELS
 from .tables import float_column, read_table, readable
 from .units import say_once
 
@@ -155,7 +156,8 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     path : path-like
         In any format of `xpfit.read.read_table`.
     columns : mapping of str to str, optional
-        Our names (`LABEL_COLUMNS`, `source_id`) and the table's. Others are known by the names of
+        Our names (`LABEL_COLUMNS`, `source_id`) and the table's; further ones are labels that xpfit
+        does not know (`extra_labels`). Columns that are not named are known by the names of
         `xpfit.read.columns`.
 
     Returns
@@ -171,15 +173,11 @@ def read_labels(path: str | os.PathLike, columns: Mapping[str, str] | None = Non
     """
     raw = read_table(path, LABELLED)
     columns = dict(columns or {})
-    unknown = [name for name in columns if name not in (*LABEL_COLUMNS, "source_id")]
-    if unknown:
-        raise InputError(
-            f"no label column is called {', '.join(unknown)}; known are source_id, "
-            f"{', '.join(LABEL_COLUMNS)}"
-        )
     require_columns(columns.values(), raw.colnames, path, "this is not labels with this column map")
     good, removed = _without_known_flags(raw, str(path))
     table = _understood(good, columns, str(path))
+    for name, values in extra_labels(good, columns, str(path)).items():
+        table[name] = values
     require_columns(REQUIRED_LABELS, table.colnames, path, "this is not labels; give a column map")
     if "source_id" not in table.colnames and not {"ra", "dec"} <= set(table.colnames):
         raise InputError(f"{path}: neither source_id nor ra and dec to join by; give a column map")
@@ -238,10 +236,10 @@ def _without_known_flags(raw: Table, what: str) -> tuple[Table, dict[str, int]]:
     if survey is not None:
         return without_flagged(raw, survey.spelled(raw.colnames), what)
     survey = load_survey("apogee-dr17")
-    found = [find_column(raw, (flag.column.lower(),), what) for flag in survey.flags]
-    if None in found:
+    found = [(f, find_column(raw, (f.column.lower(),), what)) for f in survey.flags]
+    if any(column is None and not flag.optional for flag, column in found):
         return raw, {}
-    flags = tuple(replace(f, column=name) for f, name in zip(survey.flags, found, strict=True))
+    flags = tuple(replace(flag, column=column) for flag, column in found if column)
     return without_flagged(raw, replace(survey, flags=flags), what)
 
 

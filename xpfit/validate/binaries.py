@@ -95,9 +95,9 @@ def completeness_curve(single: np.ndarray, binary: np.ndarray) -> tuple[np.ndarr
     Returns
     -------
     false_alarms, completeness : ndarray, shape (n_single,)
-        Rising: of thresholds at the statistic of each single star.
+        Rising: of sources with at least the statistic of each single star. Stars whose best
+        companion is dark have the same.
     """
     thresholds = np.sort(single)[::-1]
-    alarm = np.arange(1, len(single) + 1) / len(single)
-    below = np.searchsorted(np.sort(binary), thresholds, side="right")
-    return alarm, 1.0 - below / max(len(binary), 1)
+    below = [np.searchsorted(np.sort(values), thresholds) for values in (single, binary)]
+    return 1.0 - below[0] / len(single), 1.0 - below[1] / max(len(binary), 1)

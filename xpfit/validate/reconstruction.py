@@ -16,6 +16,9 @@ from ..errors import InputError
 from ..model import XPModel
 from ..statistics import robust_width
 
+XP_END = 1100.0
+"""Wavelength (nm) beyond which there are bands only."""
+
 
 @dataclass(frozen=True)
 class ReconstructionErrors:
@@ -29,11 +32,16 @@ class ReconstructionErrors:
         Reconstruction over observation, minus one, by model.
     labels : dict of str to ndarray, shape (n_star,)
         Of the stars.
+    spectrum : dict of str to ndarray, shape (n_star,)
+        Error of a star's whole spectrum, without bands, by model. At wavelengths: root mean square
+        of the relative errors over wavelength (eq. 9). Of coefficients: root mean square of the
+        differences in units of their errors, with the covariance (eq. 7).
     """
 
     wavelength: np.ndarray
     errors: dict[str, np.ndarray]
     labels: dict[str, np.ndarray]
+    spectrum: dict[str, np.ndarray]
 
     def scatter(self, name: str) -> np.ndarray:
         """Robust scatter of the errors about their median, shape (n_channel,)."""
@@ -93,7 +101,43 @@ def reconstruction_errors(
     n_channel = observed.shape[1]
     with np.errstate(invalid="ignore", divide="ignore"):
         errors = {name: values / observed - 1.0 for name, values in found.items()}
-    return ReconstructionErrors(features.input_wavelength[:n_channel], errors, dict(spectra.labels))
+    wavelength = features.input_wavelength[:n_channel]
+    if features.space.is_flux:
+        whole = {name: _over_wavelength(wavelength, values) for name, values in errors.items()}
+    else:
+        whole = {name: _in_errors(network, spectra, values) for name, values in found.items()}
+    return ReconstructionErrors(wavelength, errors, dict(spectra.labels), whole)
+
+
+def _over_wavelength(wavelength: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    """Root mean square over the wavelengths of XP spectra, weighted by their spacing."""
+    used = wavelength < XP_END
+    weight = np.gradient(wavelength[used])
+    known = np.isfinite(errors[:, used])
+    square = np.where(known, errors[:, used] ** 2, 0.0)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt((square @ weight) / (known @ weight))
+
+
+def _in_errors(network: ScatterAutoencoder, spectra: Spectra, relative: np.ndarray) -> np.ndarray:
+    """Root mean square of coefficients' differences, whitened by the full covariance."""
+    features = network.features_
+    difference = np.zeros_like(spectra.flux)
+    used = features.channels & ~spectra.space.is_band_channel
+    values = relative * _level(network, spectra)[:, None]
+    difference[:, features.channels] = values - spectra.flux[:, features.channels]
+    known = used & np.isfinite(spectra.flux_err)
+    difference = np.where(known & np.isfinite(difference), difference, 0.0)
+    whitened = spectra.whitener.marginal(used)(difference)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(np.sum(whitened**2, axis=1) / known.sum(axis=1))
+
+
+def _level(network: ScatterAutoencoder, spectra: Spectra) -> np.ndarray:
+    """What spectra are divided by, shape (n_star,)."""
+    weights = np.where(np.isfinite(spectra.flux_err), network.features_.reference, 0.0)
+    with np.errstate(invalid="ignore"):
+        return np.sum(weights * spectra.flux, axis=1) / weights.sum(axis=1)
 
 
 def _fitted(model: XPModel, network: ScatterAutoencoder, spectra: Spectra) -> np.ndarray:
@@ -102,6 +146,4 @@ def _fitted(model: XPModel, network: ScatterAutoencoder, spectra: Spectra) -> np
     known = np.isfinite(theta).all(axis=1)
     flux = np.full(spectra.flux.shape, np.nan)
     flux[known] = model.forward.flux(theta[known])
-    weights = np.where(np.isfinite(spectra.flux_err), features.reference, 0.0)
-    level = np.sum(weights * spectra.flux, axis=1) / weights.sum(axis=1)
-    return flux[:, features.channels] / level[:, None]
+    return flux[:, features.channels] / _level(network, spectra)[:, None]

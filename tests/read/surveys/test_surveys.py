@@ -98,6 +98,25 @@ def test_values_that_the_survey_does_not_write_are_named(tmp_path):
     np.testing.assert_allclose(read["teff"], VALUES["teff"][USED][1:])
 
 
+def test_apogee_s_stars_with_bad_spectra_and_duplicates_are_left_out(tmp_path):
+    """STARFLAG and EXTRATARG (Fallows & Sanders 2024), where a table has them; carbon, nitrogen."""
+    table = survey_table("apogee-dr17")
+    table["EXTRATARG"] = table["ASPCAPFLAG"] = table["STARFLAG"] = np.zeros(len(table), dtype=int)
+    table["STARFLAG"][0], table["STARFLAG"][5] = 1 << 9, 1 << 2  # the latter is no bad one
+    table["EXTRATARG"][FLAGGED] = 1 << 4
+    table.write(tmp_path / "t.fits")
+    read = read_survey(tmp_path / "t.fits")
+    assert read.meta["removed"]["PERSIST_HIGH"] == read.meta["removed"]["DUPLICATE"] == 1
+    np.testing.assert_allclose(read["teff"], VALUES["teff"][USED[1:]])
+    np.testing.assert_allclose(read["c_fe"], -0.05)
+    np.testing.assert_allclose(read["n_fe_err"], 0.04)
+    table.remove_columns(["STARFLAG", "EXTRATARG", "N_FE", "N_FE_ERR"])
+    table.write(tmp_path / "old.fits")
+    read = read_survey(tmp_path / "old.fits", "apogee-dr17")
+    assert VALUES["teff"][0] in read["teff"]
+    assert "c_fe" in read.colnames and "n_fe" not in read.colnames
+
+
 def test_the_table_with_rows_of_several_in_a_file_is_read(tmp_path):
     from astropy.io import fits
 

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent
 
 LABEL_COLUMNS = (
     "teff", "teff_err", "feh", "feh_err", "logg", "logg_err", "alpha_m", "alpha_m_err",
-    "extinction", "extinction_err", "snr", "ra", "dec",
+    "c_fe", "c_fe_err", "n_fe", "n_fe_err", "extinction", "extinction_err", "snr", "ra", "dec",
 )  # fmt: skip
 """Numeric columns that a table of labels may have, besides `source_id`."""
 
@@ -37,10 +37,13 @@ class Flag:
     column : str
     bad : mapping of str to int
         Bits that disqualify a star, by their names; any, if there are none.
+    optional : bool
+        Whether tables may lack the column.
     """
 
     column: str
     bad: Mapping[str, int] = field(default_factory=dict)
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,14 @@ class Survey:
     @property
     def required(self) -> tuple[str, ...]:
         """Columns that the table must have."""
-        return (*self.columns.values(), *self.kept, *(flag.column for flag in self.flags))
+        flags = (flag.column for flag in self.flags if not flag.optional)
+        return (*self.columns.values(), *self.kept, *flags)
 
     @property
     def wanted(self) -> tuple[str, ...]:
         """All columns that are read."""
-        return (*self.required, *self.optional.values(), *self.marks)
+        flags = (flag.column for flag in self.flags if flag.optional)
+        return (*self.required, *self.optional.values(), *flags, *self.marks)
 
     def lacking(self, columns: Iterable[str]) -> list[str]:
         """Columns that the table must have and does not."""
@@ -117,7 +122,11 @@ class Survey:
             columns={name: of(column) for name, column in {**self.columns, **present}.items()},
             optional={},
             kept=tuple(map(of, self.kept)),
-            flags=tuple(replace(flag, column=of(flag.column)) for flag in self.flags),
+            flags=tuple(
+                replace(flag, column=of(flag.column))
+                for flag in self.flags
+                if not flag.optional or flag.column.lower() in actual
+            ),
         )
 
 
@@ -179,7 +188,7 @@ def _read(path: Path) -> Survey:
     try:
         values["flags"] = tuple(Flag(**flag) for flag in values.get("flags", ()))
     except TypeError as error:
-        raise InputError(f"{path}: [[flags]] are column and bad ({error})") from error
+        raise InputError(f"{path}: [[flags]] are column, bad and optional ({error})") from error
     lists = {name: tuple(values[name]) for name in ("aliases", "kept", "marks") if name in values}
     return Survey(name=path.stem, **{**values, **lists})
 
