@@ -89,8 +89,8 @@ def unknown_costs(confidence: Confidence, stars: LabelledFits) -> dict[str, dict
     dict of str to dict
         By feature, or group of features that are known or unknown together (`OPTIONAL`, `FITTED`
         and "residuals"): `n`, the number of stars of which it is known, good and bad ones; and by
-        label the Brier scores (with, without) of those. Features that were unknown in training are
-        not there.
+        label the Brier scores (with, without) of those. Features that are unknown of all stars, or
+        were in training, are not there.
     """
     residuals = [name for name in confidence.feature_names if name.startswith("asinh_residual")]
     learned = dict(zip(confidence.feature_names, confidence.scale > 0, strict=True))
@@ -100,6 +100,8 @@ def unknown_costs(confidence: Confidence, stars: LabelledFits) -> dict[str, dict
         if not names:
             continue
         known = np.any([np.isfinite(stars.features[name]) for name in names], axis=0)
+        if not known.any():
+            continue
         some = stars[np.flatnonzero(known)]
         hidden = {name: np.full(len(some), np.nan) for name in names}
         both = [confidence.of_features(f) for f in (some.features, {**some.features, **hidden})]

@@ -113,9 +113,8 @@ def headline_section(gathered: Gathered, comparison: Comparison | None) -> Secti
         "Scatter is 1.4826 times the median absolute deviation from the median. ZGR23's numbers "
         "are those of their section 4.4 and fig. 8 (against LAMOST, Bayestar19 and Gaia) and table "
         "3, beside them those of the stars that pass their cuts for it (parallax S/N of 5, loss / "
-        "dof below 5); of chi2 and pulls, those of correct errors. Where the errors of the "
-        "reference are large, they dominate the scatter; pulls over combined errors take both "
-        "into account."
+        "dof below 5); of chi2 and pulls, those of correct errors. Where the reference's errors are "
+        "large, they dominate the scatter; pulls over combined errors take both into account."
     )
     verdicts = [sum(light(kind) == row[-1] for row in rows) for kind in ("good", "fair", "poor")]
     body = paragraph("{} good, {} fair, {} poor.".format(*verdicts))
@@ -163,8 +162,8 @@ def _against_paper(referenced: Table) -> list[list[str]]:
         verdict = _judge(ours / theirs, ((0.0, RATIOS[0]), (0.0, RATIOS[1])))
         verdict = "none" if name == "parallax" else verdict  # which depends on the distances
         paper = f"{theirs:.{min(kind.digits, 2)}f} {kind.unit}"
-        text = f"{ours:.{kind.digits}f} {kind.unit}"
-        rows.append([f"scatter of {kind.title}", text, paper, light(verdict)])
+        here = f"{ours:.{kind.digits}f} {kind.unit}"
+        rows.append([f"scatter of {kind.title}", here, paper, light(verdict)])
     for name, (ours, theirs) in pulls_beside_zgr23(numbers).items():
         title = f"scatter of {quantity(name).title} over the reference's errors"
         rows.append([title, f"{ours:.2f}", f"{theirs:g}", light("none")])
