@@ -5,7 +5,7 @@ import pytest
 from helpers import assert_close_derivative, numerical_gradient, random_full_whiteners, simulate
 from internal import coefficient_twin, simulate_coefficients
 
-from xpfit import InputError, XpfitError, train_model
+from xpfit import InputError, XpfitError, result_table, train_model
 from xpfit.constants import WAVELENGTH
 from xpfit.model import ccm89_curve
 from xpfit.model.gauge import amplitude_channels
@@ -175,17 +175,23 @@ def test_same_seed_gives_the_same_model_and_another_seed_another(sample, trained
 
 
 def test_trained_model_records_what_it_is(sample, tmp_path):
+    """Of a label, too, that xpfit does not know, and whose errors are unknown."""
     exclude = sample.source_id[:100]
+    new = {"mg_fe": sample.labels["alpha_m"]}
+    sample = sample.replace(
+        labels={**sample.labels, **new},
+        label_err={**sample.label_err, "mg_fe": np.full(len(sample), np.nan)},
+    )
     model, summary = train_model(
         sample,
-        (*LABELS, "alpha_m"),
+        (*LABELS, "mg_fe"),
         rng=np.random.default_rng(1),
         recipe=SHORT,
         exclude=exclude,
         io=QUIET,
         provenance={"seed": 1},
     )
-    assert model.label_names == (*LABELS, "alpha_m") and not model.absolute
+    assert model.label_names == (*LABELS, "mg_fe") and not model.absolute
     assert not np.isin(exclude, model.source_ids).any()
     assert len(model.source_ids) == summary.n_used == model.training["n_stars"]
     assert model.training["seed"] == 1
@@ -193,6 +199,11 @@ def test_trained_model_records_what_it_is(sample, tmp_path):
     assert model.preparation == sample.preparation
     np.testing.assert_array_equal(model.trained_channels, np.arange(66) < 64)
     model.save(tmp_path / "model.h5")
+    few = sample[np.arange(100, 104)]
+    table = result_table(model, few, model.fit(few, progress=False))
+    assert np.isfinite(table["mg_fe"]).all() and np.isfinite(table["mg_fe_err"]).all()
+    np.testing.assert_array_equal(table["ref_mg_fe"], few.labels["mg_fe"])
+    assert table["mg_fe"].description == "label mg_fe, in the unit of the training table"
 
 
 def test_trained_model_is_in_the_documented_gauge(trained):
