@@ -113,8 +113,8 @@ def headline_section(gathered: Gathered, comparison: Comparison | None) -> Secti
         "Scatter is 1.4826 times the median absolute deviation from the median. ZGR23's numbers "
         "are those of their section 4.4 and fig. 8 (against LAMOST, Bayestar19 and Gaia) and table "
         "3, beside them those of the stars that pass their cuts for it (parallax S/N of 5, loss / "
-        "dof below 5); of chi2 and pulls, those of correct errors. Where the reference's errors are "
-        "large, they dominate the scatter; pulls over combined errors take both into account."
+        "dof below 5); of chi2 and pulls, those of correct errors. Where the reference's errors "
+        "are large, they dominate the scatter; pulls over combined errors take both into account."
     )
     verdicts = [sum(light(kind) == row[-1] for row in rows) for kind in ("good", "fair", "poor")]
     body = paragraph("{} good, {} fair, {} poor.".format(*verdicts))
