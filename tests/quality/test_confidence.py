@@ -439,12 +439,16 @@ def test_training_from_the_command_line(sample_path, tmp_path, monkeypatch, caps
     ids = tmp_path / "ids.txt"
     excluded = xpfit.read_spectra(sample_path, slice(0, 100)).source_id
     ids.write_text("\n".join(map(str, excluded)))
+    table = xpfit.read.read_table(sample_path.parent / "library_parallaxes.csv")
+    own = np.isin(table["source_id"], xpfit.read_spectra(sample_path).source_id[100:])
+    parallaxes = tmp_path / "parallaxes.csv"
+    table[own].write(parallaxes)
     command = ["train-confidence", str(sample_path), "--output", str(out), "--report", str(report),
                "--exclude", str(ids),
-               "--parallaxes", str(sample_path.parent / "library_parallaxes.csv")]  # fmt: skip
+               "--parallaxes", str(parallaxes)]  # fmt: skip
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "1900 stars have a parallax" in said and "stars are held out" in said
+    assert f"{own.sum()} of 1900 stars have a parallax" in said and "stars are held out" in said
     assert "held-out stars" in said and "Brier" in said
     assert set(json.loads((report / "confidence.json").read_text())) == {"teff", "feh", "logg"}
     assert (report / "reliability.png").stat().st_size > 5000
