@@ -2,14 +2,15 @@
 
 Of stars that neither the shipped model's confidence classifiers nor their training have seen: those
 of the sample, without parallaxes, and those that data/library_parallaxes.csv holds out, fitted with
-their parallaxes. A row of the table is of the stars of which the feature is known. Spectra of
-sources that are listed as planetary nebulae and symbiotic stars are counted that pass a recommended
-cut, if --others names their files (XP continuous spectra of the archive).
+their parallaxes. A row of the table is of the stars of which the feature is known. Then, of spectra
+that should not be trusted (`xpfit.quality.Negatives`, made from the sample, and those in the files
+of --others), it is counted how many pass a recommended cut.
 """
 
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from xpfit.quality import (
     CONFIDENCE_LABELS,
     Confidence,
     LabelledFits,
+    Negatives,
     calibration_report,
     confidence_for,
     labelled_fits,
@@ -61,13 +63,23 @@ def print_costs(confidence: Confidence, stars: LabelledFits) -> None:
     print(f"| {'everything':18s} | {len(stars):5d} | {' | '.join(constant)} |")
 
 
-def share_passing(model: xpfit.XPModel, confidence: Confidence, path: Path) -> str:
-    """How many spectra of a file any recommended cut lets pass."""
-    spectra = xpfit.read_spectra(path, model=model)
-    result = xpfit.fit_spectra(model, spectra, progress=False)
+def share_passing(model: xpfit.XPModel, confidence: Confidence, spectra: xpfit.Spectra) -> str:
+    """How many spectra any recommended cut lets pass."""
+    result = xpfit.fit_spectra(model, spectra, n_jobs=-1, progress=False)
     table = xpfit.result_table(model, spectra, result, confidence=confidence)
     passing = np.any([passes(table, [cut]) for cut in CUTS], axis=0)
-    return f"{path.name}: {passing.sum()} of {len(spectra)} pass a cut"
+    return f"{passing.sum()} of {len(spectra)} ({passing.mean():.1%})"
+
+
+def print_others(model: xpfit.XPModel, confidence: Confidence, files: list[Path], n: int) -> None:
+    """Spectra that should not be trusted, made from the sample's or of files, that pass a cut."""
+    sample = xpfit.read_spectra(DATA / "apogee_xp_sample.fits", model=model)
+    result = model.fit(sample, n_jobs=-1, progress=False)
+    made = Negatives(model, sample, result, np.random.default_rng(1)).iterate(n)
+    of_files = ((path.name, xpfit.read_spectra(path, model=model)) for path in files)
+    print("\npass a recommended cut:")
+    for name, spectra in chain(made, of_files):
+        print(f"{name:30s} {share_passing(model, confidence, spectra)}")
 
 
 def main() -> None:
@@ -80,14 +92,14 @@ def main() -> None:
     )
     parser.add_argument("--confidence", type=Path, help="by default the shipped classifiers")
     parser.add_argument("--others", type=Path, nargs="*", default=[], help="files of other spectra")
+    parser.add_argument("--n", type=int, default=300, help="of each kind; default: %(default)s")
     options = parser.parse_args()
     model = xpfit.load_model()
     confidence = confidence_for(model, options.confidence)
     for name, stars in blind_stars(model, options.library).items():
         print(f"\n{name}: Brier scores, and their change where a feature is unknown\n")
         print_costs(confidence, stars)
-    for path in options.others:
-        print(share_passing(model, confidence, path))
+    print_others(model, confidence, options.others, options.n)
 
 
 if __name__ == "__main__":

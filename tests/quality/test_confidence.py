@@ -400,6 +400,30 @@ def test_shipped_classifiers_tell_good_estimates_from_bad_on_held_out_stars(samp
         assert abs(entry["share_good"][8] - expected) < 4.0 * spread, label
 
 
+def test_shipped_classifiers_are_as_good_as_their_card_says(sample_fits):
+    model, stars = sample_fits
+    report = calibration_report(confidence_for(model), stars)
+    for label, limit in (("teff", 0.0145), ("feh", 0.0158), ("logg", 0.0190)):
+        assert report[label]["brier"] < limit, label
+
+
+def test_shipped_classifiers_say_much_the_same_without_the_parallax(sample_fits, sample_path):
+    """Of stars of the sample with measured parallaxes, fitted with them."""
+    model, _ = sample_fits
+    table = xpfit.read.read_table(sample_path.parent / "library_parallaxes.csv")
+    spectra = xpfit.read_spectra(sample_path, space=model.space)
+    spectra = xpfit.attach_astrometry(
+        spectra[np.flatnonzero(np.isin(spectra.source_id, table["source_id"]))], table
+    )
+    stars = labelled_fits(model, spectra, model.fit(spectra, progress=False))
+    hidden = {name: np.full(len(stars), np.nan) for name in OPTIONAL["parallax"]}
+    assert len(stars) > 60 and np.isfinite(stars.features["asinh_plx_snr"]).all()
+    confidence = confidence_for(model)
+    before, after = (confidence.of_features({**stars.features, **new}) for new in ({}, hidden))
+    assert np.percentile(np.abs(after - before), 95) < 0.1
+    assert np.mean((after > 0.5) == (before > 0.5)) > 0.96
+
+
 def test_shipped_classifiers_carry_their_report(sample_fits):
     training = confidence_for(sample_fits[0]).training
     assert training["settings"]["hidden"] == [64, 64, 64] and training["settings"]["l2"] == 1e-3
@@ -415,10 +439,16 @@ def test_training_from_the_command_line(sample_path, tmp_path, monkeypatch, caps
     ids = tmp_path / "ids.txt"
     excluded = xpfit.read_spectra(sample_path, slice(0, 100)).source_id
     ids.write_text("\n".join(map(str, excluded)))
+    table = xpfit.read.read_table(sample_path.parent / "library_parallaxes.csv")
+    own = np.isin(table["source_id"], xpfit.read_spectra(sample_path).source_id[100:])
+    parallaxes = tmp_path / "parallaxes.csv"
+    table[own].write(parallaxes)
     command = ["train-confidence", str(sample_path), "--output", str(out), "--report", str(report),
-               "--exclude", str(ids)]  # fmt: skip
+               "--exclude", str(ids),
+               "--parallaxes", str(parallaxes)]  # fmt: skip
     assert main(command) == 0
     said = capsys.readouterr().out
+    assert f"{own.sum()} of 1900 stars have a parallax" in said and "stars are held out" in said
     assert "held-out stars" in said and "Brier" in said
     assert set(json.loads((report / "confidence.json").read_text())) == {"teff", "feh", "logg"}
     assert (report / "reliability.png").stat().st_size > 5000
