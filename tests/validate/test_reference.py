@@ -135,3 +135,9 @@ def test_positions_must_be_measured(fitted, lamost):
     lamost["ra"] += 1.0
     with pytest.raises(InputError, match=r"no source of the catalogue .*position within 1 arcsec"):
         attach_reference(fitted, lamost)
+
+
+def test_ids_of_gaia_dr3_that_a_user_has_added_are_used(fitted, lamost):
+    lamost["source_id"] = [30, 10]
+    joined = attach_reference(fitted, lamost)
+    np.testing.assert_array_equal(joined["ref_teff"].filled(-1), [5000, 6000, -1, -1])

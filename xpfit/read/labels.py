@@ -29,7 +29,7 @@ from .joins import id_column, integer_ids
 from .known import Use, known_columns, possible_values, report_uses
 from .source_ids import ids_of, release_of_ids
 from .surveys import Survey, load_survey, recognised, without_flagged
-from .surveys.description import REQUIRED_LABELS
+from .surveys.description import REQUIRED_LABELS, holds_other_ids
 from .tables import float_column, read_table, readable
 from .units import say_once
 
@@ -291,10 +291,10 @@ def _understood(
     wanted = [name for name in columns if name != "source_id"]
     if survey is None:
         wanted = ["ra", "dec", "ref_epoch", *(m.name for m in LABELS)]
-    form = survey or recognised(raw.colnames)
-    ids = columns.get("source_id")
-    if ids is None and not (form and form.other_ids):
-        ids = id_column(raw, what)
+    ids = columns.get("source_id") or id_column(raw, what)
+    named = survey is not None and ids is not None and survey.other_ids == ids.lower()
+    if ids is not None and "source_id" not in columns:
+        ids = None if named or holds_other_ids(ids, raw.colnames) else ids
     if ids is not None:
         table["source_id"] = ids_of(raw[ids], what)
         table.meta["release"] = release_of_ids(raw, ids)

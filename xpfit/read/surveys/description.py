@@ -208,6 +208,27 @@ def survey_names() -> tuple[str, ...]:
     return tuple(sorted({n for s in SURVEYS.values() for n in (s.name, *s.aliases)}))
 
 
+def holds_other_ids(ids: str, columns: Iterable[str]) -> bool:
+    """Whether a column of ids is that of a survey in which they are of another data release.
+
+    Parameters
+    ----------
+    ids : str
+        Column of ids.
+    columns : iterable of str
+        Of its table, which may be a part of the survey's.
+
+    Returns
+    -------
+    bool
+    """
+    given = {name.lower() for name in columns}
+    return any(
+        survey.other_ids == ids.lower() and survey.marks and given >= set(survey.marks)
+        for survey in SURVEYS.values()
+    )
+
+
 def recognised(columns: Iterable[str]) -> Survey | None:
     """The survey whose table has these columns.
 
