@@ -77,16 +77,17 @@ def test_help_of_every_verb_of_companion(verb, capsys):
     assert help_of(capsys, "companion", verb).startswith(f"usage: xpfit companion {verb}")
 
 
-def test_there_are_nineteen_commands_with_a_module_each():
+def test_there_are_twenty_commands_with_a_module_each():
     folder = Path(xpfit.__file__).parent / "cli"
     modules = {path.stem for path in folder.glob("*.py")} - {
         "__init__",
         "failure",
+        "labels",
         "options",
         "parser",
         "resume",
     }
-    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 19
+    assert {module for _, module, _ in COMMANDS} == modules and len(COMMANDS) == 20
 
 
 def test_options_are_written_as_in_the_usage():
