@@ -81,9 +81,11 @@ def test_there_are_twenty_commands_with_a_module_each():
     folder = Path(xpfit.__file__).parent / "cli"
     modules = {path.stem for path in folder.glob("*.py")} - {
         "__init__",
+        "extinction_features",
         "failure",
         "labels",
         "options",
+        "parallaxes",
         "parser",
         "resume",
     }
