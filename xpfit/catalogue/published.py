@@ -24,6 +24,7 @@ from ..quantities import BASIC_LABELS, STELLAR_PARAMETERS, quantity
 from ..read.joins import id_column, integer_ids
 from ..read.tables import float_column
 from ..read.units import converted, require_median, say_once, stated_unit
+from ..releases import DR3
 from .columns import add_column, triangle
 from .describe import Description, describe
 
@@ -110,7 +111,7 @@ def as_catalogue(table: Table, what: str) -> Table:
     flags = _quality_flags(table, what)
     ids = integer_ids(table, what)
     out = Table(meta=_metadata("xi" in names))
-    add_column(out, "gdr3_source_id", ids)
+    add_column(out, DR3.id_column, ids)
     for name in ("ra", "dec"):
         add_column(out, name, _scalar(table, name, what, unit="deg"))
     index = [names.index(name) for name in STELLAR_PARAMETERS]
@@ -173,7 +174,7 @@ def _metadata(with_xi: bool) -> dict[str, str | float]:
     return {
         "CREATOR": f"xpfit {__version__}, from a published catalogue",
         "MODEL": "Zhang & Green 2025" if with_xi else "Zhang, Green & Rix 2023",
-        "RELEASE": "DR3",
+        "RELEASE": DR3.name,
         "LNPMIN": LN_PRIOR_THRESHOLD,
         "LABELS": ",".join(BASIC_LABELS),
     }
