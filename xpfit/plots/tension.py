@@ -48,9 +48,10 @@ def tension_figure(stars: Tensions) -> Figure:
         right.hist(clipped, bins, histtype="step", color=colour, label=text)
     right.axvline(0.0, color="0.4", lw=0.8)
     right.axvline(-0.75, color=VERMILION, lw=0.8, ls=":")
-    label = r"$M_G$ at the measured parallax, less that of stars of the same labels [mag]"
+    label = r"$\Delta M_G$ at the measured parallax [mag]"
     right.set(xlabel=label, ylabel="stars", xlim=(bins[-1], bins[0]))
     right.set_ylim(top=1.35 * right.get_ylim()[1])
+    right.set_title("less that of stars with the same reference labels", fontsize=9)
     right.legend(fontsize=8, title="dotted: twice the light", title_fontsize=7, loc="upper center")
     figure.suptitle(f"{len(stars.tension)} solar-type stars", fontsize=10)
     return figure
