@@ -27,8 +27,7 @@ from .resume import CHECKPOINT_SUFFIX, only_training, resumable
 
 def add(command: Parser) -> None:
     """Add the command's verbs and their arguments."""
-    verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, add_arguments, work, text in (
+    command.verbs(
         ("train", _add_train, _train, "Train a companion on labelled spectra."),
         ("predict", _add_predict, _predict, "Write a companion's estimates for spectra."),
         (
@@ -39,12 +38,7 @@ def add(command: Parser) -> None:
             "and draw the parts of its errors (figs. 5 and 6).",
         ),
         ("card", _add_card, _card, "Show how a companion was trained."),
-    ):
-        verb = verbs.add_parser(
-            name, help=text, description=text, formatter_class=command.formatter_class
-        )
-        add_arguments(verb)
-        verb.set_defaults(work=work)
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -35,8 +35,7 @@ LEARNED = "learned"
 
 def add(command: Parser) -> None:
     """Add the command's verbs and their arguments."""
-    verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, add_arguments, work, text in (
+    command.verbs(
         ("star", _add_star, _star, "Print the extinctions of a star of given type and dust."),
         ("table", _add_table, _table, "Add extinctions of its stars to a catalogue or table."),
         (
@@ -51,12 +50,7 @@ def add(command: Parser) -> None:
             measure_features,
             "Measure the features of the extinction curve at 770 and 850 nm.",
         ),
-    ):
-        verb = verbs.add_parser(
-            name, help=text, description=text, formatter_class=command.formatter_class
-        )
-        add_arguments(verb)
-        verb.set_defaults(work=work)
+    )
 
 
 def run(options: argparse.Namespace) -> None:

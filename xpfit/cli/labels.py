@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
@@ -15,8 +16,10 @@ from ..read import read_labels, read_survey
 from ..read.labels import ANY_TABLE, survey_of
 from ..read.surveys import survey_names
 from ..read.units import say_once
-from . import options as shared
 from .parser import Parser
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SCALE_FILES = ("label_scales.json", "label_scales.png")
 """What ``--label-scales`` writes."""
@@ -104,15 +107,14 @@ class LabelTables:
         say_once("\n".join(self._scales.lines()))
         return table
 
-    def save(self) -> None:
-        """Write the relations of the surveys, if they are asked for."""
-        if self._options.label_scales and self._scales:
-            from ..plots.label_scales import label_scales_figure
+    def files(self) -> dict[str, dict | Figure]:
+        """The relations of the surveys by file name, if they are asked for."""
+        if not (self._options.label_scales and self._scales):
+            return {}
+        from ..plots.label_scales import label_scales_figure
 
-            directory = Path(self._options.label_scales)
-            figure = label_scales_figure(self._surveys, self._scales)
-            contents = dict(zip(SCALE_FILES, (self._scales.to_dict(), figure), strict=True))
-            shared.save_files(self._options, directory, contents)
+        figure = label_scales_figure(self._surveys, self._scales)
+        return dict(zip(SCALE_FILES, (self._scales.to_dict(), figure), strict=True))
 
     def _one(self, name: str, path: str) -> Table:
         """One table."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 from ..releases import RELEASES
 
@@ -190,3 +191,13 @@ class Parser(argparse.ArgumentParser):
         for name in names:
             usage, text, *keywords = COMMON[name]
             self.option(usage, text, **dict(*keywords, **changes))
+
+    def verbs(self, *verbs: tuple[str, Callable, Callable, str]) -> None:
+        """Add verbs: name, function that adds arguments, function that does the work, help."""
+        group = self.add_subparsers(dest="verb", metavar="VERB", required=True)
+        for name, add_arguments, work, text in verbs:
+            verb = group.add_parser(
+                name, help=text, description=text, formatter_class=self.formatter_class
+            )
+            add_arguments(verb)
+            verb.set_defaults(work=work)

@@ -6,6 +6,7 @@ import argparse
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from ..data.preparation import XPSettings
 from ..data.space import ObservationSpace
@@ -108,8 +109,8 @@ def run(options: argparse.Namespace) -> None:
         tables.check_joins()
 
     watched = shared.progress(options, parts())
-    label_tables.save()
-    n_star = write_spectra(watched, options.output, overwrite=options.overwrite)
+    with shared.saving_files(options, Path(options.label_scales or ""), label_tables.files()):
+        n_star = write_spectra(watched, options.output, overwrite=options.overwrite)
     if labels is not None and not tables.n_labelled:
         warnings.warn("none of these stars is in the table of labels", stacklevel=1)
     if not options.quiet:

@@ -148,7 +148,7 @@ def chi2_per_dof(forward: ForwardModel, theta: np.ndarray, data: StarData) -> np
 def loss_gradient(
     forward: ForwardModel, theta: np.ndarray, data: StarData
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`stellar_loss` with its gradient alone, at less than half the cost of `loss_derivatives`.
+    """`stellar_loss` with its gradient, without the Hessian of `loss_derivatives`.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from label_surveys import OFFSETS, SCATTER, SLOPES, measured, true_labels, true_
 
 import xpfit
 from xpfit import InputError
+from xpfit.errors import OutputError
 from xpfit.cli import main
 from xpfit.prepare.label_scales import (
     LabelScale,
@@ -189,6 +190,17 @@ def files(tmp_path):
     for name, table in tables.items():
         table.write(tmp_path / f"{name}.fits")
     return write_archive(sources, tmp_path / "s.csv", "csv (a, b)")
+
+
+def test_relations_are_written_with_the_spectra_or_not_at_all(files, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OutputError("no space left")
+
+    monkeypatch.setattr("xpfit.cli.prepare.write_spectra", full)
+    labels = ["--labels", f"A={tmp_path / 'A.fits'}", "--labels", f"B={tmp_path / 'B.fits'}"]
+    more = ["--label-scales", str(tmp_path / "scales"), "--quiet"]
+    assert main(["prepare", str(files), *labels, *more, "--output", str(tmp_path / "t.h5")]) == 1
+    assert not list((tmp_path / "scales").iterdir())
 
 
 def test_prepare_ties_surveys_together(files, tmp_path, capsys):
