@@ -9,8 +9,8 @@ from label_surveys import OFFSETS, SCATTER, SLOPES, measured, true_labels, true_
 
 import xpfit
 from xpfit import InputError
-from xpfit.errors import OutputError
 from xpfit.cli import main
+from xpfit.errors import OutputError
 from xpfit.prepare.label_scales import (
     LabelScale,
     LabelScales,
@@ -200,7 +200,7 @@ def test_relations_are_written_with_the_spectra_or_not_at_all(files, tmp_path, m
     labels = ["--labels", f"A={tmp_path / 'A.fits'}", "--labels", f"B={tmp_path / 'B.fits'}"]
     more = ["--label-scales", str(tmp_path / "scales"), "--quiet"]
     assert main(["prepare", str(files), *labels, *more, "--output", str(tmp_path / "t.h5")]) == 1
-    assert not list((tmp_path / "scales").iterdir())
+    assert not list(tmp_path.glob("scales/*"))
 
 
 def test_prepare_ties_surveys_together(files, tmp_path, capsys):
