@@ -94,4 +94,7 @@ def _title(result: FitResult, row: int) -> str:
         digits, unit = min(kind.digits, 2), f" {kind.unit}" if kind.table_unit else ""
         value, error = (kind.factor * x[row] for x in (result[name], result.error(name)))
         parts.append(rf"{kind.symbol} = {value:.{digits}f} $\pm$ {error:.{digits}f}{unit}")
-    return f"Gaia DR3 {result.source_id[row]}\n" + ", ".join(parts)
+    # Four labels, E and a parallax are wider than the figure.
+    n_label = result.parameter_names.index("extinction")
+    rest = ", ".join(parts[n_label:])
+    return f"Gaia DR3 {result.source_id[row]}: {rest}\n" + ", ".join(parts[:n_label])
